@@ -1,0 +1,148 @@
+package sdk
+
+import (
+	"context"
+	"time"
+)
+
+// A Connector finds one person's records in one system.
+//
+// Methods may be called concurrently and more than once for the same person:
+// jobs are delivered at least once. They stop when ctx is cancelled.
+type Connector interface {
+	// Locate counts the person's records, store by store. It changes nothing.
+	// Somebody the system does not know is not an error: Locate returns
+	// nil, nil. Records older than [Person.Since] are left out when it is set.
+	Locate(ctx context.Context, p Person) ([]Found, error)
+}
+
+// An Eraser is a Connector whose system can forget.
+type Eraser interface {
+	Connector
+	// Erase removes every record that Locate counts for p, except those it
+	// marks Keep; of those it removes what the basis for keeping does not
+	// need. Erasing somebody who is already erased succeeds. What was erased
+	// is not reported: the runtime locates before and after, and believes that.
+	Erase(ctx context.Context, p Person) error
+}
+
+// An Exporter is a Connector whose system can be copied from.
+type Exporter interface {
+	Connector
+	// Export writes every record that Locate counts for p to w, one at a time,
+	// in memory that does not grow with their number. Items that may never be
+	// disclosed (11 CCR 7024(d)) are written as [Withheld].
+	Export(ctx context.Context, p Person, w RecordWriter) error
+}
+
+// A Corrector is a Connector whose system can put a wrong field right.
+type Corrector interface {
+	Connector
+	// Correct applies the corrections to every record of p that has the field.
+	// Applying the same corrections twice is the same as once.
+	Correct(ctx context.Context, p Person, corrections []Correction) error
+}
+
+// An OptOuter is a Connector whose system can stop selling or sharing.
+type OptOuter interface {
+	Connector
+	// OptOut stops the sale and sharing of the person's data from this system
+	// (Civ. Code 1798.120) and, where the system is a device graph, of every
+	// device and profile tied to the person (11 CCR 7025(c)(1)). It succeeds
+	// for a person the system does not know yet by remembering the choice, and
+	// it is never conditional on a verified identity (11 CCR 7060(b)).
+	OptOut(ctx context.Context, p Person) error
+	// OptedOut reports whether the choice is in force for every identifier of
+	// p that the system accepts. The runtime calls it after OptOut.
+	OptedOut(ctx context.Context, p Person) (bool, error)
+}
+
+// A Resolver is a Connector that knows further identifiers of a person.
+type Resolver interface {
+	Connector
+	// Resolve returns the identifiers the system ties to p, of the kinds the
+	// manifest says it yields. Identifiers shared with other people are left
+	// out: a wrong link would erase a stranger.
+	Resolve(ctx context.Context, p Person) ([]Identifier, error)
+}
+
+// A BatchLocator can look for many people in one pass.
+//
+// It is for systems where one pass costs what one person costs: a lake of
+// files, an API with a daily quota.
+type BatchLocator interface {
+	Connector
+	// LocateBatch returns one result for each of people, in their order.
+	LocateBatch(ctx context.Context, people []Person) ([][]Found, error)
+}
+
+// A BatchEraser can erase many people in one pass.
+type BatchEraser interface {
+	BatchLocator
+	Eraser
+	// EraseBatch erases each of people as Erase would and returns one error
+	// for each, in their order; nil means all succeeded.
+	EraseBatch(ctx context.Context, people []Person) []error
+}
+
+// Found is what Locate saw in one store.
+type Found struct {
+	// Store names a table, a collection or an API resource, as in the manifest.
+	Store string
+	// Category is the CCPA letter of these records when the store mixes
+	// several (Civ. Code 1798.140(v)(1)); empty means all that the manifest
+	// declares for the store.
+	Category string
+	// Count is the number of records of this person's, at least 1.
+	Count int64
+	// Keep is set when the law wants these records kept; nil means they can go.
+	Keep *Keep
+}
+
+// Keep says why records stay and until when.
+type Keep struct {
+	// Basis is the code of the exception, for example
+	// "ccpa-1798.105(d)(8)". See proto/README.md for the closed list.
+	Basis string
+	// Until is the day the basis ends, in UTC.
+	Until time.Time
+}
+
+// Correction replaces the value of one field.
+type Correction struct {
+	// Field is the data category or field name the person disputes.
+	Field string
+	// Value is the right value. It is personal data: it redacts itself.
+	Value Secret
+}
+
+// RecordWriter takes the records of an export.
+type RecordWriter interface {
+	// Write adds one record. It returns an error when the export can't go on;
+	// Export then returns that error.
+	Write(ctx context.Context, r Record) error
+}
+
+// Record is one exported record.
+type Record struct {
+	// Store is the store the record was located in.
+	Store string
+	// Category is the CCPA letter, or empty as in [Found].
+	Category string
+	// Fields are the record's fields in the order a reader should see them.
+	Fields []Field
+}
+
+// Field is one named value of a record.
+type Field struct {
+	// Name is the field's name in its system.
+	Name string
+	// Value is nil, a string, a bool, an integer, a float, a time.Time,
+	// json.RawMessage for nested data, or [Withheld].
+	Value any
+}
+
+// Withheld stands in an export for an item that may never be disclosed
+// (11 CCR 7024(d)); it names the type of the item, such as
+// "driver's licence number", so that the person learns it was collected.
+type Withheld string

@@ -1,0 +1,42 @@
+package sdk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// JobInfo is what a connector may know of the job it works on. It names
+// nobody.
+type JobInfo struct {
+	JobID     string
+	RequestID string
+	Regime    string    // for example "us-ca-ccpa"
+	Right     string    // for example "delete"
+	Received  time.Time // when the consumer asked, UTC
+	Attempt   int       // 1 for the first
+}
+
+type jobInfoKey struct{}
+
+// WithJobInfo returns a context that carries info. The runtime does this;
+// tests may.
+func WithJobInfo(ctx context.Context, info JobInfo) context.Context {
+	return context.WithValue(ctx, jobInfoKey{}, info)
+}
+
+// JobInfoFrom returns what the runtime put into ctx, or the zero JobInfo.
+func JobInfoFrom(ctx context.Context) JobInfo {
+	info, _ := ctx.Value(jobInfoKey{}).(JobInfo)
+	return info
+}
+
+// EffectKey returns a key for one effect of the current job, stable over
+// retries and crashes: give it to a vendor as its idempotency key before the
+// effect happens. It is 32 lower-case hex digits and says nothing of the
+// person.
+func EffectKey(ctx context.Context, effect string) string {
+	sum := sha256.Sum256([]byte(JobInfoFrom(ctx).JobID + "\x00" + effect))
+	return hex.EncodeToString(sum[:16])
+}
