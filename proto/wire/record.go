@@ -190,7 +190,9 @@ func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record
 	if err != nil {
 		return nil, fmt.Errorf("signing a %s record: %w", typ, err)
 	}
-	name, digest := "urn:habeas:issuer:"+s.issuer, map[string]string{"sha256": hex.EncodeToString(salt) + hex.EncodeToString(salt)}
+	// A record of no request is about its issuer, named by its key.
+	keySum := sha256.Sum256(PublicDER(s.Public()))
+	name, digest := "urn:habeas:issuer:"+s.issuer, map[string]string{"sha256": hex.EncodeToString(keySum[:])}
 	if requestID != "" {
 		name = "urn:habeas:request:" + requestID
 	}
