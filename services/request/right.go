@@ -1,0 +1,89 @@
+package request
+
+import "fmt"
+
+// Right is what the law lets a consumer ask.
+type Right string
+
+// The rights.
+const (
+	KnowCategories  Right = "know_categories"    // Civ. Code 1798.110, 1798.115: which categories, from where, to whom
+	KnowSpecific    Right = "know_specific"      // Civ. Code 1798.110(a)(5): a copy
+	Delete          Right = "delete"             // Civ. Code 1798.105
+	Correct         Right = "correct"            // Civ. Code 1798.106
+	OptOutSaleShare Right = "opt_out_sale_share" // Civ. Code 1798.120
+	LimitSPI        Right = "limit_spi"          // Civ. Code 1798.121: limit the use of sensitive personal information
+)
+
+// Rights returns all rights, in the order of the list above.
+func Rights() []Right {
+	return []Right{KnowCategories, KnowSpecific, Delete, Correct, OptOutSaleShare, LimitSPI}
+}
+
+// ParseRight checks text that came from outside.
+func ParseRight(text string) (Right, error) {
+	r := Right(text)
+	if !r.Valid() {
+		return "", fmt.Errorf("unknown right %.40q: want one of %v", text, Rights())
+	}
+	return r, nil
+}
+
+// Valid reports whether r is one of the rights.
+func (r Right) Valid() bool { return r.Action() != "" }
+
+// Verifiable reports whether a request for r waits for the requester to be
+// verified. Opting out and limiting never do (11 CCR 7060(b)).
+func (r Right) Verifiable() bool {
+	switch r {
+	case KnowCategories, KnowSpecific, Delete, Correct:
+		return true
+	default:
+		return false
+	}
+}
+
+// Packaged reports whether the answer to r is a package the person downloads,
+// so that its request passes through [Packaging].
+func (r Right) Packaged() bool { return r == KnowCategories || r == KnowSpecific }
+
+// Action is what connectors are asked to do for r; "" for an unknown right.
+func (r Right) Action() Action {
+	switch r {
+	case KnowCategories:
+		return ActionLocate
+	case KnowSpecific:
+		return ActionExport
+	case Delete:
+		return ActionErase
+	case Correct:
+		return ActionCorrect
+	case OptOutSaleShare, LimitSPI:
+		return ActionOptOut
+	default:
+		return ""
+	}
+}
+
+// Action is what one connector is asked to do in one job.
+type Action string
+
+// The actions. Their names are those of the contract.
+const (
+	ActionResolve Action = "resolve" // give further identifiers of the person
+	ActionLocate  Action = "locate"  // count records, change nothing
+	ActionExport  Action = "export"  // copy records out, sealed
+	ActionErase   Action = "erase"   // erase records
+	ActionCorrect Action = "correct" // put fields right
+	ActionOptOut  Action = "opt_out" // stop sale and sharing
+)
+
+// Valid reports whether a is one of the actions.
+func (a Action) Valid() bool {
+	switch a {
+	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,151 @@
+package request
+
+import "slices"
+
+// State is where a request stands.
+type State string
+
+// The states, in the order of a request's life.
+const (
+	Received             State = "received"              // arrived; its clocks run
+	AwaitingVerification State = "awaiting_verification" // waits to be attested; its clocks still run
+	Accepted             State = "accepted"              // to be planned
+	Resolving            State = "resolving"             // connectors are asked for further identifiers
+	Running              State = "running"               // jobs are out; what waits, waits in its job
+	Packaging            State = "packaging"             // delivery builds the package
+	Closing              State = "closing"               // decided; waits until every record is in the log
+	Closed               State = "closed"                // answered, all its evidence logged
+)
+
+// States returns all states, in the order of a request's life.
+func States() []State {
+	return []State{Received, AwaitingVerification, Accepted, Resolving, Running, Packaging, Closing, Closed}
+}
+
+// Valid reports whether s is one of the states.
+func (s State) Valid() bool { return slices.Contains(States(), s) }
+
+// Terminal reports whether nothing follows s.
+func (s State) Terminal() bool { return s == Closed }
+
+// Result is how a request ended. It is set on the way into [Closing].
+type Result string
+
+// The results.
+const (
+	ResultComplete               Result = "complete"                 // everything planned was done
+	ResultCompleteWithExceptions Result = "complete_with_exceptions" // the rest is kept by law, with its basis
+	ResultPartial                Result = "partial"                  // something was not done; it is named
+	ResultDenied                 Result = "denied"                   // refused, with a code and a text
+	ResultCancelled              Result = "cancelled"                // withdrawn or stopped
+)
+
+// Results returns all results.
+func Results() []Result {
+	return []Result{ResultComplete, ResultCompleteWithExceptions, ResultPartial, ResultDenied, ResultCancelled}
+}
+
+// Valid reports whether r is one of the results.
+func (r Result) Valid() bool { return slices.Contains(Results(), r) }
+
+// Answered reports whether r follows from work that was carried through, and
+// not from a decision to stop.
+func (r Result) Answered() bool {
+	return r == ResultComplete || r == ResultCompleteWithExceptions || r == ResultPartial
+}
+
+// Condition says for which requests a row of [Transitions] holds.
+type Condition string
+
+// The conditions.
+const (
+	Always        Condition = ""
+	IfVerifiable  Condition = "verifiable"     // the right waits for verification
+	IfNotVerified Condition = "never_verified" // the right is never verified
+	IfPackaged    Condition = "packaged"       // the answer is a package
+	IfAnswered    Condition = "answered"       // the work was carried through, and the answer is no package
+	IfPackageDone Condition = "package_done"   // the work was carried through, and the answer is a package
+	IfStopped     Condition = "stopped"        // the request is denied or cancelled
+)
+
+// Transition is one allowed step of a request.
+type Transition struct {
+	From, To State
+	When     Condition
+}
+
+// transitions is the whole life of a request. A right that is never verified
+// has no row into or out of AwaitingVerification, and no row carries a request
+// whose answer is a package past Packaging.
+var transitions = []Transition{
+	{Received, AwaitingVerification, IfVerifiable},
+	{Received, Accepted, IfNotVerified},
+	{Received, Closing, IfStopped},
+	{AwaitingVerification, Accepted, IfVerifiable},
+	{AwaitingVerification, Closing, IfStopped},
+	{Accepted, Resolving, Always},
+	{Accepted, Running, Always},
+	{Accepted, Closing, IfStopped},
+	{Resolving, Running, Always},
+	{Resolving, Closing, IfStopped},
+	{Running, Packaging, IfPackaged},
+	{Running, Closing, IfAnswered},
+	{Running, Closing, IfStopped},
+	{Packaging, Closing, IfPackageDone},
+	{Packaging, Closing, IfStopped},
+	{Closing, Closed, Always},
+}
+
+// Transitions returns the table of allowed steps.
+func Transitions() []Transition { return slices.Clone(transitions) }
+
+// CanMove reports whether a request for right may step from one state to
+// another with some result. [CanClose] asks about one result.
+func CanMove(right Right, from, to State) bool {
+	return slices.ContainsFunc(transitions, func(t Transition) bool {
+		return t.From == from && t.To == to && t.When.suits(right)
+	})
+}
+
+// CanClose reports whether a request for right may step from a state into
+// [Closing] with the given result.
+func CanClose(right Right, from State, result Result) bool {
+	return slices.ContainsFunc(transitions, func(t Transition) bool {
+		return t.From == from && t.To == Closing && t.When.suits(right) && t.When.carries(result)
+	})
+}
+
+// suits reports whether c can hold for a request for right. AwaitingVerification
+// needs no special mention: rows that touch it say IfVerifiable or lead out of
+// a state that only those reach.
+func (c Condition) suits(right Right) bool {
+	if !right.Valid() {
+		return false
+	}
+	switch c {
+	case Always, IfStopped:
+		return true
+	case IfVerifiable:
+		return right.Verifiable()
+	case IfNotVerified:
+		return !right.Verifiable()
+	case IfPackaged, IfPackageDone:
+		return right.Packaged()
+	case IfAnswered:
+		return !right.Packaged()
+	default:
+		return false
+	}
+}
+
+// carries reports whether a row with condition c leads into Closing with r.
+func (c Condition) carries(r Result) bool {
+	switch c {
+	case IfAnswered, IfPackageDone:
+		return r.Answered()
+	case IfStopped:
+		return r == ResultDenied || r == ResultCancelled
+	default:
+		return false
+	}
+}
