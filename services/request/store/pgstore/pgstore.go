@@ -1,0 +1,291 @@
+// Package pgstore keeps the rooms' memory in PostgreSQL.
+//
+// Rows are inserted with COPY and updated with one statement over unnested
+// arrays. Requests are locked in the order of their ids, so that two
+// coordinators that want overlapping sets wait for each other and never
+// deadlock. synchronous_commit is left on: what was returned is on disk.
+package pgstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/row"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is a [store.Store] on PostgreSQL.
+type Store struct{ pool *pgxpool.Pool }
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects to the database that dsn names. It does not migrate: call
+// [Migrate] first.
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("database: not a PostgreSQL connection string such as postgres://user@host:5432/habeas")
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return &Store{pool: pool}, nil
+}
+
+// Migrate brings the schema to the newest version, or with down takes back the
+// last step.
+func Migrate(ctx context.Context, dsn string, down bool) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return errors.New("database: not a PostgreSQL connection string such as postgres://user@host:5432/habeas")
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	return migrate(ctx, db, down)
+}
+
+func migrate(ctx context.Context, db *sql.DB, down bool) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("habeas_migration"))
+	if err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	if down {
+		_, err = provider.Down(ctx)
+	} else {
+		_, err = provider.Up(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}
+
+// Ping implements [store.Store].
+func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+
+// Close implements [store.Store].
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// Create implements [store.Store].
+func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, error) {
+	var created []store.Created
+	err := s.tx(ctx, func(tx pgx.Tx) error {
+		created = make([]store.Created, len(news))
+		fresh, err := claimKeys(ctx, tx, news, created)
+		if err != nil {
+			return err
+		}
+		requests := make([]*row.Request, 0, len(fresh))
+		records := make([]*store.Record, 0, len(fresh))
+		for _, i := range fresh {
+			r, err := row.OfRequest(&news[i].Request)
+			if err != nil {
+				return err
+			}
+			created[i] = store.Created{ID: news[i].Request.ID}
+			requests, records = append(requests, r), append(records, &news[i].Record)
+		}
+		if err := insert(ctx, tx, "request", row.Requests, requests); err != nil {
+			return err
+		}
+		return insert(ctx, tx, "record", row.Records, records)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storing requests: %w", err)
+	}
+	return created, nil
+}
+
+// claimKeys takes the idempotency keys of news and returns the indexes of those
+// that are to be stored.
+func claimKeys(ctx context.Context, tx pgx.Tx, news []store.New, created []store.Created) ([]int, error) {
+	var keys, ids []string
+	var prints [][]byte
+	for _, n := range news {
+		if k := n.Request.IdempotencyKey; k != "" && !slices.Contains(keys, k) {
+			keys, ids, prints = append(keys, k), append(ids, string(n.Request.ID)), append(prints, n.Request.Fingerprint)
+		}
+	}
+	type claim struct {
+		id    string
+		print []byte
+	}
+	owners := make(map[string]claim, len(keys))
+	if len(keys) > 0 {
+		if _, err := tx.Exec(ctx, `INSERT INTO idempotency (key, request_id, fingerprint)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) AS n (k, i, f) ORDER BY k
+			ON CONFLICT (key) DO NOTHING`, keys, ids, prints); err != nil {
+			return nil, err
+		}
+		rows, err := tx.Query(ctx, `SELECT key, request_id, fingerprint FROM idempotency WHERE key = ANY($1)`, keys)
+		if err != nil {
+			return nil, err
+		}
+		var key string
+		var c claim
+		if _, err := pgx.ForEachRow(rows, []any{&key, &c.id, &c.print}, func() error {
+			owners[key] = claim{c.id, slices.Clone(c.print)}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	var fresh []int
+	for i, n := range news {
+		owner, keyed := owners[n.Request.IdempotencyKey]
+		switch {
+		case !keyed || owner.id == string(n.Request.ID):
+			fresh = append(fresh, i)
+		case !slices.Equal(owner.print, n.Request.Fingerprint):
+			created[i] = store.Created{Err: store.ErrConflict}
+		default:
+			created[i] = store.Created{ID: request.ID(owner.id), Existing: true}
+		}
+	}
+	return fresh, nil
+}
+
+// Advance implements [store.Store].
+func (s *Store) Advance(ctx context.Context, sel store.Selector, withJobs bool, decide func([]*store.Snapshot) error) ([]*store.Snapshot, error) {
+	var snaps []*store.Snapshot
+	err := s.tx(ctx, func(tx pgx.Tx) error {
+		var err error
+		if snaps, err = lock(ctx, tx, sel); err != nil || len(snaps) == 0 {
+			return err
+		}
+		if withJobs {
+			if err := loadJobs(ctx, tx, snaps); err != nil {
+				return err
+			}
+		}
+		if err := decide(snaps); err != nil {
+			return err
+		}
+		return write(ctx, tx, snaps)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("advancing requests: %w", err)
+	}
+	return snaps, nil
+}
+
+func lock(ctx context.Context, tx pgx.Tx, sel store.Selector) ([]*store.Snapshot, error) {
+	query := "SELECT " + row.Names(row.Requests) + " FROM request WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+	args := []any{idStrings(sel.IDs)}
+	if sel.State != "" {
+		query = "SELECT " + row.Names(row.Requests) + " FROM request WHERE state = $1 AND state <> 'closed' ORDER BY created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED"
+		args = []any{string(sel.State), sel.Limit}
+	}
+	requests, err := queryRequests(ctx, tx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	snaps := make([]*store.Snapshot, len(requests))
+	for i := range requests {
+		snaps[i] = &store.Snapshot{Request: requests[i]}
+	}
+	return snaps, nil
+}
+
+func loadJobs(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
+	ids := make([]string, len(snaps))
+	for i, s := range snaps {
+		ids[i] = string(s.Request.ID)
+	}
+	jobs, err := queryJobs(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	for _, s := range snaps {
+		s.Jobs = jobs[s.Request.ID]
+		s.Stored = len(s.Jobs)
+	}
+	return nil
+}
+
+func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
+	c, err := row.Of(snaps)
+	if err != nil {
+		return err
+	}
+	if err := update(ctx, tx, "request", row.Requests, c.Requests); err != nil {
+		return err
+	}
+	if err := update(ctx, tx, "job", row.Jobs, c.Changed); err != nil {
+		return err
+	}
+	if err := insert(ctx, tx, "job", row.Jobs, c.Added); err != nil {
+		return err
+	}
+	return insert(ctx, tx, "record", row.Records, c.Records)
+}
+
+// tx runs fn in a transaction, again when PostgreSQL says that the transaction
+// lost against another one.
+func (s *Store) tx(ctx context.Context, fn func(pgx.Tx) error) error {
+	for attempt := 0; ; attempt++ {
+		err := pgx.BeginFunc(ctx, s.pool, fn)
+		var pg *pgconn.PgError
+		if attempt < 5 && errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") {
+			continue
+		}
+		return redact(err)
+	}
+}
+
+// redact drops the parts of a database error that may quote a row.
+func redact(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return fmt.Errorf("PostgreSQL error %s (table %s, constraint %s): %w", pg.Code, pg.TableName, pg.ConstraintName, errDatabase)
+	}
+	return err
+}
+
+var errDatabase = errors.New("the database refused; see its own log")
+
+func idStrings(ids []request.ID) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
+}
+
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t
+}
+
+func joinNames(names []string) string { return strings.Join(names, ", ") }

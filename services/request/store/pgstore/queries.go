@@ -1,0 +1,213 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/row"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, id request.ID) (store.Request, []store.Job, error) {
+	requests, err := queryRequests(ctx, s.pool, "SELECT "+row.Names(row.Requests)+" FROM request WHERE id = $1", string(id))
+	if err != nil {
+		return store.Request{}, nil, fmt.Errorf("reading request %s: %w", id, redact(err))
+	}
+	if len(requests) == 0 {
+		return store.Request{}, nil, fmt.Errorf("request %s: %w", id, store.ErrNotFound)
+	}
+	jobs, err := s.JobsOf(ctx, []request.ID{id})
+	return requests[0], jobs[id], err
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Request, error) {
+	query, args := "SELECT "+row.Names(row.Requests)+" FROM request WHERE true", []any{}
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args))
+	}
+	if f.State != "" {
+		query += " AND state = " + arg(string(f.State))
+	}
+	if f.Right != "" {
+		query += " AND consumer_right = " + arg(string(f.Right))
+	}
+	if f.Attention {
+		query += " AND attention <> ''"
+	}
+	if f.Before.ID != "" {
+		query += " AND (created_at, id) < (" + arg(f.Before.CreatedAt) + ", " + arg(string(f.Before.ID)) + ")"
+	}
+	query += " ORDER BY created_at DESC, id DESC LIMIT " + arg(store.PageSize(f.Limit))
+	requests, err := queryRequests(ctx, s.pool, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing requests: %w", redact(err))
+	}
+	return requests, nil
+}
+
+// JobsOf implements [store.Store].
+func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]store.Job, error) {
+	jobs, err := queryJobs(ctx, s.pool, idStrings(ids))
+	if err != nil {
+		return nil, fmt.Errorf("reading jobs: %w", redact(err))
+	}
+	return jobs, nil
+}
+
+// Counts implements [store.Store].
+func (s *Store) Counts(ctx context.Context) (map[request.State]int64, error) {
+	counts := make(map[request.State]int64)
+	var state string
+	var n int64
+	rows, err := s.pool.Query(ctx, `SELECT state, count(*) FROM request GROUP BY state`)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+			counts[request.State(state)] = n
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("counting requests: %w", redact(err))
+	}
+	return counts, nil
+}
+
+// RequestOfJob implements [store.Store].
+func (s *Store) RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error) {
+	out := make(map[request.ID]request.ID, len(jobs))
+	var job, req string
+	rows, err := s.pool.Query(ctx, `SELECT id, request_id FROM job WHERE id = ANY($1)`, idStrings(jobs))
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&job, &req}, func() error {
+			out[request.ID(job)] = request.ID(req)
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding the requests of jobs: %w", redact(err))
+	}
+	return out, nil
+}
+
+// Due implements [store.Store].
+func (s *Store) Due(ctx context.Context, now, unsent, stale time.Time, lost []string, limit int) ([]request.ID, error) {
+	rows, err := s.pool.Query(ctx, `SELECT DISTINCT request_id FROM (
+			(SELECT request_id FROM job WHERE state = 'deferred' AND next_at <= $1 ORDER BY next_at LIMIT $5)
+			UNION ALL (SELECT request_id FROM job WHERE state = 'planned' AND updated_at < $2 LIMIT $5)
+			UNION ALL (SELECT request_id FROM job WHERE state = 'sent' AND connector = ANY($4) AND sent_at < $3 ORDER BY sent_at LIMIT $5)
+		) AS due LIMIT $5`, now, unsent, stale, lost, limit)
+	if err != nil {
+		return nil, fmt.Errorf("looking for due jobs: %w", redact(err))
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("looking for due jobs: %w", redact(err))
+	}
+	out := make([]request.ID, len(ids))
+	for i, id := range ids {
+		out[i] = request.ID(id)
+	}
+	return out, nil
+}
+
+// Outstanding implements [store.Store].
+func (s *Store) Outstanding(ctx context.Context, before time.Time) ([]store.Outstanding, error) {
+	rows, err := s.pool.Query(ctx, `SELECT connector, count(*), min(sent_at) FROM job WHERE state = 'sent' AND sent_at < $1 GROUP BY connector ORDER BY connector`, before)
+	if err != nil {
+		return nil, fmt.Errorf("counting outstanding jobs: %w", redact(err))
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[store.Outstanding])
+	if err != nil {
+		return nil, fmt.Errorf("counting outstanding jobs: %w", redact(err))
+	}
+	return out, nil
+}
+
+// Unlogged implements [store.Store].
+func (s *Store) Unlogged(ctx context.Context, before time.Time, limit int) ([]store.Record, error) {
+	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.Records)+" FROM record WHERE created_at < $1 ORDER BY created_at LIMIT $2", before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading unlogged records: %w", redact(err))
+	}
+	defer rows.Close()
+	var out []store.Record
+	for rows.Next() {
+		var r store.Record
+		if err := rows.Scan(targets(row.Records, &r)...); err != nil {
+			return nil, fmt.Errorf("reading unlogged records: %w", redact(err))
+		}
+		out = append(out, r)
+	}
+	return out, redact(rows.Err())
+}
+
+// Logged implements [store.Store].
+func (s *Store) Logged(ctx context.Context, digests [][]byte) error {
+	if _, err := s.pool.Exec(ctx, `DELETE FROM record WHERE digest = ANY($1)`, digests); err != nil {
+		return fmt.Errorf("forgetting logged records: %w", redact(err))
+	}
+	return nil
+}
+
+// PutConnector implements [store.Store].
+func (s *Store) PutConnector(ctx context.Context, c store.Connector, key *store.Record) error {
+	err := s.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO connector (name, manifest, key_id, key, seen_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, key_id = excluded.key_id, key = excluded.key,
+			seen_at = excluded.seen_at, updated_at = excluded.updated_at`,
+			c.Name, c.Manifest, c.KeyID, c.Key, c.SeenAt, c.UpdatedAt); err != nil {
+			return err
+		}
+		if key == nil {
+			return nil
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO evidence_key (key_id, owner, der, accepted_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			c.KeyID, c.Name, c.Key, c.UpdatedAt)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return insert(ctx, tx, "record", row.Records, []*store.Record{key})
+	})
+	if err != nil {
+		return fmt.Errorf("storing connector %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// Connectors implements [store.Store].
+func (s *Store) Connectors(ctx context.Context) ([]store.Connector, error) {
+	rows, err := s.pool.Query(ctx, `SELECT name, manifest, key_id, key, seen_at, updated_at FROM connector ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("reading connectors: %w", redact(err))
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[store.Connector])
+	if err != nil {
+		return nil, fmt.Errorf("reading connectors: %w", redact(err))
+	}
+	return out, nil
+}
+
+// Keys implements [store.Store].
+func (s *Store) Keys(ctx context.Context) (map[string]store.Key, error) {
+	keys := make(map[string]store.Key)
+	var id string
+	var k store.Key
+	rows, err := s.pool.Query(ctx, `SELECT key_id, owner, der FROM evidence_key`)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&id, &k.Owner, &k.DER}, func() error {
+			keys[id] = store.Key{Owner: k.Owner, DER: append([]byte(nil), k.DER...)}
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading evidence keys: %w", redact(err))
+	}
+	return keys, nil
+}

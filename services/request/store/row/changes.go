@@ -1,0 +1,39 @@
+package row
+
+import "github.com/habeas-data/habeas/services/request/store"
+
+// Changes are the rows to write after a decision.
+type Changes struct {
+	Requests []*Request
+	Changed  []*Job
+	Added    []*Job
+	Records  []*store.Record
+}
+
+// Of gathers what was changed in snaps and gives changed requests their next
+// version.
+func Of(snaps []*store.Snapshot) (Changes, error) {
+	var c Changes
+	for _, s := range snaps {
+		if s.Changed {
+			s.Request.Version++
+			r, err := OfRequest(&s.Request)
+			if err != nil {
+				return c, err
+			}
+			c.Requests = append(c.Requests, r)
+		}
+		for i := range s.Jobs {
+			switch {
+			case i >= s.Stored:
+				c.Added = append(c.Added, OfJob(&s.Jobs[i]))
+			case s.ChangedJobs[i]:
+				c.Changed = append(c.Changed, OfJob(&s.Jobs[i]))
+			}
+		}
+		for i := range s.Records {
+			c.Records = append(c.Records, &s.Records[i])
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,245 @@
+// Package row describes the tables once for every store: which column holds
+// which field, and how fields that are not plain values are written.
+package row
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Type is how a column's value is kept.
+type Type int
+
+// The types. A nil or zero value of Bytes, JSON and Time is NULL.
+const (
+	Text  Type = iota // *string
+	Int               // *int64
+	Bytes             // *[]byte
+	JSON              // *[]byte
+	Time              // *time.Time
+)
+
+// Column is one column of a table whose rows are T.
+type Column[T any] struct {
+	Name string
+	Type Type
+	// Mutable columns are written by an update; the others are set once.
+	Mutable bool
+	// Ptr points at the column's field.
+	Ptr func(*T) any
+}
+
+// Names joins the columns' names for a statement.
+func Names[T any](columns []Column[T]) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// Mutable returns the columns an update writes.
+func Mutable[T any](columns []Column[T]) []Column[T] {
+	var out []Column[T]
+	for _, c := range columns {
+		if c.Mutable {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Request is a row of table request.
+type Request struct {
+	ID, Tenant, Regime, RegimeVersion, Right, State, Result  string
+	ReasonCode, Reason, Channel, Kinds, IdempotencyKey, Attn string
+	ReceivedAt, RespondBy, Since                             time.Time
+	CreatedAt, UpdatedAt, ClosedAt                           time.Time
+	Due, Verification, Plan, Package                         []byte
+	WrappedKey, Sealed, Commitment, Fingerprint              []byte
+	PlanDigest, RecordDigests                                []byte
+	Round, Version                                           int64
+}
+
+// Requests are the columns of table request.
+var Requests = []Column[Request]{
+	{"id", Text, false, func(r *Request) any { return &r.ID }},
+	{"tenant", Text, false, func(r *Request) any { return &r.Tenant }},
+	{"regime", Text, false, func(r *Request) any { return &r.Regime }},
+	{"regime_version", Text, false, func(r *Request) any { return &r.RegimeVersion }},
+	{"consumer_right", Text, false, func(r *Request) any { return &r.Right }},
+	{"state", Text, true, func(r *Request) any { return &r.State }},
+	{"result", Text, true, func(r *Request) any { return &r.Result }},
+	{"reason_code", Text, true, func(r *Request) any { return &r.ReasonCode }},
+	{"reason", Text, true, func(r *Request) any { return &r.Reason }},
+	{"channel", Text, false, func(r *Request) any { return &r.Channel }},
+	{"received_at", Time, false, func(r *Request) any { return &r.ReceivedAt }},
+	{"due", JSON, false, func(r *Request) any { return &r.Due }},
+	{"respond_by", Time, true, func(r *Request) any { return &r.RespondBy }},
+	{"since", Time, false, func(r *Request) any { return &r.Since }},
+	{"verification", JSON, true, func(r *Request) any { return &r.Verification }},
+	{"wrapped_key", Bytes, true, func(r *Request) any { return &r.WrappedKey }},
+	{"sealed", Bytes, true, func(r *Request) any { return &r.Sealed }},
+	{"kinds", Text, true, func(r *Request) any { return &r.Kinds }},
+	{"commitment", Bytes, false, func(r *Request) any { return &r.Commitment }},
+	{"idempotency_key", Text, false, func(r *Request) any { return &r.IdempotencyKey }},
+	{"fingerprint", Bytes, false, func(r *Request) any { return &r.Fingerprint }},
+	{"round", Int, true, func(r *Request) any { return &r.Round }},
+	{"plan_digest", Bytes, true, func(r *Request) any { return &r.PlanDigest }},
+	{"plan", JSON, true, func(r *Request) any { return &r.Plan }},
+	{"record_digests", Bytes, true, func(r *Request) any { return &r.RecordDigests }},
+	{"attention", Text, true, func(r *Request) any { return &r.Attn }},
+	{"package", JSON, true, func(r *Request) any { return &r.Package }},
+	{"created_at", Time, false, func(r *Request) any { return &r.CreatedAt }},
+	{"updated_at", Time, true, func(r *Request) any { return &r.UpdatedAt }},
+	{"closed_at", Time, true, func(r *Request) any { return &r.ClosedAt }},
+	{"version", Int, true, func(r *Request) any { return &r.Version }},
+}
+
+// Job is a row of table job.
+type Job struct {
+	ID, RequestID, Connector, ConnectorVersion, ManifestDigest, KeyID string
+	Action, After, Kinds, State, Code, Message                        string
+	Round, Attempt, CapOverride                                       int64
+	PlanDigest, Located, Outcome, LocatedEnvelope                     []byte
+	SentAt, NextAt, UpdatedAt                                         time.Time
+}
+
+// Jobs are the columns of table job.
+var Jobs = []Column[Job]{
+	{"id", Text, false, func(j *Job) any { return &j.ID }},
+	{"request_id", Text, false, func(j *Job) any { return &j.RequestID }},
+	{"connector", Text, false, func(j *Job) any { return &j.Connector }},
+	{"connector_version", Text, true, func(j *Job) any { return &j.ConnectorVersion }},
+	{"manifest_digest", Text, true, func(j *Job) any { return &j.ManifestDigest }},
+	{"key_id", Text, true, func(j *Job) any { return &j.KeyID }},
+	{"action", Text, false, func(j *Job) any { return &j.Action }},
+	{"round", Int, false, func(j *Job) any { return &j.Round }},
+	{"after", Text, false, func(j *Job) any { return &j.After }},
+	{"kinds", Text, true, func(j *Job) any { return &j.Kinds }},
+	{"state", Text, true, func(j *Job) any { return &j.State }},
+	{"attempt", Int, true, func(j *Job) any { return &j.Attempt }},
+	{"plan_digest", Bytes, true, func(j *Job) any { return &j.PlanDigest }},
+	{"located", JSON, true, func(j *Job) any { return &j.Located }},
+	{"outcome", JSON, true, func(j *Job) any { return &j.Outcome }},
+	{"code", Text, true, func(j *Job) any { return &j.Code }},
+	{"message", Text, true, func(j *Job) any { return &j.Message }},
+	{"cap_override", Int, true, func(j *Job) any { return &j.CapOverride }},
+	{"located_envelope", Bytes, true, func(j *Job) any { return &j.LocatedEnvelope }},
+	{"sent_at", Time, true, func(j *Job) any { return &j.SentAt }},
+	{"next_at", Time, true, func(j *Job) any { return &j.NextAt }},
+	{"updated_at", Time, true, func(j *Job) any { return &j.UpdatedAt }},
+}
+
+// Records are the columns of table record.
+var Records = []Column[store.Record]{
+	{"digest", Bytes, false, func(r *store.Record) any { return &r.Digest }},
+	{"request_id", Text, false, func(r *store.Record) any { return (*string)(&r.RequestID) }},
+	{"job_id", Text, false, func(r *store.Record) any { return (*string)(&r.JobID) }},
+	{"type", Text, false, func(r *store.Record) any { return &r.Type }},
+	{"issuer", Text, false, func(r *store.Record) any { return &r.Issuer }},
+	{"envelope", Bytes, false, func(r *store.Record) any { return &r.Envelope }},
+	{"created_at", Time, false, func(r *store.Record) any { return &r.CreatedAt }},
+}
+
+// OfRequest makes the row of a request.
+func OfRequest(r *store.Request) (*Request, error) {
+	due, err := json.Marshal(r.Due)
+	if err != nil {
+		return nil, fmt.Errorf("encoding due dates of request %s: %w", r.ID, err)
+	}
+	out := &Request{
+		ID: string(r.ID), Tenant: r.Tenant, Regime: r.Regime, RegimeVersion: r.RegimeVersion,
+		Right: string(r.Right), State: string(r.State), Result: string(r.Result),
+		ReasonCode: r.ReasonCode, Reason: r.Reason, Channel: r.Channel, Kinds: strings.Join(r.Kinds, ","),
+		IdempotencyKey: r.IdempotencyKey, Attn: r.Attention, ReceivedAt: r.ReceivedAt, RespondBy: r.RespondBy,
+		Since: r.Since, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Due: due, Plan: r.Plan,
+		WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment, Fingerprint: r.Fingerprint,
+		PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, Round: int64(r.Round), Version: r.Version,
+	}
+	if v, ok := r.Verification.(request.Verified); ok {
+		if out.Verification, err = json.Marshal(v); err != nil {
+			return nil, fmt.Errorf("encoding the verification of request %s: %w", r.ID, err)
+		}
+	}
+	if r.Package.Key != "" {
+		if out.Package, err = json.Marshal(r.Package); err != nil {
+			return nil, fmt.Errorf("encoding the package of request %s: %w", r.ID, err)
+		}
+	}
+	return out, nil
+}
+
+// Domain makes the request of a row.
+func (r *Request) Domain() (store.Request, error) {
+	out := store.Request{
+		ID: request.ID(r.ID), Tenant: r.Tenant, Regime: r.Regime, RegimeVersion: r.RegimeVersion,
+		Right: request.Right(r.Right), State: request.State(r.State), Result: request.Result(r.Result),
+		ReasonCode: r.ReasonCode, Reason: r.Reason, Channel: r.Channel, Kinds: split(r.Kinds),
+		IdempotencyKey: r.IdempotencyKey, Attention: r.Attn, ReceivedAt: r.ReceivedAt, RespondBy: r.RespondBy,
+		Since: r.Since, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Plan: r.Plan,
+		WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment, Fingerprint: r.Fingerprint,
+		PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, Round: int(r.Round), Version: r.Version,
+		Verification: request.Unverified{},
+	}
+	if err := json.Unmarshal(r.Due, &out.Due); err != nil {
+		return out, fmt.Errorf("decoding due dates of request %s: %w", r.ID, err)
+	}
+	if r.Verification != nil {
+		var v request.Verified
+		if err := json.Unmarshal(r.Verification, &v); err != nil {
+			return out, fmt.Errorf("decoding the verification of request %s: %w", r.ID, err)
+		}
+		out.Verification = v
+	}
+	if r.Package != nil {
+		if err := json.Unmarshal(r.Package, &out.Package); err != nil {
+			return out, fmt.Errorf("decoding the package of request %s: %w", r.ID, err)
+		}
+	}
+	return out, nil
+}
+
+// OfJob makes the row of a job.
+func OfJob(j *store.Job) *Job {
+	after := make([]string, len(j.After))
+	for i, id := range j.After {
+		after[i] = string(id)
+	}
+	return &Job{
+		ID: string(j.ID), RequestID: string(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
+		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: string(j.Action), After: strings.Join(after, ","),
+		Kinds: strings.Join(j.Kinds, ","), State: string(j.State), Code: j.Code, Message: j.Message,
+		Round: int64(j.Round), Attempt: int64(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
+		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
+	}
+}
+
+// Domain makes the job of a row.
+func (j *Job) Domain() store.Job {
+	var after []request.ID
+	for _, id := range split(j.After) {
+		after = append(after, request.ID(id))
+	}
+	return store.Job{
+		ID: request.ID(j.ID), RequestID: request.ID(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
+		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: request.Action(j.Action), After: after,
+		Kinds: split(j.Kinds), State: request.JobState(j.State), Code: j.Code, Message: j.Message,
+		Round: int(j.Round), Attempt: int(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
+		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
+	}
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}

@@ -1,0 +1,296 @@
+// Package store says what the rooms need remembered, in verbs of the domain.
+//
+// A Store owes its callers this: what a call returned without an error is on
+// disk; what it returned an error for did not happen, unless the answer itself
+// was lost, and then doing it again is harmless. Every change of a request goes
+// through [Store.Advance], which hands the current truth to a pure function
+// while nobody else can change it and writes what the function changed, all or
+// nothing. Rows are read and written in sets, so that hundreds of outcomes
+// cost about what one does.
+//
+// Nothing personal is stored in clear: identifiers are sealed under the
+// request's own key, and that key is stored only wrapped.
+//
+// pgstore keeps it in PostgreSQL and litestore in SQLite; storetest is what
+// both must pass.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound says that there is no such request, job or connector.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that an idempotency key was used for something else.
+	ErrConflict = errors.New("idempotency key was used for another request")
+)
+
+// Request is one stored request.
+type Request struct {
+	ID            request.ID
+	Tenant        string
+	Regime        string
+	RegimeVersion string
+	Right         request.Right
+	State         request.State
+	Result        request.Result
+	// ReasonCode and Reason are set on a denial or cancellation. Reason is
+	// text by staff and names nobody.
+	ReasonCode, Reason string
+	Channel            string
+	ReceivedAt         time.Time
+	Due                request.Due
+	// RespondBy is the first instant at which the answer is late.
+	RespondBy time.Time
+	// Since is the start of the look-back window; zero is everything.
+	Since time.Time
+	// Verification is what was attested; Unverified until then, and always for
+	// rights that are never verified.
+	Verification request.Verification
+	// WrappedKey is the request's data key under the master key. Sealed are
+	// the identifiers under the data key. Both are empty once destroyed.
+	WrappedKey, Sealed []byte
+	// Kinds are the identifier kinds in hand.
+	Kinds []string
+	// Commitment is HMAC-SHA-256 over the submitted identifiers.
+	Commitment []byte
+	// IdempotencyKey is the caller's, or empty; Fingerprint is a keyed digest
+	// of the submission, to tell a repeat from a clash.
+	IdempotencyKey string
+	Fingerprint    []byte
+	// Round counts planning rounds; PlanDigest is the last plan's.
+	Round      int
+	PlanDigest []byte
+	// Plan is the last plan as JSON: lines, omissions and the rules and
+	// versions they were made under.
+	Plan []byte
+	// RecordDigests are the digests of the request's records so far, 32 bytes
+	// each, one after the other.
+	RecordDigests []byte
+	// Attention says why a person must look, as a code; empty when nobody must.
+	Attention string
+	Package   Package
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	ClosedAt  time.Time
+	// Version grows by one with every change.
+	Version int64
+}
+
+// Package is the answer to a copy request.
+type Package struct {
+	// Key is where it lies in the package store.
+	Key string
+	// Identity opens it, sealed under the request's data key.
+	Identity []byte
+	SHA256   []byte
+	Size     int64
+}
+
+// Job is one connector's part of a request.
+type Job struct {
+	ID               request.ID
+	RequestID        request.ID
+	Connector        string
+	ConnectorVersion string
+	ManifestDigest   string
+	// KeyID is the evidence key that may sign the answer.
+	KeyID  string
+	Action request.Action
+	Round  int
+	// After are the jobs of the same request that must have ended first.
+	After   []request.ID
+	Kinds   []string
+	State   request.JobState
+	Attempt int
+	// PlanDigest is the plan that introduced the job.
+	PlanDigest []byte
+	// Located and Outcome are what the connector said, as the JSON of the
+	// contract's messages; empty until it did.
+	Located, Outcome []byte
+	// Code and Message explain an outcome that is no success.
+	Code, Message string
+	CapOverride   int64
+	// LocatedEnvelope is the first located record, kept until the job ends, so
+	// that a later attempt can be told what there was.
+	LocatedEnvelope []byte
+	SentAt          time.Time
+	// NextAt is when a deferred job is sent again.
+	NextAt    time.Time
+	UpdatedAt time.Time
+}
+
+// Record is a signed record on its way into the log. It stays until audit has
+// told that it is a leaf.
+type Record struct {
+	Digest    []byte
+	RequestID request.ID
+	JobID     request.ID
+	Type      string
+	Issuer    string
+	Envelope  []byte
+	CreatedAt time.Time
+}
+
+// Created is what came of one new request.
+type Created struct {
+	ID request.ID
+	// Existing is set when the idempotency key was known: ID is the earlier
+	// request and nothing was stored.
+	Existing bool
+	// Err is ErrConflict, or nil.
+	Err error
+}
+
+// New is a request to store with the record of its intake.
+type New struct {
+	Request Request
+	Record  Record
+}
+
+// Snapshot is one request as it stands inside [Store.Advance].
+type Snapshot struct {
+	Request Request
+	// Jobs are all of its jobs, oldest first.
+	Jobs []Job
+	// Changed must be set when Request was changed; ChangedJobs names the jobs
+	// that were, by index. Jobs appended to Jobs are new.
+	Changed     bool
+	ChangedJobs map[int]bool
+	// Records are new records of the request, stored with it.
+	Records []Record
+	// Stored is the number of Jobs that came from the store.
+	Stored int
+}
+
+// Touch marks job i as changed.
+func (s *Snapshot) Touch(i int) {
+	if s.ChangedJobs == nil {
+		s.ChangedJobs = make(map[int]bool)
+	}
+	s.ChangedJobs[i] = true
+}
+
+// Selector says which requests Advance locks: those named, or up to Limit of
+// those in State that nobody else is working on.
+type Selector struct {
+	IDs   []request.ID
+	State request.State
+	Limit int
+}
+
+// Filter narrows a listing. Zero fields don't.
+type Filter struct {
+	State     request.State
+	Right     request.Right
+	Attention bool
+	// Before is the last row of the previous page: a keyset cursor.
+	Before Cursor
+	// Limit is the page size; 0 means 50, and 500 is the most.
+	Limit int
+}
+
+// Cursor is a place in a listing.
+type Cursor struct {
+	CreatedAt time.Time
+	ID        request.ID
+}
+
+// Connector is what is known of a connector.
+type Connector struct {
+	Name string
+	// Manifest is the protobuf message last announced.
+	Manifest []byte
+	// KeyID and Key are the evidence key in force.
+	KeyID     string
+	Key       []byte
+	SeenAt    time.Time
+	UpdatedAt time.Time
+}
+
+// Outstanding counts the jobs of one connector that are out.
+type Outstanding struct {
+	Connector string
+	// Sent is how many were sent before the lease and not answered.
+	Sent int64
+	// Oldest is when the first of them was sent.
+	Oldest time.Time
+}
+
+// Store is the memory of the rooms. Methods may be called concurrently and by
+// several processes.
+type Store interface {
+	// Create stores requests with their intake records, each or not at all,
+	// and answers in the order of the input.
+	Create(ctx context.Context, news []New) ([]Created, error)
+	// Advance locks the selected requests, loads them with their jobs when
+	// withJobs is set, calls decide once with all of them, and writes what
+	// decide changed, in one transaction. decide may be called again when the
+	// transaction has to be; it is pure. An error from decide rolls back.
+	Advance(ctx context.Context, sel Selector, withJobs bool, decide func([]*Snapshot) error) ([]*Snapshot, error)
+
+	// Get returns one request with its jobs.
+	Get(ctx context.Context, id request.ID) (Request, []Job, error)
+	// List returns a page of requests, newest first.
+	List(ctx context.Context, f Filter) ([]Request, error)
+	// JobsOf returns the jobs of several requests, oldest first.
+	JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]Job, error)
+	// Counts returns how many requests are in each state.
+	Counts(ctx context.Context) (map[request.State]int64, error)
+
+	// RequestOfJob returns the request each job belongs to; unknown jobs are
+	// left out.
+	RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error)
+	// Due returns requests that have a deferred job whose time has come, a
+	// planned job older than unsent, or a job sent before stale to one of the
+	// connectors in lost; oldest first, at most limit.
+	Due(ctx context.Context, now, unsent, stale time.Time, lost []string, limit int) ([]request.ID, error)
+	// Outstanding counts by connector the jobs sent before the given time and
+	// not answered.
+	Outstanding(ctx context.Context, before time.Time) ([]Outstanding, error)
+
+	// Unlogged returns records stored before the given time that audit has not
+	// acknowledged, oldest first, at most limit.
+	Unlogged(ctx context.Context, before time.Time, limit int) ([]Record, error)
+	// Logged forgets records that are in the log.
+	Logged(ctx context.Context, digests [][]byte) error
+
+	// PutConnector stores what a connector announced, together with the record
+	// of its key when that is new.
+	PutConnector(ctx context.Context, c Connector, key *Record) error
+	// Connectors returns all connectors by name.
+	Connectors(ctx context.Context) ([]Connector, error)
+	// Keys returns every evidence key ever accepted: fingerprint to connector
+	// and PKIX DER.
+	Keys(ctx context.Context) (map[string]Key, error)
+
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	// Close releases the database.
+	Close() error
+}
+
+// Key is an evidence key that was accepted.
+type Key struct {
+	Owner string
+	DER   []byte
+}
+
+// PageSize bounds what a caller asked for.
+func PageSize(asked int) int {
+	const usual, most = 50, 500
+	switch {
+	case asked <= 0:
+		return usual
+	case asked > most:
+		return most
+	default:
+		return asked
+	}
+}
