@@ -28,6 +28,14 @@ type System interface {
 	Dump(t testing.TB) []string
 }
 
+// Breaker is an optional ability of a System: it can stop answering.
+type Breaker interface {
+	System
+	// Break makes the system unreachable, as in an outage. Run then calls the
+	// connector and looks for identifiers in what it says about that.
+	Break(t testing.TB)
+}
+
 // Planted is one person put into a system by a test.
 type Planted struct {
 	// Person has the identifiers a job would carry.
@@ -43,6 +51,10 @@ type Planted struct {
 	// KeptTraces are the traces that may remain in kept records, because the
 	// basis for keeping needs them.
 	KeptTraces []string
-	// Yields are identifiers that Resolve must return, for a Resolver.
+	// Yields are identifiers that Resolve must return, for a Resolver, besides
+	// those Person has already.
 	Yields []sdk.Identifier
+	// Corrections are for a Corrector: each value appears nowhere in the dump
+	// until Correct has put it there.
+	Corrections []sdk.Correction
 }
