@@ -31,28 +31,12 @@ var (
 	ErrConflict = errors.New("idempotency key was used for another request")
 )
 
-// Request is one stored request.
+// Request is one stored request: what the domain knows of it, and what is
+// needed to work on it.
 type Request struct {
-	ID            request.ID
-	Tenant        string
-	Regime        string
-	RegimeVersion string
-	Right         request.Right
-	State         request.State
-	Result        request.Result
-	// ReasonCode and Reason are set on a denial or cancellation. Reason is
-	// text by staff and names nobody.
-	ReasonCode, Reason string
-	Channel            string
-	ReceivedAt         time.Time
-	Due                request.Due
+	*request.Request
 	// RespondBy is the first instant at which the answer is late.
 	RespondBy time.Time
-	// Since is the start of the look-back window; zero is everything.
-	Since time.Time
-	// Verification is what was attested; Unverified until then, and always for
-	// rights that are never verified.
-	Verification request.Verification
 	// WrappedKey is the request's data key under the master key. Sealed are
 	// the identifiers under the data key. Both are empty once destroyed.
 	WrappedKey, Sealed []byte

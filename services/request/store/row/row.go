@@ -56,14 +56,13 @@ func Mutable[T any](columns []Column[T]) []Column[T] {
 
 // Request is a row of table request.
 type Request struct {
-	ID, Tenant, Regime, RegimeVersion, Right, State, Result  string
-	ReasonCode, Reason, Channel, Kinds, IdempotencyKey, Attn string
-	ReceivedAt, RespondBy, Since                             time.Time
-	CreatedAt, UpdatedAt, ClosedAt                           time.Time
-	Due, Verification, Plan, Package                         []byte
-	WrappedKey, Sealed, Commitment, Fingerprint              []byte
-	PlanDigest, RecordDigests                                []byte
-	Round, Version                                           int64
+	ID, Tenant, Regime, Right, State, Result, ReasonCode, Reason string
+	Channel, Kinds, IdempotencyKey, Attention                    string
+	RespondBy, CreatedAt, UpdatedAt, ClosedAt                    time.Time
+	Terms, Extension, Verification, Plan, Package                []byte
+	WrappedKey, Sealed, Commitment, Fingerprint                  []byte
+	PlanDigest, RecordDigests                                    []byte
+	Round, Version                                               int64
 }
 
 // Requests are the columns of table request.
@@ -71,17 +70,15 @@ var Requests = []Column[Request]{
 	{"id", Text, false, func(r *Request) any { return &r.ID }},
 	{"tenant", Text, false, func(r *Request) any { return &r.Tenant }},
 	{"regime", Text, false, func(r *Request) any { return &r.Regime }},
-	{"regime_version", Text, false, func(r *Request) any { return &r.RegimeVersion }},
 	{"consumer_right", Text, false, func(r *Request) any { return &r.Right }},
 	{"state", Text, true, func(r *Request) any { return &r.State }},
 	{"result", Text, true, func(r *Request) any { return &r.Result }},
 	{"reason_code", Text, true, func(r *Request) any { return &r.ReasonCode }},
 	{"reason", Text, true, func(r *Request) any { return &r.Reason }},
 	{"channel", Text, false, func(r *Request) any { return &r.Channel }},
-	{"received_at", Time, false, func(r *Request) any { return &r.ReceivedAt }},
-	{"due", JSON, false, func(r *Request) any { return &r.Due }},
+	{"terms", JSON, false, func(r *Request) any { return &r.Terms }},
+	{"extension", JSON, true, func(r *Request) any { return &r.Extension }},
 	{"respond_by", Time, true, func(r *Request) any { return &r.RespondBy }},
-	{"since", Time, false, func(r *Request) any { return &r.Since }},
 	{"verification", JSON, true, func(r *Request) any { return &r.Verification }},
 	{"wrapped_key", Bytes, true, func(r *Request) any { return &r.WrappedKey }},
 	{"sealed", Bytes, true, func(r *Request) any { return &r.Sealed }},
@@ -93,7 +90,7 @@ var Requests = []Column[Request]{
 	{"plan_digest", Bytes, true, func(r *Request) any { return &r.PlanDigest }},
 	{"plan", JSON, true, func(r *Request) any { return &r.Plan }},
 	{"record_digests", Bytes, true, func(r *Request) any { return &r.RecordDigests }},
-	{"attention", Text, true, func(r *Request) any { return &r.Attn }},
+	{"attention", Text, true, func(r *Request) any { return &r.Attention }},
 	{"package", JSON, true, func(r *Request) any { return &r.Package }},
 	{"created_at", Time, false, func(r *Request) any { return &r.CreatedAt }},
 	{"updated_at", Time, true, func(r *Request) any { return &r.UpdatedAt }},
@@ -149,28 +146,39 @@ var Records = []Column[store.Record]{
 
 // OfRequest makes the row of a request.
 func OfRequest(r *store.Request) (*Request, error) {
-	due, err := json.Marshal(r.Due)
-	if err != nil {
-		return nil, fmt.Errorf("encoding due dates of request %s: %w", r.ID, err)
-	}
 	out := &Request{
-		ID: string(r.ID), Tenant: r.Tenant, Regime: r.Regime, RegimeVersion: r.RegimeVersion,
-		Right: string(r.Right), State: string(r.State), Result: string(r.Result),
-		ReasonCode: r.ReasonCode, Reason: r.Reason, Channel: r.Channel, Kinds: strings.Join(r.Kinds, ","),
-		IdempotencyKey: r.IdempotencyKey, Attn: r.Attention, ReceivedAt: r.ReceivedAt, RespondBy: r.RespondBy,
-		Since: r.Since, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Due: due, Plan: r.Plan,
-		WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment, Fingerprint: r.Fingerprint,
-		PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, Round: int64(r.Round), Version: r.Version,
+		ID: string(r.ID), Tenant: r.Tenant, Regime: r.Regime, Right: string(r.Right()), State: string(r.State()),
+		Channel: string(r.Channel), Kinds: strings.Join(r.Kinds, ","), IdempotencyKey: r.IdempotencyKey,
+		Attention: r.Attention, RespondBy: r.RespondBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		ClosedAt: r.ClosedAt, Plan: r.Plan, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment,
+		Fingerprint: r.Fingerprint, PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests,
+		Round: int64(r.Round), Version: r.Version,
 	}
-	if v, ok := r.Verification.(request.Verified); ok {
-		if out.Verification, err = json.Marshal(v); err != nil {
-			return nil, fmt.Errorf("encoding the verification of request %s: %w", r.ID, err)
+	if e := r.Ending; e != nil {
+		out.Result, out.ReasonCode, out.Reason = string(e.Result), e.Code, e.Reason
+	}
+	type field struct {
+		to   *[]byte
+		from any
+	}
+	fields := []field{{&out.Terms, r.Terms}}
+	if r.Request.Extension != nil {
+		fields = append(fields, field{&out.Extension, r.Request.Extension})
+	}
+	if v, _ := r.Verification(); v != nil {
+		if done, ok := v.(request.Verified); ok {
+			fields = append(fields, field{&out.Verification, done})
 		}
 	}
 	if r.Package.Key != "" {
-		if out.Package, err = json.Marshal(r.Package); err != nil {
-			return nil, fmt.Errorf("encoding the package of request %s: %w", r.ID, err)
+		fields = append(fields, field{&out.Package, r.Package})
+	}
+	for _, f := range fields {
+		text, err := json.Marshal(f.from)
+		if err != nil {
+			return nil, fmt.Errorf("encoding request %s: %w", r.ID, err)
 		}
+		*f.to = text
 	}
 	return out, nil
 }
@@ -178,30 +186,40 @@ func OfRequest(r *store.Request) (*Request, error) {
 // Domain makes the request of a row.
 func (r *Request) Domain() (store.Request, error) {
 	out := store.Request{
-		ID: request.ID(r.ID), Tenant: r.Tenant, Regime: r.Regime, RegimeVersion: r.RegimeVersion,
-		Right: request.Right(r.Right), State: request.State(r.State), Result: request.Result(r.Result),
-		ReasonCode: r.ReasonCode, Reason: r.Reason, Channel: r.Channel, Kinds: split(r.Kinds),
-		IdempotencyKey: r.IdempotencyKey, Attention: r.Attn, ReceivedAt: r.ReceivedAt, RespondBy: r.RespondBy,
-		Since: r.Since, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Plan: r.Plan,
-		WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment, Fingerprint: r.Fingerprint,
-		PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, Round: int(r.Round), Version: r.Version,
-		Verification: request.Unverified{},
+		RespondBy: r.RespondBy, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Kinds: split(r.Kinds),
+		Commitment: r.Commitment, IdempotencyKey: r.IdempotencyKey, Fingerprint: r.Fingerprint,
+		Round: int(r.Round), PlanDigest: r.PlanDigest, Plan: r.Plan, RecordDigests: r.RecordDigests,
+		Attention: r.Attention, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Version: r.Version,
 	}
-	if err := json.Unmarshal(r.Due, &out.Due); err != nil {
-		return out, fmt.Errorf("decoding due dates of request %s: %w", r.ID, err)
+	base := request.Request{ID: request.ID(r.ID), Tenant: r.Tenant, Regime: r.Regime, Channel: request.Channel(r.Channel)}
+	if r.Result != "" {
+		base.Ending = &request.Ending{Result: request.Result(r.Result), Code: r.ReasonCode, Reason: r.Reason}
 	}
-	if r.Verification != nil {
-		var v request.Verified
-		if err := json.Unmarshal(r.Verification, &v); err != nil {
-			return out, fmt.Errorf("decoding the verification of request %s: %w", r.ID, err)
+	var verified *request.Verified
+	for _, f := range []struct {
+		from []byte
+		to   any
+	}{{r.Terms, &base.Terms}, {r.Extension, &base.Extension}, {r.Verification, &verified}, {r.Package, &out.Package}} {
+		if f.from == nil {
+			continue
 		}
-		out.Verification = v
-	}
-	if r.Package != nil {
-		if err := json.Unmarshal(r.Package, &out.Package); err != nil {
-			return out, fmt.Errorf("decoding the package of request %s: %w", r.ID, err)
+		if err := json.Unmarshal(f.from, f.to); err != nil {
+			return out, fmt.Errorf("decoding request %s: %w", r.ID, err)
 		}
 	}
+	right := request.Right(r.Right)
+	var v request.Verification
+	switch {
+	case verified != nil:
+		v = *verified
+	case right.Verifiable():
+		v = request.Unverified{}
+	}
+	restored, err := request.Restore(base, right, request.State(r.State), v)
+	if err != nil {
+		return out, fmt.Errorf("decoding request %s: %w", r.ID, err)
+	}
+	out.Request = restored
 	return out, nil
 }
 
