@@ -1,0 +1,63 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+var (
+	// errConflict says that a file changed while it was rewritten. Nothing was
+	// replaced; the rewriting can start again.
+	errConflict = errors.New("the file was changed by another program meanwhile")
+	// errBusy says that another program has the file open for writing.
+	errBusy = errors.New("another program has the file open for writing")
+	// errVanished says that a listed file is no longer there. Its records may
+	// have moved to a file that was not listed.
+	errVanished = errors.New("the file was removed or renamed after it was listed")
+)
+
+// A bucket is where the files are. An implementation replaces a file only if
+// it is still the version that was opened.
+type bucket interface {
+	// list returns every file below a prefix, which is empty or ends in "/",
+	// in the order of their keys. A place that can't be looked into is an
+	// error, not an empty place.
+	list(ctx context.Context, prefix string) ([]object, error)
+	// open returns one version of a file for reading. It fails with
+	// errVanished when the file is gone.
+	open(ctx context.Context, key string) (source, error)
+	// replace puts what write produces in the place of the file key, provided
+	// that it is the file current describes once replace has it for itself:
+	// write is given that version to read. It returns errConflict or errBusy,
+	// and has replaced nothing, when another writer is or was at work.
+	replace(ctx context.Context, key string, write func(src source, dst io.Writer) error) (replaced, error)
+	// recover finishes or undoes replacements that a crash cut short, below a
+	// prefix as in list.
+	recover(ctx context.Context, prefix string) error
+}
+
+// object is one listed file.
+type object struct {
+	// key is the file's path below the bucket's root, with slashes.
+	key string
+	// base is the key of the file this one is an older version of, when a
+	// crash left it behind; otherwise it is key.
+	base string
+}
+
+// source is one version of a file. Reading and ReadAt end at the size the file
+// had when it was opened.
+type source interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// replaced tells what a replacement left behind.
+type replaced struct {
+	// otherNames is how many other ways lead to the old version: hard links in
+	// a folder, retained versions in a bucket.
+	otherNames int
+}

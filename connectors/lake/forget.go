@@ -1,0 +1,143 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// rewriteAttempts is how often one file is tried again within a pass when
+// another writer keeps changing it. After that the job is retried later.
+const rewriteAttempts = 5
+
+// Erase implements [sdk.Eraser].
+func (l *Lake) Erase(ctx context.Context, p sdk.Person) error {
+	if errs := l.EraseBatch(ctx, []sdk.Person{p}); errs != nil {
+		return errs[0]
+	}
+	return nil
+}
+
+// EraseBatch implements [sdk.BatchEraser]: one pass that finds everybody, then
+// one rewriting of each file that holds somebody. When the finding fails,
+// nothing is rewritten and everybody gets the error; when a rewriting fails,
+// those who are in that file get it.
+func (l *Lake) EraseBatch(ctx context.Context, people []sdk.Person) []error {
+	q := newSought(people, l.stores)
+	if !q.any {
+		return forEverybody(len(people), ctx.Err())
+	}
+	if err := l.recover(ctx); err != nil {
+		return forEverybody(len(people), fmt.Errorf("cleaning up after a crash: %w", err))
+	}
+	finds, err := l.find(ctx, q)
+	if err != nil {
+		return forEverybody(len(people), err)
+	}
+	var with []fileFind
+	for _, f := range finds {
+		if len(f.counts) > 0 {
+			with = append(with, f)
+		}
+	}
+	failed := l.each(ctx, len(with), func(ctx context.Context, i int) error {
+		return l.forget(ctx, with[i].file, q)
+	})
+	var errs []error
+	for i, err := range failed {
+		if err == nil {
+			continue
+		}
+		if errs == nil {
+			errs = make([]error, len(people))
+		}
+		for t := range with[i].counts {
+			if errs[t.person] == nil {
+				errs[t.person] = err
+			}
+		}
+	}
+	return errs
+}
+
+func forEverybody(n int, err error) []error {
+	if err == nil {
+		return nil
+	}
+	errs := make([]error, n)
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}
+
+// forget rewrites one file without the people. Doing it again changes nothing.
+func (l *Lake) forget(ctx context.Context, f file, q *sought) error {
+	if f.key != f.base {
+		// Left behind by a crash and not cleaned up: somebody else is at it.
+		return fmt.Errorf("rewriting %s: %w", f.base, errBusy)
+	}
+	defer l.hold(f.key)()
+	look := q.in(l.stores[f.store])
+	var done replaced
+	var err error
+	for range rewriteAttempts {
+		done, err = l.bucket.replace(ctx, f.key, func(src source, dst io.Writer) error {
+			return look.format.rewrite(ctx, f.key, src, dst, look, func(rec *record) (fate, error) {
+				return look.judge(f, rec)
+			})
+		})
+		if !errors.Is(err, errConflict) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("rewriting %s: %w", f.key, err)
+	}
+	if done.otherNames > 0 {
+		l.logger.WarnContext(ctx, "an older version of a rewritten file can still be read", "file", f.key, "versions", done.otherNames)
+	}
+	return nil
+}
+
+// judge says what becomes of a record that names somebody sought. A record is
+// theirs whole when it names them outside of shared elements. One that names
+// them only in elements loses these, and goes when nobody else is left in it.
+func (l *lookup) judge(f file, rec *record) (fate, error) {
+	when, err := l.timeOf(f, rec)
+	if err != nil {
+		return fate{}, err
+	}
+	theirs := make([]bool, len(rec.elems))
+	any := false
+	for _, h := range rec.hits {
+		for _, p := range h.people {
+			if !l.inWindow(p, when) {
+				continue
+			}
+			if h.elem < 0 {
+				return fate{drop: true}, nil
+			}
+			theirs[h.elem], any = true, true
+		}
+	}
+	if !any {
+		return fate{}, nil
+	}
+	var what fate
+	others := rec.owners > 0
+	for i, e := range rec.elems {
+		if theirs[i] {
+			what.cut = append(what.cut, i)
+		} else if e.named {
+			others = true
+		}
+	}
+	if !others {
+		return fate{drop: true}, nil
+	}
+	return what, nil
+}

@@ -1,0 +1,46 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// A format reads one kind of file. A columnar one reads the source by
+// position; text formats read it from front to back.
+type format interface {
+	// scan reads src to its end and calls visit for every record that names
+	// somebody sought. Anything it can't read is an error.
+	scan(ctx context.Context, key string, src source, l *lookup, visit func(*record) error) error
+	// rewrite copies src to dst. For records that name somebody sought, decide
+	// says what becomes of them; all others stay as they are.
+	rewrite(ctx context.Context, key string, src source, dst io.Writer, l *lookup, decide func(*record) (fate, error)) error
+	// fields are the fields of a record as the export shows them.
+	fields(rec *record, l *lookup) ([]sdk.Field, error)
+}
+
+// fate is what becomes of a record. The zero fate keeps it.
+type fate struct {
+	drop bool
+	// cut are the shared elements that go, by number in record.elems, in order.
+	cut []int
+}
+
+func newFormat(name, compression string) (format, error) {
+	var f textFormat
+	switch compression {
+	case "", "auto", "none", "gzip", "zstd":
+		f.compression = compression
+	default:
+		return nil, fmt.Errorf("compression: %q is none of auto, none, gzip, zstd", compression)
+	}
+	switch name {
+	case "", "jsonl":
+		f.dialect = func() dialect { return &jsonl{} }
+	default:
+		return nil, fmt.Errorf("format: %q is not jsonl", name)
+	}
+	return &f, nil
+}

@@ -1,0 +1,170 @@
+package lake
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// Map says what the files of a lake hold. It is read from YAML, strictly: a
+// key it doesn't know is an error.
+type Map struct {
+	// Stores are the sets of files that hold personal data.
+	Stores []StoreMap `yaml:"stores"`
+	// Ignore are patterns, as in [StoreMap.Files], of files that lie among the
+	// stores' files and hold no personal data; no store claims them. Files whose
+	// name begins with "_" or "." are ignored without being listed here, by the
+	// convention of lakes.
+	// Any other file below a store's folder that no store claims is an error.
+	Ignore []string `yaml:"ignore"`
+
+	digest string
+}
+
+// StoreMap describes one set of files.
+type StoreMap struct {
+	// Name is the store's name in evidence and exports.
+	Name string `yaml:"name"`
+	// Files is the pattern of their paths: "*" stands for anything within one
+	// name, "**" for any number of folders.
+	Files string `yaml:"files"`
+	// Format is "jsonl" (the default) or "csv".
+	Format string `yaml:"format"`
+	// Compression is "none", "gzip", "zstd" or, the default, "auto": by the
+	// ending .gz or .zst of the file's name.
+	Compression string `yaml:"compression"`
+	// Partition is the key of the folder name that holds a file's day, such as
+	// "dt" for dt=2026-01-31; empty when files are not partitioned by day.
+	Partition string `yaml:"partition"`
+	// Role is "business" (the default) or "service_provider".
+	Role string `yaml:"role"`
+	// Identifiers are the fields that hold each kind of identifier.
+	Identifiers map[string]Fields `yaml:"identifiers"`
+	// Normalise tells how values of a kind are compared: "lower" ignores the
+	// case of letters and surrounding blanks; "exact" is the default for every
+	// kind but email.
+	Normalise map[string]string `yaml:"normalise"`
+	// Shared are lists whose elements each belong to the person named in the
+	// element: of a record that is somebody's only through such elements, only
+	// those are erased.
+	Shared Fields `yaml:"shared"`
+	// Type is the field that tells the types of records apart.
+	Type string `yaml:"type"`
+	// Categories give the category of each type of record, "*" that of every
+	// type not named, or of all records when there is no Type.
+	Categories map[string]CategoryMap `yaml:"categories"`
+	// Time is the field that dates a record; without it the partition does.
+	Time TimeMap `yaml:"time"`
+	// Withhold are fields that are never disclosed (11 CCR 7024(d)).
+	Withhold []WithholdMap `yaml:"withhold"`
+}
+
+// CategoryMap is a category of personal information.
+type CategoryMap struct {
+	// Letter is the statutory category, "A" to "L".
+	Letter string `yaml:"letter"`
+	// Data is the finer data category, such as "user.behavior.browsing_history".
+	Data string `yaml:"data"`
+}
+
+// TimeMap names the field that dates a record.
+type TimeMap struct {
+	// Field is the path of the field.
+	Field string `yaml:"field"`
+	// Layout is "rfc3339" (the default), "date", "unix", "unix_ms", "unix_us"
+	// or a layout as Go's package time writes it.
+	Layout string `yaml:"layout"`
+}
+
+// WithholdMap is a field that is never disclosed.
+type WithholdMap struct {
+	// Field is the path of the field.
+	Field string `yaml:"field"`
+	// As names the type of the item to the person, such as
+	// "driver's licence number".
+	As string `yaml:"as"`
+}
+
+// Fields is one path of a field or a list of them. The names in a path are
+// joined by dots; a dot within a name is written "\.". Lists on the way are
+// looked through, element by element.
+type Fields []string
+
+// UnmarshalYAML accepts a single path for a list of one.
+func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if err := unmarshal(&one); err == nil {
+		*f = Fields{one}
+		return nil
+	}
+	var many []string
+	if err := unmarshal(&many); err != nil {
+		return err
+	}
+	*f = many
+	return nil
+}
+
+// ReadMap reads and checks the map in a file.
+func ReadMap(file string) (*Map, error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the map: %w", err)
+	}
+	m, err := ParseMap(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the map %s: %w", file, err)
+	}
+	return m, nil
+}
+
+// ParseMap reads and checks a map. Errors name the line or the field.
+func ParseMap(data []byte) (*Map, error) {
+	var m Map
+	if err := yaml.UnmarshalWithOptions(data, &m, yaml.Strict()); err != nil {
+		return nil, err
+	}
+	if _, err := m.compile(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	m.digest = hex.EncodeToString(sum[:])
+	return &m, nil
+}
+
+// Manifest is what the map says of the system: stores, categories, roles and
+// the identifier kinds accepted, with the map's digest. Name and the other
+// settings are the program's to fill in.
+func (m *Map) Manifest() sdk.Manifest {
+	man := sdk.Manifest{Digest: m.digest}
+	for _, s := range m.Stores {
+		store := sdk.Store{Name: s.Name, Role: sdk.Role(s.Role)}
+		if store.Role == "" {
+			store.Role = sdk.Business
+		}
+		for _, c := range s.Categories {
+			category := sdk.Category{Letter: c.Letter, Data: c.Data}
+			if !slices.Contains(store.Categories, category) {
+				store.Categories = append(store.Categories, category)
+			}
+		}
+		slices.SortFunc(store.Categories, func(a, b sdk.Category) int {
+			return strings.Compare(a.Letter+a.Data, b.Letter+b.Data)
+		})
+		man.Stores = append(man.Stores, store)
+		for kind := range s.Identifiers {
+			if !slices.Contains(man.Accepts, sdk.Kind(kind)) {
+				man.Accepts = append(man.Accepts, sdk.Kind(kind))
+			}
+		}
+	}
+	slices.Sort(man.Accepts)
+	return man
+}
