@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 )
 
 // LoadConfig reads settings over the defaults that v, a pointer to a struct
@@ -68,41 +68,54 @@ func decodeConfig(path string, content []byte, v any) error {
 // the decoder would print around it.
 func configError(path string, content []byte, err error) error {
 	var at yaml.Error
-	if !errors.As(err, &at) || at.GetToken() == nil {
+	if errors.As(err, &at) && at.GetToken() != nil {
+		pos := at.GetToken().Position
+		line, field := findNode(content, func(n ast.Node) bool {
+			p := n.GetToken().Position
+			return p.Line == pos.Line && p.Column == pos.Column
+		})
+		if line == 0 { // it is the syntax that is wrong
+			return fmt.Errorf("%s:%d: %s", path, pos.Line, at.GetMessage())
+		}
+		return fmt.Errorf("%s:%d: %s: %s", path, line, field, at.GetMessage())
+	}
+	// A duration's or a text type's own error has no place, but quotes the value.
+	line, field := findNode(content, func(n ast.Node) bool {
+		_, scalar := n.(ast.ScalarNode)
+		return scalar && strings.Contains(err.Error(), strconv.Quote(n.GetToken().Value))
+	})
+	if line == 0 {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	tok := at.GetToken()
-	place := fmt.Sprintf("%s:%d", path, tok.Position.Line)
-	if field := fieldAt(content, tok); field != "" {
-		place += ": " + field
-	}
-	return fmt.Errorf("%s: %s", place, at.GetMessage())
+	return fmt.Errorf("%s:%d: %s: %w", path, line, field, err)
 }
 
-// fieldAt returns the dotted name of the setting at a token, or "".
-func fieldAt(content []byte, tok *token.Token) string {
+// findNode returns the line and the dotted name of the deepest setting for
+// which match holds, or 0.
+func findNode(content []byte, match func(ast.Node) bool) (line int, field string) {
 	file, err := parser.ParseBytes(content, 0)
 	if err != nil {
-		return "" // it is the syntax that is wrong
+		return 0, ""
 	}
-	finder := &fieldFinder{at: *tok.Position}
+	finder := &nodeFinder{match: match}
 	for _, doc := range file.Docs {
 		if doc.Body != nil {
 			ast.Walk(finder, doc.Body)
 		}
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(finder.path, "$"), ".")
+	return finder.line, strings.TrimPrefix(strings.TrimPrefix(finder.path, "$"), ".")
 }
 
-type fieldFinder struct {
-	at   token.Position
-	path string
+type nodeFinder struct {
+	match func(ast.Node) bool
+	line  int
+	path  string
 }
 
 // Visit implements [ast.Visitor].
-func (f *fieldFinder) Visit(n ast.Node) ast.Visitor {
-	if p := n.GetToken().Position; p != nil && p.Line == f.at.Line && p.Column == f.at.Column && len(n.GetPath()) > len(f.path) {
-		f.path = n.GetPath()
+func (f *nodeFinder) Visit(n ast.Node) ast.Visitor {
+	if n.GetToken() != nil && n.GetToken().Position != nil && len(n.GetPath()) > len(f.path) && f.match(n) {
+		f.line, f.path = n.GetToken().Position.Line, n.GetPath()
 	}
 	return f
 }
