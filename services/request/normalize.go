@@ -56,16 +56,19 @@ func (id Identifier) Normalize() (Identifier, error) {
 	if !isCode(string(id.Kind)) {
 		return Identifier{}, errors.New("kind: want lower-case letters, digits and underscores, such as customer_id")
 	}
-	raw := id.Reveal()
+	raw := strings.TrimSpace(id.Reveal())
 	switch {
 	case len(raw) > MaxIdentifierBytes:
 		return Identifier{}, fmt.Errorf("value is longer than %d bytes", MaxIdentifierBytes)
 	case !plainText(raw):
 		return Identifier{}, errors.New("value has control or invisible characters, or is not valid UTF-8")
 	}
-	value := norm.NFC.String(strings.TrimSpace(raw))
-	if value == "" {
+	value := norm.NFC.String(raw)
+	switch {
+	case value == "":
 		return Identifier{}, errors.New("value is empty")
+	case len(value) > MaxIdentifierBytes: // composing can lengthen
+		return Identifier{}, fmt.Errorf("value is longer than %d bytes", MaxIdentifierBytes)
 	}
 	var err error
 	switch id.Kind {

@@ -54,18 +54,16 @@ func (r Result) Answered() bool {
 	return r == ResultComplete || r == ResultCompleteWithExceptions || r == ResultPartial
 }
 
-// Condition says for which requests a row of [Transitions] holds.
+// Condition says when a row of [Transitions] holds.
 type Condition string
 
 // The conditions.
 const (
-	Always        Condition = ""
-	IfVerifiable  Condition = "verifiable"     // the right waits for verification
-	IfNotVerified Condition = "never_verified" // the right is never verified
-	IfPackaged    Condition = "packaged"       // the answer is a package
-	IfAnswered    Condition = "answered"       // the work was carried through, and the answer is no package
-	IfPackageDone Condition = "package_done"   // the work was carried through, and the answer is a package
-	IfStopped     Condition = "stopped"        // the request is denied or cancelled
+	Always          Condition = ""
+	IfNeverVerified Condition = "never_verified" // the right does not wait for verification
+	IfAnswered      Condition = "answered"       // the work was carried through
+	IfNoPackage     Condition = "no_package"     // the work was carried through, and the answer is no package
+	IfStopped       Condition = "stopped"        // the request is denied or cancelled
 )
 
 // Transition is one allowed step of a request.
@@ -74,24 +72,24 @@ type Transition struct {
 	When     Condition
 }
 
-// transitions is the whole life of a request. A right that is never verified
-// has no row into or out of AwaitingVerification, and no row carries a request
-// whose answer is a package past Packaging.
+// transitions is the whole life of a request. Rows apply to the rights that
+// have both states: a right that is never verified has no AwaitingVerification,
+// and one whose answer is no package has no Packaging.
 var transitions = []Transition{
-	{Received, AwaitingVerification, IfVerifiable},
-	{Received, Accepted, IfNotVerified},
+	{Received, AwaitingVerification, Always},
+	{Received, Accepted, IfNeverVerified},
 	{Received, Closing, IfStopped},
-	{AwaitingVerification, Accepted, IfVerifiable},
+	{AwaitingVerification, Accepted, Always},
 	{AwaitingVerification, Closing, IfStopped},
 	{Accepted, Resolving, Always},
 	{Accepted, Running, Always},
 	{Accepted, Closing, IfStopped},
 	{Resolving, Running, Always},
 	{Resolving, Closing, IfStopped},
-	{Running, Packaging, IfPackaged},
-	{Running, Closing, IfAnswered},
+	{Running, Packaging, Always},
+	{Running, Closing, IfNoPackage},
 	{Running, Closing, IfStopped},
-	{Packaging, Closing, IfPackageDone},
+	{Packaging, Closing, IfAnswered},
 	{Packaging, Closing, IfStopped},
 	{Closing, Closed, Always},
 }
@@ -99,11 +97,23 @@ var transitions = []Transition{
 // Transitions returns the table of allowed steps.
 func Transitions() []Transition { return slices.Clone(transitions) }
 
+// Has reports whether a request for r can ever be in state s.
+func (r Right) Has(s State) bool {
+	switch s {
+	case AwaitingVerification:
+		return r.Verifiable()
+	case Packaging:
+		return r.Packaged()
+	default:
+		return r.Valid() && s.Valid()
+	}
+}
+
 // CanMove reports whether a request for right may step from one state to
-// another with some result. [CanClose] asks about one result.
+// another. A step into [Closing] also depends on the result: see [CanClose].
 func CanMove(right Right, from, to State) bool {
 	return slices.ContainsFunc(transitions, func(t Transition) bool {
-		return t.From == from && t.To == to && t.When.suits(right)
+		return t.From == from && t.To == to && t.suits(right)
 	})
 }
 
@@ -111,37 +121,26 @@ func CanMove(right Right, from, to State) bool {
 // [Closing] with the given result.
 func CanClose(right Right, from State, result Result) bool {
 	return slices.ContainsFunc(transitions, func(t Transition) bool {
-		return t.From == from && t.To == Closing && t.When.suits(right) && t.When.carries(result)
+		return t.From == from && t.To == Closing && t.suits(right) && t.When.carries(result)
 	})
 }
 
-// suits reports whether c can hold for a request for right. AwaitingVerification
-// needs no special mention: rows that touch it say IfVerifiable or lead out of
-// a state that only those reach.
-func (c Condition) suits(right Right) bool {
-	if !right.Valid() {
-		return false
-	}
-	switch c {
-	case Always, IfStopped:
-		return true
-	case IfVerifiable:
-		return right.Verifiable()
-	case IfNotVerified:
-		return !right.Verifiable()
-	case IfPackaged, IfPackageDone:
-		return right.Packaged()
-	case IfAnswered:
-		return !right.Packaged()
+// suits reports whether the row exists for right.
+func (t Transition) suits(right Right) bool {
+	switch t.When {
+	case IfNeverVerified:
+		return right.Has(t.From) && !right.Verifiable()
+	case IfNoPackage:
+		return right.Has(t.From) && !right.Packaged()
 	default:
-		return false
+		return right.Has(t.From) && right.Has(t.To)
 	}
 }
 
 // carries reports whether a row with condition c leads into Closing with r.
 func (c Condition) carries(r Result) bool {
 	switch c {
-	case IfAnswered, IfPackageDone:
+	case IfAnswered, IfNoPackage:
 		return r.Answered()
 	case IfStopped:
 		return r == ResultDenied || r == ResultCancelled
