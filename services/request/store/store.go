@@ -41,14 +41,15 @@ type Request struct {
 	// the identifiers under the data key. Both are empty once destroyed.
 	WrappedKey, Sealed []byte
 	// Kinds are the identifier kinds in hand.
-	Kinds []string
+	Kinds []Kind
 	// Commitment is HMAC-SHA-256 over the submitted identifiers.
 	Commitment []byte
 	// IdempotencyKey is the caller's, or empty; Fingerprint is a keyed digest
 	// of the submission, to tell a repeat from a clash.
 	IdempotencyKey string
 	Fingerprint    []byte
-	// Round counts planning rounds; PlanDigest is the last plan's.
+	// Round counts the times identifiers were added; PlanDigest is the last
+	// plan's.
 	Round      int
 	PlanDigest []byte
 	// Plan is the last plan as JSON: lines, omissions and the rules and
@@ -57,6 +58,8 @@ type Request struct {
 	// RecordDigests are the digests of the request's records so far, 32 bytes
 	// each, one after the other.
 	RecordDigests []byte
+	// ClosureDigest names the closure record once it was made.
+	ClosureDigest []byte
 	// Attention says why a person must look, as a code; empty when nobody must.
 	Attention string
 	Package   Package
@@ -65,6 +68,15 @@ type Request struct {
 	ClosedAt  time.Time
 	// Version grows by one with every change.
 	Version int64
+}
+
+// Kind is an identifier kind in hand.
+type Kind struct {
+	Name string
+	// Round is the request's round when a value of this kind was last added,
+	// and By the connector that knew it; "" for the consumer's own.
+	Round int
+	By    string
 }
 
 // Package is the answer to a copy request.
@@ -87,7 +99,8 @@ type Job struct {
 	// KeyID is the evidence key that may sign the answer.
 	KeyID  string
 	Action request.Action
-	Round  int
+	// Round is the request's round when the job was planned.
+	Round int
 	// After are the jobs of the same request that must have ended first.
 	After   []request.ID
 	Kinds   []string
@@ -98,6 +111,9 @@ type Job struct {
 	// Located and Outcome are what the connector said, as the JSON of the
 	// contract's messages; empty until it did.
 	Located, Outcome []byte
+	// Discovered is set once the identifiers that a resolve job found have
+	// arrived; without them its outcome does not count.
+	Discovered bool
 	// Code and Message explain an outcome that is no success.
 	Code, Message string
 	CapOverride   int64
@@ -105,7 +121,7 @@ type Job struct {
 	// that a later attempt can be told what there was.
 	LocatedEnvelope []byte
 	SentAt          time.Time
-	// NextAt is when a deferred job is sent again.
+	// NextAt is when a deferred or planned job is looked at again.
 	NextAt    time.Time
 	UpdatedAt time.Time
 }
@@ -231,10 +247,10 @@ type Store interface {
 	// RequestOfJob returns the request each job belongs to; unknown jobs are
 	// left out.
 	RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error)
-	// Due returns requests that have a deferred job whose time has come, a
-	// planned job older than unsent, or a job sent before stale to one of the
-	// connectors in lost; oldest first, at most limit.
-	Due(ctx context.Context, now, unsent, stale time.Time, lost []string, limit int) ([]request.ID, error)
+	// Due returns requests that have a planned or deferred job whose time has
+	// come, a job sent before stale to one of the connectors in lost, or that
+	// are closing without a closure record; at most limit.
+	Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error)
 	// Outstanding counts by connector the jobs sent before the given time and
 	// not answered.
 	Outstanding(ctx context.Context, before time.Time) ([]Outstanding, error)

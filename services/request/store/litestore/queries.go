@@ -97,14 +97,14 @@ func (s *Store) RequestOfJob(ctx context.Context, jobs []request.ID) (map[reques
 }
 
 // Due implements [store.Store].
-func (s *Store) Due(ctx context.Context, now, unsent, stale time.Time, lost []string, limit int) ([]request.ID, error) {
+func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error) {
 	type one struct{ id string }
 	rows, err := query(ctx, s.db, []row.Column[one]{{Name: "request_id", Ptr: func(o *one) any { return &o.id }}},
 		`SELECT DISTINCT request_id FROM (
-			SELECT * FROM (SELECT request_id FROM job WHERE state = 'deferred' AND next_at <= ?1 ORDER BY next_at LIMIT ?5)
-			UNION ALL SELECT * FROM (SELECT request_id FROM job WHERE state = 'planned' AND updated_at < ?2 LIMIT ?5)
-			UNION ALL SELECT * FROM (SELECT request_id FROM job WHERE state = 'sent' AND connector IN (SELECT value FROM json_each(?4)) AND sent_at < ?3 ORDER BY sent_at LIMIT ?5)
-		) LIMIT ?5`, micros(now), micros(unsent), micros(stale), idList(lost), limit)
+			SELECT * FROM (SELECT request_id FROM job WHERE state IN ('planned', 'deferred') AND next_at <= ?1 ORDER BY next_at LIMIT ?4)
+			UNION ALL SELECT * FROM (SELECT request_id FROM job WHERE state = 'sent' AND connector IN (SELECT value FROM json_each(?3)) AND sent_at < ?2 ORDER BY sent_at LIMIT ?4)
+			UNION ALL SELECT * FROM (SELECT id FROM request WHERE state = 'closing' AND closure_digest IS NULL ORDER BY updated_at LIMIT ?4)
+		) LIMIT ?4`, micros(now), micros(stale), idList(lost), limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for due jobs: %w", err)
 	}

@@ -97,12 +97,12 @@ func (s *Store) RequestOfJob(ctx context.Context, jobs []request.ID) (map[reques
 }
 
 // Due implements [store.Store].
-func (s *Store) Due(ctx context.Context, now, unsent, stale time.Time, lost []string, limit int) ([]request.ID, error) {
+func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error) {
 	rows, err := s.pool.Query(ctx, `SELECT DISTINCT request_id FROM (
-			(SELECT request_id FROM job WHERE state = 'deferred' AND next_at <= $1 ORDER BY next_at LIMIT $5)
-			UNION ALL (SELECT request_id FROM job WHERE state = 'planned' AND updated_at < $2 LIMIT $5)
-			UNION ALL (SELECT request_id FROM job WHERE state = 'sent' AND connector = ANY($4) AND sent_at < $3 ORDER BY sent_at LIMIT $5)
-		) AS due LIMIT $5`, now, unsent, stale, lost, limit)
+			(SELECT request_id FROM job WHERE state IN ('planned', 'deferred') AND next_at <= $1 ORDER BY next_at LIMIT $4)
+			UNION ALL (SELECT request_id FROM job WHERE state = 'sent' AND connector = ANY($3) AND sent_at < $2 ORDER BY sent_at LIMIT $4)
+			UNION ALL (SELECT id FROM request WHERE state = 'closing' AND closure_digest IS NULL ORDER BY updated_at LIMIT $4)
+		) AS due LIMIT $4`, now, stale, lost, limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for due jobs: %w", redact(err))
 	}

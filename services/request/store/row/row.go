@@ -4,7 +4,9 @@ package row
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +63,7 @@ type Request struct {
 	RespondBy, CreatedAt, UpdatedAt, ClosedAt                    time.Time
 	Terms, Extension, Verification, Plan, Package                []byte
 	WrappedKey, Sealed, Commitment, Fingerprint                  []byte
-	PlanDigest, RecordDigests                                    []byte
+	PlanDigest, RecordDigests, ClosureDigest                     []byte
 	Round, Version                                               int64
 }
 
@@ -90,6 +92,7 @@ var Requests = []Column[Request]{
 	{"plan_digest", Bytes, true, func(r *Request) any { return &r.PlanDigest }},
 	{"plan", JSON, true, func(r *Request) any { return &r.Plan }},
 	{"record_digests", Bytes, true, func(r *Request) any { return &r.RecordDigests }},
+	{"closure_digest", Bytes, true, func(r *Request) any { return &r.ClosureDigest }},
 	{"attention", Text, true, func(r *Request) any { return &r.Attention }},
 	{"package", JSON, true, func(r *Request) any { return &r.Package }},
 	{"created_at", Time, false, func(r *Request) any { return &r.CreatedAt }},
@@ -102,7 +105,7 @@ var Requests = []Column[Request]{
 type Job struct {
 	ID, RequestID, Connector, ConnectorVersion, ManifestDigest, KeyID string
 	Action, After, Kinds, State, Code, Message                        string
-	Round, Attempt, CapOverride                                       int64
+	Round, Attempt, CapOverride, Discovered                           int64
 	PlanDigest, Located, Outcome, LocatedEnvelope                     []byte
 	SentAt, NextAt, UpdatedAt                                         time.Time
 }
@@ -124,6 +127,7 @@ var Jobs = []Column[Job]{
 	{"plan_digest", Bytes, true, func(j *Job) any { return &j.PlanDigest }},
 	{"located", JSON, true, func(j *Job) any { return &j.Located }},
 	{"outcome", JSON, true, func(j *Job) any { return &j.Outcome }},
+	{"discovered", Int, true, func(j *Job) any { return &j.Discovered }},
 	{"code", Text, true, func(j *Job) any { return &j.Code }},
 	{"message", Text, true, func(j *Job) any { return &j.Message }},
 	{"cap_override", Int, true, func(j *Job) any { return &j.CapOverride }},
@@ -148,10 +152,10 @@ var Records = []Column[store.Record]{
 func OfRequest(r *store.Request) (*Request, error) {
 	out := &Request{
 		ID: string(r.ID), Tenant: r.Tenant, Regime: r.Regime, Right: string(r.Right()), State: string(r.State()),
-		Channel: string(r.Channel), Kinds: strings.Join(r.Kinds, ","), IdempotencyKey: r.IdempotencyKey,
+		Channel: string(r.Channel), Kinds: joinKinds(r.Kinds), IdempotencyKey: r.IdempotencyKey,
 		Attention: r.Attention, RespondBy: r.RespondBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		ClosedAt: r.ClosedAt, Plan: r.Plan, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment,
-		Fingerprint: r.Fingerprint, PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests,
+		Fingerprint: r.Fingerprint, PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
 		Round: int64(r.Round), Version: r.Version,
 	}
 	if e := r.Ending; e != nil {
@@ -186,10 +190,14 @@ func OfRequest(r *store.Request) (*Request, error) {
 // Domain makes the request of a row.
 func (r *Request) Domain() (store.Request, error) {
 	out := store.Request{
-		RespondBy: r.RespondBy, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Kinds: split(r.Kinds),
+		RespondBy: r.RespondBy, WrappedKey: r.WrappedKey, Sealed: r.Sealed,
 		Commitment: r.Commitment, IdempotencyKey: r.IdempotencyKey, Fingerprint: r.Fingerprint,
-		Round: int(r.Round), PlanDigest: r.PlanDigest, Plan: r.Plan, RecordDigests: r.RecordDigests,
+		Round: int(r.Round), PlanDigest: r.PlanDigest, Plan: r.Plan, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
 		Attention: r.Attention, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Version: r.Version,
+	}
+	var err error
+	if out.Kinds, err = splitKinds(r.Kinds); err != nil {
+		return out, fmt.Errorf("decoding request %s: %w", r.ID, err)
 	}
 	base := request.Request{ID: request.ID(r.ID), Tenant: r.Tenant, Regime: r.Regime, Channel: request.Channel(r.Channel)}
 	if r.Result != "" {
@@ -225,6 +233,10 @@ func (r *Request) Domain() (store.Request, error) {
 
 // OfJob makes the row of a job.
 func OfJob(j *store.Job) *Job {
+	var discovered int64
+	if j.Discovered {
+		discovered = 1
+	}
 	after := make([]string, len(j.After))
 	for i, id := range j.After {
 		after[i] = string(id)
@@ -233,7 +245,7 @@ func OfJob(j *store.Job) *Job {
 		ID: string(j.ID), RequestID: string(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
 		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: string(j.Action), After: strings.Join(after, ","),
 		Kinds: strings.Join(j.Kinds, ","), State: string(j.State), Code: j.Code, Message: j.Message,
-		Round: int64(j.Round), Attempt: int64(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Discovered: discovered, Round: int64(j.Round), Attempt: int64(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
 		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
 		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
 	}
@@ -249,7 +261,7 @@ func (j *Job) Domain() store.Job {
 		ID: request.ID(j.ID), RequestID: request.ID(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
 		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: request.Action(j.Action), After: after,
 		Kinds: split(j.Kinds), State: request.JobState(j.State), Code: j.Code, Message: j.Message,
-		Round: int(j.Round), Attempt: int(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Discovered: j.Discovered != 0, Round: int(j.Round), Attempt: int(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
 		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
 		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
 	}
@@ -260,4 +272,29 @@ func split(s string) []string {
 		return nil
 	}
 	return strings.Split(s, ",")
+}
+
+// joinKinds writes kinds as "email@0@,user_id@1@crm".
+func joinKinds(kinds []store.Kind) string {
+	parts := make([]string, len(kinds))
+	for i, k := range kinds {
+		parts[i] = k.Name + "@" + strconv.Itoa(k.Round) + "@" + k.By
+	}
+	return strings.Join(parts, ",")
+}
+
+func splitKinds(text string) ([]store.Kind, error) {
+	var kinds []store.Kind
+	for _, part := range split(text) {
+		fields := strings.Split(part, "@")
+		if len(fields) != 3 {
+			return nil, errors.New("kinds: not name@round@connector")
+		}
+		round, err := strconv.Atoi(fields[1])
+		if err != nil {
+			return nil, errors.New("kinds: round is not a number")
+		}
+		kinds = append(kinds, store.Kind{Name: fields[0], Round: round, By: fields[2]})
+	}
+	return kinds, nil
 }

@@ -23,6 +23,7 @@ CREATE TABLE request (
     plan_digest     bytea,
     plan            jsonb,
     record_digests  bytea,
+    closure_digest  bytea,
     attention       text NOT NULL,
     package         jsonb,
     created_at      timestamptz NOT NULL,
@@ -32,6 +33,7 @@ CREATE TABLE request (
 ) WITH (fillfactor = 70);
 CREATE INDEX request_listing ON request (created_at DESC, id DESC);
 CREATE INDEX request_open ON request (state, created_at, id) WHERE state <> 'closed';
+CREATE INDEX request_unclosed ON request (updated_at) WHERE state = 'closing' AND closure_digest IS NULL;
 CREATE INDEX request_attention ON request (created_at DESC, id DESC) WHERE attention <> '';
 
 CREATE TABLE idempotency (
@@ -56,6 +58,7 @@ CREATE TABLE job (
     plan_digest       bytea NOT NULL,
     located           jsonb,
     outcome           jsonb,
+    discovered        bigint NOT NULL,
     code              text NOT NULL,
     message           text NOT NULL,
     cap_override      bigint NOT NULL,
@@ -66,7 +69,7 @@ CREATE TABLE job (
 ) WITH (fillfactor = 70);
 CREATE INDEX job_request ON job (request_id, id);
 CREATE INDEX job_out ON job (connector, sent_at) WHERE state = 'sent';
-CREATE INDEX job_waiting ON job (state, next_at) WHERE state IN ('planned', 'deferred');
+CREATE INDEX job_waiting ON job (next_at) WHERE state IN ('planned', 'deferred');
 
 CREATE TABLE record (
     digest     bytea PRIMARY KEY,
