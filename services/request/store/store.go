@@ -261,9 +261,11 @@ type Store interface {
 	// Logged forgets records that are in the log.
 	Logged(ctx context.Context, digests [][]byte) error
 
-	// PutConnector stores what a connector announced, together with the record
-	// of its key when that is new.
-	PutConnector(ctx context.Context, c Connector, key *Record) error
+	// PutConnector stores what a connector announced.
+	PutConnector(ctx context.Context, c Connector) error
+	// PutKey accepts an evidence key and stores the record that says so. A key
+	// that was accepted before changes nothing and is not fresh.
+	PutKey(ctx context.Context, id string, k Key, r Record) (fresh bool, err error)
 	// Connectors returns all connectors by name.
 	Connectors(ctx context.Context) ([]Connector, error)
 	// Keys returns every evidence key ever accepted: fingerprint to connector

@@ -159,31 +159,38 @@ func (s *Store) Logged(ctx context.Context, digests [][]byte) error {
 }
 
 // PutConnector implements [store.Store].
-func (s *Store) PutConnector(ctx context.Context, c store.Connector, key *store.Record) error {
+func (s *Store) PutConnector(ctx context.Context, c store.Connector) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO connector (name, manifest, key_id, key, seen_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+		_, err := tx.ExecContext(ctx, `INSERT INTO connector (name, manifest, key_id, key, seen_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, key_id = excluded.key_id, key = excluded.key,
 			seen_at = excluded.seen_at, updated_at = excluded.updated_at`,
-			c.Name, c.Manifest, c.KeyID, c.Key, micros(c.SeenAt), micros(c.UpdatedAt)); err != nil {
-			return err
-		}
-		if key == nil {
-			return nil
-		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO evidence_key (key_id, owner, der, accepted_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			c.KeyID, c.Name, c.Key, micros(c.UpdatedAt))
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-		return insert(ctx, tx, "record", row.Records, []*store.Record{key})
+			c.Name, c.Manifest, c.KeyID, c.Key, micros(c.SeenAt), micros(c.UpdatedAt))
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("storing connector %s: %w", c.Name, err)
 	}
 	return nil
+}
+
+// PutKey implements [store.Store].
+func (s *Store) PutKey(ctx context.Context, id string, k store.Key, r store.Record) (fresh bool, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `INSERT INTO evidence_key (key_id, owner, der, accepted_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			id, k.Owner, k.DER, micros(r.CreatedAt))
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if fresh = err == nil && n == 1; !fresh {
+			return err
+		}
+		return insert(ctx, tx, "record", row.Records, []*store.Record{&r})
+	})
+	if err != nil {
+		return false, fmt.Errorf("accepting a key of %s: %w", k.Owner, err)
+	}
+	return fresh, nil
 }
 
 // Connectors implements [store.Store].

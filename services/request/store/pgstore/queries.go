@@ -157,28 +157,30 @@ func (s *Store) Logged(ctx context.Context, digests [][]byte) error {
 }
 
 // PutConnector implements [store.Store].
-func (s *Store) PutConnector(ctx context.Context, c store.Connector, key *store.Record) error {
-	err := s.tx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO connector (name, manifest, key_id, key, seen_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, key_id = excluded.key_id, key = excluded.key,
-			seen_at = excluded.seen_at, updated_at = excluded.updated_at`,
-			c.Name, c.Manifest, c.KeyID, c.Key, c.SeenAt, c.UpdatedAt); err != nil {
-			return err
-		}
-		if key == nil {
-			return nil
-		}
-		tag, err := tx.Exec(ctx, `INSERT INTO evidence_key (key_id, owner, der, accepted_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			c.KeyID, c.Name, c.Key, c.UpdatedAt)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		return insert(ctx, tx, "record", row.Records, []*store.Record{key})
-	})
-	if err != nil {
-		return fmt.Errorf("storing connector %s: %w", c.Name, err)
+func (s *Store) PutConnector(ctx context.Context, c store.Connector) error {
+	if _, err := s.pool.Exec(ctx, `INSERT INTO connector (name, manifest, key_id, key, seen_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, key_id = excluded.key_id, key = excluded.key,
+		seen_at = excluded.seen_at, updated_at = excluded.updated_at`,
+		c.Name, c.Manifest, c.KeyID, c.Key, c.SeenAt, c.UpdatedAt); err != nil {
+		return fmt.Errorf("storing connector %s: %w", c.Name, redact(err))
 	}
 	return nil
+}
+
+// PutKey implements [store.Store].
+func (s *Store) PutKey(ctx context.Context, id string, k store.Key, r store.Record) (fresh bool, err error) {
+	err = s.tx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO evidence_key (key_id, owner, der, accepted_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			id, k.Owner, k.DER, r.CreatedAt)
+		if fresh = err == nil && tag.RowsAffected() == 1; !fresh {
+			return err
+		}
+		return insert(ctx, tx, "record", row.Records, []*store.Record{&r})
+	})
+	if err != nil {
+		return false, fmt.Errorf("accepting a key of %s: %w", k.Owner, err)
+	}
+	return fresh, nil
 }
 
 // Connectors implements [store.Store].
