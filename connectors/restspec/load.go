@@ -1,0 +1,150 @@
+package restspec
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// A Program is a specification that was checked and can be opened.
+type Program struct {
+	spec    *Spec
+	file    string
+	digest  string
+	stores  map[string]*store
+	ops     map[string][]*step
+	rules   []rule
+	headers []pair
+	hide    map[string]string // data category to the words shown instead
+}
+
+// Load reads the specification in file. The error lists every fault, each with
+// the file, the line and the field.
+func Load(file string) (*Program, error) {
+	src, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the specification: %w", err)
+	}
+	return Parse(filepath.Base(file), src)
+}
+
+// Parse is [Load] for a specification in memory; name stands in its errors.
+func Parse(name string, src []byte) (*Program, error) {
+	tree, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		return nil, yamlError(name, err)
+	}
+	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
+		return nil, fmt.Errorf("%s: want one YAML document", name)
+	}
+	var spec Spec
+	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&spec); err != nil {
+		return nil, yamlError(name, err)
+	}
+	sum := sha256.Sum256(src)
+	p := &Program{spec: &spec, file: name, digest: hex.EncodeToString(sum[:])}
+	c := &checker{file: name, root: tree.Docs[0].Body, prog: p}
+	c.program()
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return p, nil
+}
+
+// System is the name of the system the specification describes.
+func (p *Program) System() string { return p.spec.System }
+
+// Facts says where the specification's knowledge comes from.
+func (p *Program) Facts() Facts { return p.spec.Facts }
+
+// yamlError puts file and line before what the YAML library says.
+func yamlError(file string, err error) error {
+	var e yaml.Error
+	if errors.As(err, &e) {
+		if tk := e.GetToken(); tk != nil {
+			return fmt.Errorf("%s:%d: %s", file, tk.Position.Line, e.GetMessage())
+		}
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+// checker turns a Spec into a Program and gathers what is wrong with it.
+type checker struct {
+	file string
+	root ast.Node
+	prog *Program
+	errs []error
+}
+
+// at is the place of a fault: keys and list positions from the root.
+type place []any
+
+func (p place) with(more ...any) place { return append(p[:len(p):len(p)], more...) }
+
+func (p place) String() string {
+	var b strings.Builder
+	for _, w := range p {
+		switch w := w.(type) {
+		case int:
+			fmt.Fprintf(&b, "[%d]", w)
+		default:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			fmt.Fprint(&b, w)
+		}
+	}
+	return b.String()
+}
+
+func (c *checker) fault(at place, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("%s:%d: %s: %s", c.file, lineOf(c.root, at), at, fmt.Sprintf(format, args...)))
+}
+
+// lineOf is the line of the node at p, or of the last one on the way that
+// exists.
+func lineOf(n ast.Node, p place) int {
+	line := lineOfToken(n.GetToken())
+	for _, word := range p {
+		var next ast.Node
+		switch v := n.(type) {
+		case *ast.MappingNode:
+			for _, kv := range v.Values {
+				if kv.Key.String() == fmt.Sprint(word) {
+					next, line = kv.Value, lineOfToken(kv.Key.GetToken())
+				}
+			}
+		case *ast.MappingValueNode:
+			if v.Key.String() == fmt.Sprint(word) {
+				next, line = v.Value, lineOfToken(v.Key.GetToken())
+			}
+		case *ast.SequenceNode:
+			if i, ok := word.(int); ok && i < len(v.Values) {
+				next = v.Values[i]
+				line = lineOfToken(next.GetToken())
+			}
+		}
+		if next == nil {
+			return line
+		}
+		n = next
+	}
+	return line
+}
+
+func lineOfToken(t *token.Token) int {
+	if t == nil || t.Position == nil {
+		return 0
+	}
+	return t.Position.Line
+}

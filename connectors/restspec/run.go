@@ -1,0 +1,418 @@
+package restspec
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+const defaultMaxItems = 100_000
+
+// item is one collected record: only the fields that later requests name, and
+// what hangs above it.
+type item struct {
+	name   string
+	fields map[string]any
+	parent *item
+	keep   *sdk.Keep
+	inner  []keptIn // kept records found under it, by collection
+}
+
+type keptIn struct {
+	name string
+	keep sdk.Keep
+}
+
+// run is one operation for one person.
+type run struct {
+	e      *engine
+	person sdk.Person
+	now    time.Time
+	cols   map[string][]*item
+	seen   map[string]map[[16]byte]bool
+	counts *tally
+	// write is set when records are copied out.
+	write func(ctx context.Context, s *step, raw json.RawMessage) error
+	// learn is set when identifiers are wanted.
+	learn func(ctx context.Context, s *step, v any) error
+}
+
+func (e *engine) newRun(p sdk.Person) *run {
+	return &run{
+		e: e, person: p, now: e.now(), cols: map[string][]*item{},
+		seen: map[string]map[[16]byte]bool{}, counts: newTally(),
+	}
+}
+
+// read runs the steps of an operation that only reads.
+func (r *run) read(ctx context.Context, steps []*step) error {
+	for _, s := range steps {
+		if err := r.readStep(ctx, s); err != nil {
+			return err
+		}
+	}
+	r.finish(steps)
+	return nil
+}
+
+// readStep runs one reading step over everything it runs over.
+func (r *run) readStep(ctx context.Context, s *step) error {
+	for _, t := range r.targets(s) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.readOne(ctx, s, t); err != nil {
+			return fmt.Errorf("step %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// target is one identifier or one record that a step runs for.
+type target struct {
+	kind  sdk.Kind
+	value string
+	item  *item
+}
+
+// id tells targets of one step apart; it never leaves the process in clear.
+func (t target) id() string {
+	if t.item == nil {
+		return string(t.kind) + "\x00" + t.value
+	}
+	var b strings.Builder
+	for i := t.item; i != nil; i = i.parent {
+		raw, err := json.Marshal(i.fields) // keys in order: the same record, the same text
+		if err != nil {
+			return ""
+		}
+		b.Write(raw)
+	}
+	return b.String()
+}
+
+func (r *run) targets(s *step) []target {
+	if s.found != "" && !slices.ContainsFunc(r.cols[s.found], func(i *item) bool { return r.kept(s.found, i) == nil }) {
+		return nil
+	}
+	var all []target
+	if s.each == "" {
+		for _, k := range s.kinds {
+			for _, v := range r.person.Values(k) {
+				all = append(all, target{kind: k, value: v})
+			}
+		}
+		return all
+	}
+	for _, i := range r.cols[s.each] {
+		kept := r.kept(s.each, i) != nil
+		if s.only == "free" && kept || s.only == "kept" && !kept {
+			continue
+		}
+		all = append(all, target{item: i})
+	}
+	return all
+}
+
+// values is what a step's templates see.
+type values struct {
+	r      *run
+	t      target
+	effect string
+	handle map[string]string
+	extra  string // ".value" of a question about one value
+}
+
+func (v values) lookup(path []string) (any, bool) {
+	switch path[0] {
+	case "settings":
+		if len(path) == 2 {
+			s, ok := v.r.e.settings[path[1]]
+			return s, ok
+		}
+	case "effect":
+		return v.effect, v.effect != ""
+	case "now":
+		return v.r.now.UTC().Format(time.RFC3339), true
+	case "today":
+		return v.r.now.UTC().Format(time.DateOnly), true
+	case "handle":
+		if len(path) == 2 && v.handle != nil {
+			s, ok := v.handle[path[1]]
+			return s, ok
+		}
+	case "value":
+		if v.extra != "" {
+			return v.extra, true
+		}
+		return v.t.value, v.t.item == nil
+	}
+	if v.t.item == nil && len(path) == 1 && path[0] == string(v.t.kind) {
+		return v.t.value, true
+	}
+	for i := v.t.item; i != nil; i = i.parent {
+		if i.name == path[0] {
+			f, ok := i.fields[strings.Join(path[1:], ".")]
+			return f, ok
+		}
+	}
+	return nil, false
+}
+
+// readOne reads the records one target leads to.
+func (r *run) readOne(ctx context.Context, s *step, t target) error {
+	guard := newPersonGuard(s.same, r.person)
+	var held []heldRecord
+	take := func(raw json.RawMessage, v any) error {
+		if !r.hers(s, t, v) {
+			return nil
+		}
+		switch verdict, err := guard.judge(v); {
+		case err != nil:
+			return err
+		case !verdict:
+			return nil
+		}
+		if guard.undecided() {
+			// Whose it is shows only when all have been seen: few are, because
+			// a shared identifier ends the search.
+			held = append(held, heldRecord{raw, v})
+			return nil
+		}
+		return r.take(ctx, s, t, raw, v)
+	}
+	if err := r.e.list(ctx, s.call, s.list, values{r: r, t: t}, take); err != nil {
+		return err
+	}
+	for _, h := range held {
+		if err := r.take(ctx, s, t, h.raw, h.v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type heldRecord struct {
+	raw json.RawMessage
+	v   any
+}
+
+// hers reports whether a record found by an identifier really has it: many
+// systems search more loosely than they are asked to.
+func (r *run) hers(s *step, t target, v any) bool {
+	if len(s.match) == 0 || t.item != nil {
+		return true
+	}
+	for _, field := range s.match {
+		for _, value := range all(v, field) {
+			if sameIdentifier(t.kind, value, t.value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// personGuard tells the records of other people who share an identifier.
+type personGuard struct {
+	same  *SamePerson
+	known []string
+	first string
+}
+
+func newPersonGuard(same *SamePerson, p sdk.Person) *personGuard {
+	g := &personGuard{same: same}
+	if same != nil {
+		g.known = p.Values(same.Kind)
+	}
+	return g
+}
+
+func (g *personGuard) undecided() bool { return g.same != nil && len(g.known) == 0 }
+
+func (g *personGuard) judge(v any) (bool, error) {
+	if g.same == nil {
+		return true, nil
+	}
+	owner, _ := scalarText(at(v, g.same.Field))
+	if owner == "" {
+		return true, nil
+	}
+	if len(g.known) > 0 {
+		return slices.ContainsFunc(g.known, func(k string) bool { return sameIdentifier(g.same.Kind, k, owner) }), nil
+	}
+	if g.first == "" {
+		g.first = owner
+	}
+	if !sameIdentifier(g.same.Kind, g.first, owner) {
+		return false, sdk.Permanent(sdk.WithCode(sdk.Ambiguous,
+			fmt.Errorf("the identifier reaches records with different %s: ask the consumer for another identifier", g.same.Field)))
+	}
+	return true, nil
+}
+
+// take counts, copies or collects one record of the person's.
+func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, v any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !r.unseen(s, v) {
+		return nil
+	}
+	keep := r.keepOf(s, v)
+	if keep != nil {
+		for i := t.item; i != nil; i = i.parent {
+			i.inner = append(i.inner, keptIn{s.name, *keep})
+		}
+	}
+	if s.collect {
+		if len(r.cols[s.name]) >= r.e.maxItems {
+			return sdk.Permanent(sdk.WithCode(sdk.Configuration, fmt.Errorf("more than %d records to go through; raise max_items if that is plausible", r.e.maxItems)))
+		}
+		fields := make(map[string]any, len(s.fields))
+		for _, f := range s.fields {
+			fields[f] = at(v, f)
+		}
+		r.cols[s.name] = append(r.cols[s.name], &item{name: s.name, fields: fields, parent: t.item, keep: keep})
+	}
+	if r.learn != nil && len(s.yields) > 0 {
+		if err := r.learn(ctx, s, v); err != nil {
+			return err
+		}
+	}
+	if s.store == "" || r.tooOld(s, v) {
+		return nil
+	}
+	if r.write != nil {
+		return r.write(ctx, s, raw)
+	}
+	if !s.collect { // collected records are counted at the end, when it is clear which are kept
+		r.counts.add(s.store, keep)
+	}
+	return nil
+}
+
+// unseen reports whether a record was not met before, by another identifier or
+// on a page that shifted.
+func (r *run) unseen(s *step, v any) bool {
+	if s.list.ID == "" {
+		return true
+	}
+	id, ok := scalarText(at(v, s.list.ID))
+	if !ok || id == "" {
+		return true
+	}
+	key := idKey(id)
+	if r.seen[s.name] == nil {
+		r.seen[s.name] = map[[16]byte]bool{}
+	}
+	if r.seen[s.name][key] {
+		return false
+	}
+	r.seen[s.name][key] = true
+	return true
+}
+
+// met reports whether unseen was asked about a record of that id.
+func (r *run) met(s *step, id string) bool { return r.seen[s.name][idKey(id)] }
+
+// idKey keeps the memory per record small and the same.
+func idKey(id string) [16]byte {
+	sum := sha256.Sum256([]byte(id))
+	return [16]byte(sum[:16])
+}
+
+func (r *run) tooOld(s *step, v any) bool {
+	if s.time == "" || r.person.Since().IsZero() {
+		return false
+	}
+	t, ok := timeOf(at(v, s.time))
+	return ok && t.Before(r.person.Since())
+}
+
+// keepOf says whether the law wants a record kept by its own fields.
+func (r *run) keepOf(s *step, v any) *sdk.Keep {
+	if s.keep == nil || len(s.keep.With) > 0 {
+		return nil
+	}
+	if s.keep.Field != "" && !slices.ContainsFunc(all(v, s.keep.Field), func(x string) bool { return slices.Contains(s.keep.In, x) }) {
+		return nil
+	}
+	until, ok := timeOf(at(v, s.keep.Until))
+	if !ok || !until.After(r.now) {
+		return nil
+	}
+	return &sdk.Keep{Basis: s.keep.Basis, Until: until}
+}
+
+// kept says whether a collected record is kept, by itself or for what hangs
+// under it; the longest basis counts.
+func (r *run) kept(name string, i *item) *sdk.Keep {
+	keep := i.keep
+	for _, s := range r.e.keepers[name] {
+		for _, in := range i.inner {
+			if slices.Contains(s, in.name) && (keep == nil || in.keep.Until.After(keep.Until)) {
+				keep = &sdk.Keep{Basis: in.keep.Basis, Until: in.keep.Until}
+			}
+		}
+	}
+	return keep
+}
+
+// finish counts the collected records.
+func (r *run) finish(steps []*step) {
+	counted := map[string]bool{}
+	for _, s := range steps {
+		if s.list == nil || !s.collect || s.store == "" || counted[s.name] {
+			continue
+		}
+		counted[s.name] = true
+		for _, i := range r.cols[s.name] {
+			r.counts.add(s.store, r.kept(s.name, i))
+		}
+	}
+}
+
+// tally counts records by store and by the basis they are kept on.
+type tally struct {
+	order []tallyKey
+	found map[tallyKey]*sdk.Found
+}
+
+type tallyKey struct{ store, basis string }
+
+func newTally() *tally { return &tally{found: map[tallyKey]*sdk.Found{}} }
+
+func (t *tally) add(store string, keep *sdk.Keep) {
+	key := tallyKey{store: store}
+	if keep != nil {
+		key.basis = keep.Basis
+	}
+	f := t.found[key]
+	if f == nil {
+		f = &sdk.Found{Store: store}
+		if keep != nil {
+			f.Keep = &sdk.Keep{Basis: keep.Basis, Until: keep.Until}
+		}
+		t.found[key] = f
+		t.order = append(t.order, key)
+	}
+	f.Count++
+	if keep != nil && keep.Until.After(f.Keep.Until) {
+		f.Keep.Until = keep.Until
+	}
+}
+
+func (t *tally) result() []sdk.Found {
+	var out []sdk.Found
+	for _, k := range t.order {
+		out = append(out, *t.found[k])
+	}
+	return out
+}
