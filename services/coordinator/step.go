@@ -1,0 +1,393 @@
+package coordinator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Rules bound what the coordinator does on its own.
+type Rules struct {
+	// Patience is how long a connector may be silent before those that would
+	// rather wait for it go ahead.
+	Patience time.Duration
+	// Lease is how long a sent job may be unanswered before the sweeper asks
+	// whether the bus still has it.
+	Lease time.Duration
+	// Retry is the first pause after a failure that may pass; it doubles with
+	// every attempt up to RetryMost.
+	Retry, RetryMost time.Duration
+	// Attempts is after how many failures a person must look.
+	Attempts int
+	// Rounds is how often identifiers may lead to further identifiers.
+	Rounds int
+}
+
+func (r Rules) withDefaults() Rules {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&r.Patience, 15*time.Second)
+	def(&r.Lease, 30*time.Second)
+	def(&r.Retry, 5*time.Second)
+	def(&r.RetryMost, time.Hour)
+	if r.Attempts == 0 {
+		r.Attempts = 10
+	}
+	if r.Rounds == 0 {
+		r.Rounds = 6
+	}
+	return r
+}
+
+// world is everything outside a request that a decision depends on.
+type world struct {
+	now        time.Time
+	connectors []Connector
+	rules      Rules
+	// lost are connectors whose sent jobs are not on the bus any more.
+	lost map[string]bool
+}
+
+func (w *world) connector(name string) (Connector, bool) {
+	for _, c := range w.connectors {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Connector{}, false
+}
+
+// Attention codes: why a person must look at a request.
+const (
+	AttentionFailed    = "failed"       // a job failed for good or too often
+	AttentionOverLimit = "over_limit"   // more was located than one person may have
+	AttentionNobody    = "no_connector" // no connector understands any identifier in hand
+)
+
+// step decides what happens next to one request. It is pure: it reads the
+// world, changes the snapshot and says which jobs to send and whether a plan
+// or a closure has to be put on record. It may be run on any snapshot at any
+// time; where nothing is to be done it changes nothing.
+type step struct {
+	w *world
+	s *store.Snapshot
+	// send are the jobs to publish once this is committed, by index.
+	send []int
+	// replan is set when the plan has to be recorded anew.
+	replan bool
+	// closing is set when the closure has to be recorded.
+	closing bool
+}
+
+func (st *step) run() error {
+	r := &st.s.Request
+	switch r.State() {
+	case request.Accepted, request.Resolving, request.Running:
+		if err := st.work(); err != nil {
+			return err
+		}
+	}
+	st.closing = r.State() == request.Closing && len(r.ClosureDigest) == 0
+	if st.closing {
+		st.withdraw()
+	}
+	return nil
+}
+
+// work plans what is missing, sends what is ready and concludes what is over.
+func (st *step) work() error {
+	st.resolve()
+	st.act()
+	st.ready()
+	return st.conclude()
+}
+
+// resolve asks connectors for further identifiers where one could unlock
+// another connector, and again when somebody else's identifiers give them
+// something new to look up.
+func (st *step) resolve() {
+	if st.s.Request.Right() == "" || st.s.Request.Round >= st.w.rules.Rounds {
+		return
+	}
+	for _, c := range st.w.connectors {
+		if !c.Can(request.ActionResolve) || !st.reaches(c) || !st.unlocks(c) {
+			continue
+		}
+		last := st.last(c.Name, true)
+		if last < 0 || (st.s.Jobs[last].State.Terminal() && st.news(c, st.s.Jobs[last].Round)) {
+			st.add(c, request.ActionResolve)
+		}
+	}
+}
+
+// act asks every connector that can be reached to do what the right demands,
+// and again when identifiers turned up after it had been asked.
+func (st *step) act() {
+	for _, c := range st.w.connectors {
+		action := st.action(c)
+		if action == "" || !st.reaches(c) {
+			continue
+		}
+		last := st.last(c.Name, false)
+		if last < 0 || (st.s.Jobs[last].State.Terminal() && st.s.Jobs[last].State != request.JobFailed && st.news(c, st.s.Jobs[last].Round)) {
+			st.add(c, action)
+		}
+	}
+}
+
+// action is what a connector is asked for the request's right. A connector
+// that holds data and lacks the ability is asked to look, so that what can't
+// be done is known and said. Opting out concerns only those who can.
+func (st *step) action(c Connector) request.Action {
+	want := st.s.Request.Right().Action()
+	if c.Can(want) {
+		return want
+	}
+	if want == request.ActionOptOut || !c.Can(request.ActionLocate) {
+		return ""
+	}
+	return request.ActionLocate
+}
+
+// reaches reports whether an identifier in hand is one the connector accepts.
+func (st *step) reaches(c Connector) bool {
+	return slices.ContainsFunc(st.s.Request.Kinds, func(k store.Kind) bool { return slices.Contains(c.Accepts, k.Name) })
+}
+
+// news reports whether identifiers the connector accepts were added after the
+// given round by somebody else.
+func (st *step) news(c Connector, round int) bool {
+	return slices.ContainsFunc(st.s.Request.Kinds, func(k store.Kind) bool {
+		return k.Round > round && k.By != c.Name && slices.Contains(c.Accepts, k.Name)
+	})
+}
+
+// unlocks reports whether c yields a kind that another connector with work to
+// do accepts.
+func (st *step) unlocks(c Connector) bool {
+	return slices.ContainsFunc(st.w.connectors, func(o Connector) bool {
+		return o.Name != c.Name && st.action(o) != "" && overlap(c.Yields, o.Accepts)
+	})
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// last returns the newest job of a connector, resolving or acting, or -1.
+func (st *step) last(connector string, resolving bool) int {
+	for i := len(st.s.Jobs) - 1; i >= 0; i-- {
+		if j := &st.s.Jobs[i]; j.Connector == connector && (j.Action == request.ActionResolve) == resolving {
+			return i
+		}
+	}
+	return -1
+}
+
+func (st *step) add(c Connector, action request.Action) {
+	st.s.Jobs = append(st.s.Jobs, store.Job{
+		ID: request.NewID(), RequestID: st.s.Request.ID, Connector: c.Name, Action: action,
+		State: request.JobPlanned, NextAt: st.w.now, UpdatedAt: st.w.now, Round: st.s.Request.Round,
+	})
+	st.plan(len(st.s.Jobs)-1, c)
+}
+
+// plan binds a job to the connector as it is now.
+func (st *step) plan(i int, c Connector) {
+	j := &st.s.Jobs[i]
+	j.ConnectorVersion, j.ManifestDigest, j.KeyID = c.Version, c.Digest, c.KeyID
+	j.Kinds = st.kinds(c)
+	st.s.Touch(i)
+	st.replan = true
+}
+
+// kinds are the kinds in hand that the connector accepts.
+func (st *step) kinds(c Connector) []string {
+	var kinds []string
+	for _, k := range st.s.Request.Kinds {
+		if slices.Contains(c.Accepts, k.Name) && !slices.Contains(kinds, k.Name) {
+			kinds = append(kinds, k.Name)
+		}
+	}
+	return kinds
+}
+
+// ready sends the jobs whose time has come.
+func (st *step) ready() {
+	for i := range st.s.Jobs {
+		j := &st.s.Jobs[i]
+		switch {
+		case j.State == request.JobPlanned, j.State == request.JobDeferred && !j.NextAt.After(st.w.now):
+		case j.State == request.JobSent && st.w.lost[j.Connector] && st.w.now.Sub(j.SentAt) >= st.w.rules.Lease:
+		default:
+			continue
+		}
+		c, known := st.w.connector(j.Connector)
+		if !known {
+			st.wait(i, st.w.now.Add(st.w.rules.RetryMost))
+			continue
+		}
+		if until := st.blocked(i, c); until.After(st.w.now) && j.State == request.JobPlanned {
+			st.wait(i, until)
+			continue
+		}
+		st.dispatch(i, c)
+	}
+}
+
+func (st *step) dispatch(i int, c Connector) {
+	j := &st.s.Jobs[i]
+	if j.ManifestDigest != c.Digest || j.KeyID != c.KeyID || !slices.Equal(j.Kinds, st.kinds(c)) {
+		st.plan(i, c)
+	}
+	j.State, j.SentAt, j.NextAt, j.UpdatedAt = request.JobSent, st.w.now, time.Time{}, st.w.now
+	j.Round = st.s.Request.Round
+	j.Attempt++
+	st.s.Touch(i)
+	st.send = append(st.send, i)
+}
+
+// wait leaves a job for later.
+func (st *step) wait(i int, until time.Time) {
+	if j := &st.s.Jobs[i]; !j.NextAt.Equal(until) {
+		j.NextAt = until
+		st.s.Touch(i)
+	}
+}
+
+// blocked says until when a planned job should wait for others of its request:
+// for the time being when it must, for the connector's patience when it would
+// rather, and not at all when nothing stands before it. A connector that is
+// down so delays those that need it, and the others by no more than patience.
+func (st *step) blocked(i int, c Connector) time.Time {
+	j := &st.s.Jobs[i]
+	if j.Action == request.ActionResolve {
+		return time.Time{}
+	}
+	var until time.Time
+	for k := range st.s.Jobs {
+		o := &st.s.Jobs[k]
+		if k == i || o.State.Terminal() {
+			continue
+		}
+		other, known := st.w.connector(o.Connector)
+		switch {
+		case o.Action == request.ActionResolve && o.Connector != c.Name && known && overlap(other.Yields, c.Accepts):
+			until = later(until, st.patience(o))
+		case o.Action != request.ActionErase || j.Action != request.ActionErase:
+		case slices.Contains(c.After, o.Connector):
+			until = later(until, st.w.now.Add(st.w.rules.RetryMost))
+		case known && other.Tier < c.Tier:
+			until = later(until, st.patience(o))
+		}
+	}
+	return until
+}
+
+// patience is until when others wait for job o. A job that was put off or
+// failed is not waited for.
+func (st *step) patience(o *store.Job) time.Time {
+	switch {
+	case o.State == request.JobDeferred || o.Attempt > 1:
+		return time.Time{}
+	case o.SentAt.IsZero():
+		return st.w.now.Add(st.w.rules.Patience)
+	default:
+		return o.SentAt.Add(st.w.rules.Patience)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// conclude moves the request to where its jobs have brought it.
+func (st *step) conclude() error {
+	r := &st.s.Request
+	states, resolving := make([]request.JobState, 0, len(st.s.Jobs)), false
+	for i := range st.s.Jobs {
+		j := &st.s.Jobs[i]
+		if st.superseded(i) {
+			continue
+		}
+		states = append(states, j.State)
+		resolving = resolving || (j.Action == request.ActionResolve && !j.State.Terminal())
+	}
+	if err := st.moveTo(resolving); err != nil {
+		return err
+	}
+	st.attend(states)
+	result, over := request.Conclude(states)
+	if !over || r.Attention != "" || resolving {
+		return nil
+	}
+	if r.Right().Packaged() {
+		st.s.Changed = true
+		return r.Move(request.Packaging)
+	}
+	st.s.Changed = true
+	return r.Close(request.Ending{Result: result})
+}
+
+// superseded reports whether a later job asked the same of the same connector
+// and succeeded, so that this one's failure is history.
+func (st *step) superseded(i int) bool {
+	j := &st.s.Jobs[i]
+	if !j.State.Terminal() || j.State.Success() {
+		return false
+	}
+	for k := i + 1; k < len(st.s.Jobs); k++ {
+		if o := &st.s.Jobs[k]; o.Connector == j.Connector && o.Action == j.Action && o.State.Success() {
+			return true
+		}
+	}
+	return false
+}
+
+func (st *step) moveTo(resolving bool) error {
+	r := &st.s.Request
+	if r.State() == request.Accepted && resolving {
+		st.s.Changed = true
+		return r.Move(request.Resolving)
+	}
+	if r.State() == request.Accepted || (r.State() == request.Resolving && !resolving) {
+		st.s.Changed = true
+		return r.Move(request.Running)
+	}
+	return nil
+}
+
+// attend says whether a person must look, and no longer when nobody must.
+func (st *step) attend(states []request.JobState) {
+	attention := ""
+	switch {
+	case len(states) == 0:
+		attention = AttentionNobody
+	case slices.Contains(states, request.JobOverLimit):
+		attention = AttentionOverLimit
+	case slices.Contains(states, request.JobFailed):
+		attention = AttentionFailed
+	}
+	if st.s.Request.Attention != attention {
+		st.s.Request.Attention = attention
+		st.s.Changed = true
+	}
+}
+
+// withdraw ends the jobs of a request that was stopped.
+func (st *step) withdraw() {
+	for i := range st.s.Jobs {
+		if j := &st.s.Jobs[i]; !j.State.Terminal() && request.CanMoveJob(j.State, request.JobCancelled) {
+			j.State, j.UpdatedAt, j.LocatedEnvelope = request.JobCancelled, st.w.now, nil
+			st.s.Touch(i)
+		}
+	}
+}
