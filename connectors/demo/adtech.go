@@ -38,7 +38,7 @@ var AdtechSchema = []string{
 	`CREATE INDEX inferences_profile ON inferences (profile_id)`,
 	`CREATE TABLE audiences (
 		audience TEXT NOT NULL, profile_id TEXT NOT NULL, partner TEXT NOT NULL, added_at TEXT NOT NULL,
-		PRIMARY KEY (audience, profile_id, partner))`,
+		withdrawn_at TEXT, PRIMARY KEY (audience, profile_id, partner))`,
 	`CREATE INDEX audiences_profile ON audiences (profile_id)`,
 	`CREATE TABLE opt_outs (opt_out_id TEXT PRIMARY KEY, source TEXT NOT NULL, recorded_at TEXT NOT NULL)`,
 	`CREATE TABLE opt_out_keys (

@@ -26,14 +26,14 @@ type PartnerFault int
 // The faults. Each but NoFault strikes once and is then used up, save
 // FlatErrors, which stays.
 const (
-	NoFault       PartnerFault = iota
-	RefuseRequest              // 503 before anything is recorded
-	LoseAnswer                 // the request is recorded and the connection breaks
-	TooMany                    // 429 with Retry-After: 7, nothing recorded
-	BusyWithHer                // 409, nothing recorded
-	WrongSignature             // the answer's bytes change after signing
-	NoSuchIdentity             // 400 whose message quotes the identities it was sent
-	FlatErrors                 // errors not wrapped in "error", as some processors send them
+	NoFault        PartnerFault = iota
+	RefuseRequest               // 503 before anything is recorded
+	LoseAnswer                  // the request is recorded and the connection breaks
+	TooMany                     // 429 with Retry-After: 7, nothing recorded
+	BusyWithHer                 // 409, nothing recorded
+	WrongSignature              // the answer's bytes change after signing
+	NoSuchIdentity              // 400 whose message quotes the identities it was sent
+	FlatErrors                  // errors not wrapped in "error", as some processors send them
 )
 
 // Partner is a downstream processor of the demo company that speaks OpenDSR

@@ -91,17 +91,32 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Client returns the client of a configured processor, or nil.
-func (c *Controller) Client(processor string) *Client { return c.clients[processor] }
+// Discover returns what a configured processor says of itself.
+func (c *Controller) Discover(ctx context.Context, processor string) (Discovery, error) {
+	client, err := c.client(processor)
+	if err != nil {
+		return Discovery{}, err
+	}
+	d, err := client.Discover(ctx)
+	return d, instruct(err)
+}
+
+func (c *Controller) client(processor string) (*Client, error) {
+	client := c.clients[processor]
+	if client == nil {
+		return nil, sdk.Permanent(sdk.WithCode(sdk.Configuration, fmt.Errorf("no processor is named %q", processor)))
+	}
+	return client, nil
+}
 
 // Ensure brings a request to its end at the processor: it is sent once however
 // often Ensure is called with the same key, and nil means the processor signed
 // that it is completed. Until then Ensure returns [sdk.NotYet]. An answer that
 // was lost is looked up before anything is sent again.
 func (c *Controller) Ensure(ctx context.Context, processor string, out Outgoing) error {
-	client := c.clients[processor]
-	if client == nil {
-		return sdk.Permanent(sdk.WithCode(sdk.Configuration, fmt.Errorf("no processor is named %q", processor)))
+	client, err := c.client(processor)
+	if err != nil {
+		return err
 	}
 	id := RequestID(processor + "\x00" + out.Key)
 	release, err := c.turn(ctx, id)

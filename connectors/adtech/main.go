@@ -1,0 +1,5 @@
+package main
+
+import "github.com/habeas-data/habeas/connectors/sdk"
+
+func main() { sdk.Main("adtech", open) }

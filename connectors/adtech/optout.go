@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/habeas-data/habeas/connectors/opendsr"
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// digests names identifiers in the list of opt-outs without holding them: keyed
+// hashes, under a key that is not in the database.
+type digests struct{ key []byte }
+
+func (d digests) of(kind, value string) string {
+	mac := hmac.New(sha256.New, d.key)
+	mac.Write([]byte(kind + "\x00" + value))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// ofPerson digests the identifiers of p that the system accepts.
+func (d digests) ofPerson(p sdk.Person) []string {
+	var list []string
+	for _, id := range nodesOf(p) {
+		list = append(list, d.of(string(id.Kind), id.Value.Reveal()))
+	}
+	for _, user := range p.Values(sdk.UserID) {
+		list = append(list, d.of(string(sdk.UserID), user))
+	}
+	for _, hash := range hashes(p.Values(sdk.Email)) {
+		list = append(list, d.of(string(sdk.Email), hash))
+	}
+	return list
+}
+
+// ofReach digests everything in r.
+func (d digests) ofReach(r reach, nodes []node) []string {
+	var list []string
+	for _, f := range r.profiles {
+		if f.user != "" {
+			list = append(list, d.of(string(sdk.UserID), f.user))
+		}
+		if f.email != "" {
+			list = append(list, d.of(string(sdk.Email), f.email))
+		}
+	}
+	for _, n := range nodes {
+		list = append(list, d.of(n.kind, n.value))
+	}
+	return list
+}
+
+// OptOut implements [sdk.OptOuter]. Its own effect is in force when it returns,
+// whatever the partners do: the choice is remembered for every identifier,
+// known or not; every profile, cookie and device it reaches is marked; and the
+// profiles are withdrawn from all audiences. Then the partners are told.
+func (a *adtech) OptOut(ctx context.Context, p sdk.Person) error {
+	if len(a.digests.ofPerson(p)) == 0 {
+		return ctx.Err()
+	}
+	if err := a.graph.ready(ctx); err != nil {
+		return fmt.Errorf("opting out: %w", err)
+	}
+	var r reach
+	err := a.graph.change(ctx, func(tx querier) error {
+		var err error
+		if r, err = a.graph.wide(ctx, tx, p); err != nil {
+			return err
+		}
+		if err := a.remember(ctx, tx, append(a.digests.ofPerson(p), a.digests.ofReach(r, r.nodes)...)); err != nil {
+			return err
+		}
+		return a.mark(ctx, tx, r)
+	})
+	if err != nil {
+		return fmt.Errorf("opting out: %w", err)
+	}
+	if err := a.notify(ctx, subjectOf(p, r.profiles, r.nodes).withNamed(p), func(p partner) opendsr.RequestType { return p.onOptOut }); err != nil {
+		return fmt.Errorf("telling partners of an opt-out: %w", err)
+	}
+	return nil
+}
+
+// mark writes the choice on everything it reaches.
+func (a *adtech) mark(ctx context.Context, tx querier, r reach) error {
+	now := a.stamp()
+	for _, f := range r.profiles {
+		if _, err := tx.ExecContext(ctx, `UPDATE profiles SET opted_out_at = $1 WHERE profile_id = $2 AND opted_out_at IS NULL`, now, f.id); err != nil {
+			return fmt.Errorf("marking a profile: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE audiences SET withdrawn_at = $1 WHERE profile_id = $2 AND withdrawn_at IS NULL`, now, f.id); err != nil {
+			return fmt.Errorf("withdrawing a profile from audiences: %w", err)
+		}
+	}
+	for _, n := range r.nodes {
+		if _, err := tx.ExecContext(ctx, `UPDATE identifiers SET opted_out_at = $1 WHERE kind = $2 AND value = $3 AND opted_out_at IS NULL`, now, n.kind, n.value); err != nil {
+			return fmt.Errorf("marking an identifier: %w", err)
+		}
+	}
+	return nil
+}
+
+// remember adds the digests to the list of opt-outs as one choice. What is on
+// the list already stays as it is.
+func (a *adtech) remember(ctx context.Context, tx querier, list []string) error {
+	list = slices.Compact(slices.Sorted(slices.Values(list)))
+	known, err := a.remembered(ctx, tx, list)
+	if err != nil || known == len(list) {
+		return err
+	}
+	sum := sha256.Sum256([]byte(strings.Join(list, "\x00")))
+	choice := hex.EncodeToString(sum[:16])
+	if _, err := tx.ExecContext(ctx, `INSERT INTO opt_outs (opt_out_id, source, recorded_at) VALUES ($1, 'request', $2) ON CONFLICT (opt_out_id) DO NOTHING`, choice, a.stamp()); err != nil {
+		return fmt.Errorf("remembering an opt-out: %w", err)
+	}
+	for _, digest := range list {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO opt_out_keys (digest, opt_out_id) VALUES ($1, $2) ON CONFLICT (digest, opt_out_id) DO NOTHING`, digest, choice); err != nil {
+			return fmt.Errorf("remembering an opt-out: %w", err)
+		}
+	}
+	return nil
+}
+
+// remembered counts how many of the digests are on the list.
+func (a *adtech) remembered(ctx context.Context, q querier, list []string) (int, error) {
+	if len(list) == 0 {
+		return 0, ctx.Err()
+	}
+	list = slices.Compact(slices.Sorted(slices.Values(list)))
+	where, args := in(list)
+	n, err := count(ctx, q, `SELECT COUNT(DISTINCT digest) FROM opt_out_keys WHERE digest`+where, args)
+	return int(n), err
+}
+
+// carryOver makes sure that somebody who had opted out stays opted out when her
+// rows are gone (Civ. Code 1798.105(c)(2)).
+func (a *adtech) carryOver(ctx context.Context, tx querier, p sdk.Person, r reach) error {
+	list := append(a.digests.ofPerson(p), a.digests.ofReach(r, r.own())...)
+	known, err := a.remembered(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	marked := slices.ContainsFunc(r.profiles, func(f profile) bool { return f.optedOutAt != "" })
+	if known == 0 && !marked {
+		return nil
+	}
+	return a.remember(ctx, tx, list)
+}
+
+// OptedOut implements [sdk.OptOuter]: the choice is remembered for every
+// identifier of hers, and everything the identifiers reach is marked and in no
+// audience.
+func (a *adtech) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
+	in, err := a.optedOut(ctx, p)
+	if err != nil {
+		return false, fmt.Errorf("checking an opt-out: %w", err)
+	}
+	return in, nil
+}
+
+func (a *adtech) optedOut(ctx context.Context, p sdk.Person) (bool, error) {
+	if err := a.graph.ready(ctx); err != nil {
+		return false, err
+	}
+	list := slices.Compact(slices.Sorted(slices.Values(a.digests.ofPerson(p))))
+	known, err := a.remembered(ctx, a.graph.db, list)
+	if err != nil || len(list) == 0 || known < len(list) {
+		return false, err
+	}
+	r, err := a.graph.wide(ctx, a.graph.db, p)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(r.profiles, func(f profile) bool { return f.optedOutAt == "" }) ||
+		slices.ContainsFunc(r.nodes, func(n node) bool { return n.known && n.optedOutAt == "" }) {
+		return false, nil
+	}
+	if len(r.profiles) == 0 {
+		return true, nil
+	}
+	where, args := in(r.profileIDs())
+	active, err := count(ctx, a.graph.db, `SELECT COUNT(*) FROM audiences WHERE withdrawn_at IS NULL AND profile_id`+where, args)
+	return active == 0, err
+}
+
+func (a *adtech) stamp() string { return a.now().UTC().Format(time.RFC3339) }
