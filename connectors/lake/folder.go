@@ -82,8 +82,9 @@ func (f *folder) list(ctx context.Context, prefix string) ([]object, error) {
 // walk calls visit for every regular file below prefix.
 func (f *folder) walk(ctx context.Context, prefix string, visit func(key string) error) error {
 	root := f.path(prefix)
-	if _, err := os.Lstat(root); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
+		// More likely a volume that is not mounted than a store without files.
+		return fmt.Errorf("listing: the folder %s is not there: mount or make it, or correct the map", filepath.Join(filepath.Base(f.dir), prefix))
 	}
 	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err := ctx.Err(); err != nil {

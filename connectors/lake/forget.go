@@ -30,8 +30,8 @@ func (l *Lake) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 	if !q.any {
 		return forEverybody(len(people), ctx.Err())
 	}
-	if err := l.recover(ctx); err != nil {
-		return forEverybody(len(people), fmt.Errorf("cleaning up after a crash: %w", err))
+	if err := l.tidy(ctx); err != nil {
+		return forEverybody(len(people), err)
 	}
 	finds, err := l.find(ctx, q)
 	if err != nil {
@@ -61,6 +61,17 @@ func (l *Lake) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 		}
 	}
 	return errs
+}
+
+// tidy removes what replacements that failed halfway have left behind.
+func (l *Lake) tidy(ctx context.Context) error {
+	if err := l.ready(ctx); err != nil {
+		return err
+	}
+	if err := l.recover(ctx, l.bucket); err != nil {
+		return fmt.Errorf("cleaning up after a failure: %w", err)
+	}
+	return nil
 }
 
 func forEverybody(n int, err error) []error {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path"
@@ -31,12 +32,16 @@ type Options struct {
 // Lake finds, copies and erases people in the files of one place. It is safe
 // for concurrent use.
 type Lake struct {
-	bucket bucket
 	stores []*store
 	ignore []pattern
 	roots  []string // the folders the stores' files lie in
 	slots  chan struct{}
 	logger *slog.Logger
+
+	// connect opens the place the files are in.
+	connect func() (bucket, error)
+	opening sync.Mutex
+	bucket  bucket // nil until the first call
 
 	mu    sync.Mutex
 	files map[string]*fileLock // by key, while somebody rewrites the file
@@ -47,36 +52,22 @@ var (
 	_ sdk.BatchEraser = (*Lake)(nil)
 )
 
-// Open makes a Lake and finishes or undoes what a crash of an earlier process
-// cut short.
-func Open(ctx context.Context, o Options) (*Lake, error) {
+// Open makes a Lake. It touches no file: the folder is opened when it is first
+// needed, and may come up later.
+func Open(o Options) (*Lake, error) {
 	if o.Map == nil {
-		return nil, fmt.Errorf("opening the lake: give a map")
+		return nil, errors.New("opening the lake: give a map")
 	}
-	b, err := openFolder(o.Folder)
-	if err != nil {
-		return nil, fmt.Errorf("opening the lake: %w", err)
-	}
-	l, err := newLake(b, o)
-	if err != nil {
-		return nil, fmt.Errorf("opening the lake: %w", err)
-	}
-	if err := l.recover(ctx); err != nil {
-		return nil, fmt.Errorf("opening the lake: %w", err)
-	}
-	return l, nil
-}
-
-func newLake(b bucket, o Options) (*Lake, error) {
-	l := &Lake{bucket: b, logger: o.Logger, files: make(map[string]*fileLock)}
+	l := &Lake{logger: o.Logger, files: make(map[string]*fileLock)}
+	l.connect = func() (bucket, error) { return openFolder(o.Folder) }
 	var err error
 	if l.stores, err = o.Map.compile(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
 	for _, s := range o.Map.Ignore {
 		p, err := parsePattern(s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("opening the lake: %w", err)
 		}
 		l.ignore = append(l.ignore, p)
 	}
@@ -90,6 +81,25 @@ func newLake(b bucket, o Options) (*Lake, error) {
 	}
 	l.slots = make(chan struct{}, workers)
 	return l, nil
+}
+
+// ready opens the bucket, and finishes or undoes what a crash of an earlier
+// process cut short, so that what is counted is what is there.
+func (l *Lake) ready(ctx context.Context) error {
+	l.opening.Lock()
+	defer l.opening.Unlock()
+	if l.bucket != nil {
+		return nil
+	}
+	b, err := l.connect()
+	if err != nil {
+		return fmt.Errorf("opening the lake: %w", err)
+	}
+	if err := l.recover(ctx, b); err != nil {
+		return fmt.Errorf("cleaning up after a crash: %w", err)
+	}
+	l.bucket = b
+	return nil
 }
 
 // roots are the folders to list, none within another.
@@ -108,9 +118,9 @@ func roots(stores []*store) []string {
 	return out
 }
 
-func (l *Lake) recover(ctx context.Context) error {
+func (l *Lake) recover(ctx context.Context, b bucket) error {
 	for _, root := range l.roots {
-		if err := l.bucket.recover(ctx, root); err != nil {
+		if err := b.recover(ctx, root); err != nil {
 			return err
 		}
 	}
@@ -127,6 +137,9 @@ type file struct {
 // list returns the files of every store. A file that no store claims is an
 // error: it could hold the person.
 func (l *Lake) list(ctx context.Context) ([]file, error) {
+	if err := l.ready(ctx); err != nil {
+		return nil, err
+	}
 	var files []file
 	for _, root := range l.roots {
 		objects, err := l.bucket.list(ctx, root)

@@ -62,7 +62,7 @@ func newTestLake(t testing.TB, files map[string]string) (*Lake, string) {
 
 func openTestLake(t testing.TB, dir string) *Lake {
 	t.Helper()
-	l, err := Open(t.Context(), Options{Folder: dir, Map: mustMap(t, testMap), Workers: 4, Logger: slog.New(slog.DiscardHandler)})
+	l, err := Open(Options{Folder: dir, Map: mustMap(t, testMap), Workers: 4, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

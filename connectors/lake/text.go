@@ -94,6 +94,9 @@ const bufferSize = 256 << 10
 // read calls each for every record in src, blank lines and headers among them,
 // with its line end apart.
 func (f *textFormat) read(ctx context.Context, key string, src source, l *lookup, each func(rec *record, end []byte) error) (err error) {
+	if src.Size() == 0 {
+		return nil // not even a compressed stream has begun
+	}
 	r, err := f.decompress(key, io.NewSectionReader(src, 0, src.Size()))
 	if err != nil {
 		return misfit("%s is not compressed as its name or the map says: %w", key, err)
