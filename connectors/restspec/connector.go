@@ -38,6 +38,9 @@ type Options struct {
 	// Manifest overrides what the specification says of the system; zero fields
 	// change nothing.
 	Manifest ManifestSpec
+	// Describe asks for the manifest alone: no secret is read and nothing is
+	// made on disk, and the connector is good for nothing else.
+	Describe bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -99,6 +102,9 @@ func (p *Program) open(o Options) (*engine, error) {
 	e.client = &client{
 		prog: p, guard: g, http: plainClient(g), timeout: orTime(s.Timeout, 60*time.Second),
 		quota: newQuota(s.Limits, orTime(s.Patience, 20*time.Second)),
+	}
+	if o.Describe {
+		return e, nil
 	}
 	if e.client.creds, err = p.credentials(o, g, e.settings); err != nil {
 		return nil, err

@@ -106,8 +106,10 @@ func scalarText(v any) (string, bool) {
 
 // sameIdentifier compares two values of one kind as the kind means them: case
 // and space do not tell e-mail addresses apart, nor punctuation phone numbers.
+// A value of which nothing is left is nobody's.
 func sameIdentifier(kind sdk.Kind, a, b string) bool {
-	return normalise(kind, a) == normalise(kind, b)
+	a, b = normalise(kind, a), normalise(kind, b)
+	return a != "" && a == b
 }
 
 func normalise(kind sdk.Kind, s string) string {
