@@ -82,6 +82,8 @@ type step struct {
 	replan bool
 	// closing is set when the closure has to be recorded.
 	closing bool
+	// moved is set when the request's state has changed.
+	moved bool
 }
 
 func (st *step) run() error {

@@ -148,10 +148,10 @@ type Created struct {
 	Err error
 }
 
-// New is a request to store with the record of its intake.
+// New is a request to store with the records of its intake.
 type New struct {
 	Request Request
-	Record  Record
+	Records []Record
 }
 
 // Snapshot is one request as it stands inside [Store.Advance].
@@ -226,7 +226,7 @@ type Outstanding struct {
 // Store is the memory of the rooms. Methods may be called concurrently and by
 // several processes.
 type Store interface {
-	// Create stores requests with their intake records, each or not at all,
+	// Create stores requests with their records, each or not at all,
 	// and answers in the order of the input.
 	Create(ctx context.Context, news []New) ([]Created, error)
 	// Advance locks the selected requests, loads them with their jobs when
@@ -244,9 +244,6 @@ type Store interface {
 	// Counts returns how many requests are in each state.
 	Counts(ctx context.Context) (map[request.State]int64, error)
 
-	// RequestOfJob returns the request each job belongs to; unknown jobs are
-	// left out.
-	RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error)
 	// Due returns requests that have a planned or deferred job whose time has
 	// come, a job sent before stale to one of the connectors in lost, or that
 	// are closing without a closure record; at most limit.

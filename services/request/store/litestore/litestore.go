@@ -132,7 +132,10 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 			if err != nil {
 				return err
 			}
-			requests, records = append(requests, r), append(records, &n.Record)
+			requests = append(requests, r)
+			for k := range n.Records {
+				records = append(records, &n.Records[k])
+			}
 		}
 		if err := insert(ctx, tx, "request", row.Requests, requests); err != nil {
 			return err

@@ -79,23 +79,6 @@ func (s *Store) Counts(ctx context.Context) (map[request.State]int64, error) {
 	return counts, nil
 }
 
-// RequestOfJob implements [store.Store].
-func (s *Store) RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error) {
-	type pair struct{ job, req string }
-	rows, err := query(ctx, s.db, []row.Column[pair]{
-		{Name: "id", Ptr: func(p *pair) any { return &p.job }},
-		{Name: "request_id", Ptr: func(p *pair) any { return &p.req }},
-	}, `SELECT id, request_id FROM job WHERE id IN (SELECT value FROM json_each(?))`, idList(jobs))
-	if err != nil {
-		return nil, fmt.Errorf("finding the requests of jobs: %w", err)
-	}
-	out := make(map[request.ID]request.ID, len(rows))
-	for _, r := range rows {
-		out[request.ID(r.job)] = request.ID(r.req)
-	}
-	return out, nil
-}
-
 // Due implements [store.Store].
 func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error) {
 	type one struct{ id string }

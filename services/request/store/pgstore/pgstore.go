@@ -112,7 +112,10 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 				return err
 			}
 			created[i] = store.Created{ID: news[i].Request.ID}
-			requests, records = append(requests, r), append(records, &news[i].Record)
+			requests = append(requests, r)
+			for k := range news[i].Records {
+				records = append(records, &news[i].Records[k])
+			}
 		}
 		if err := insert(ctx, tx, "request", row.Requests, requests); err != nil {
 			return err

@@ -79,23 +79,6 @@ func (s *Store) Counts(ctx context.Context) (map[request.State]int64, error) {
 	return counts, nil
 }
 
-// RequestOfJob implements [store.Store].
-func (s *Store) RequestOfJob(ctx context.Context, jobs []request.ID) (map[request.ID]request.ID, error) {
-	out := make(map[request.ID]request.ID, len(jobs))
-	var job, req string
-	rows, err := s.pool.Query(ctx, `SELECT id, request_id FROM job WHERE id = ANY($1)`, idStrings(jobs))
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&job, &req}, func() error {
-			out[request.ID(job)] = request.ID(req)
-			return nil
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("finding the requests of jobs: %w", redact(err))
-	}
-	return out, nil
-}
-
 // Due implements [store.Store].
 func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error) {
 	rows, err := s.pool.Query(ctx, `SELECT DISTINCT request_id FROM (

@@ -1,0 +1,50 @@
+package vault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// SealIdentifiers encrypts a person's identifiers for storage with a request.
+func (d DataKey) SealIdentifiers(id request.ID, ids []request.Identifier) []byte {
+	pairs := Pairs(ids)
+	plain, err := json.Marshal(pairs)
+	if err != nil {
+		panic(err) // strings can always be encoded
+	}
+	defer clear(plain)
+	return d.Seal(plain, identifiersAAD(id))
+}
+
+// OpenIdentifiers reads what SealIdentifiers made for the same request.
+func (d DataKey) OpenIdentifiers(id request.ID, sealed []byte) ([]request.Identifier, error) {
+	plain, err := d.Open(sealed, identifiersAAD(id))
+	if err != nil {
+		return nil, fmt.Errorf("identifiers of request %s: %w", id, err)
+	}
+	defer clear(plain)
+	var pairs [][2]string
+	if err := json.Unmarshal(plain, &pairs); err != nil {
+		return nil, errors.New("identifiers of request " + string(id) + ": not a list of pairs")
+	}
+	ids := make([]request.Identifier, len(pairs))
+	for i, p := range pairs {
+		ids[i] = request.NewIdentifier(request.Kind(p[0]), p[1])
+	}
+	return ids, nil
+}
+
+func identifiersAAD(id request.ID) []byte { return []byte("request.identifiers/" + string(id)) }
+
+// Pairs gives identifiers as kind and value, as [DataKey.Commitment] takes
+// them.
+func Pairs(ids []request.Identifier) [][2]string {
+	pairs := make([][2]string, len(ids))
+	for i, id := range ids {
+		pairs[i] = [2]string{string(id.Kind), id.Reveal()}
+	}
+	return pairs
+}
