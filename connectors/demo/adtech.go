@@ -67,7 +67,7 @@ func SeedAdtech(ctx context.Context, path string, n int) (err error) {
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("seeding ad-tech: %w", err)
 	}
-	db, err := sql.Open("sqlite", "file:"+part+"?_pragma=synchronous(off)&_pragma=journal_mode(memory)")
+	db, err := sql.Open("sqlite", sqliteFile(part, "synchronous(off)", "journal_mode(memory)"))
 	if err != nil {
 		return fmt.Errorf("seeding ad-tech: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 )
@@ -55,9 +56,16 @@ func dumpRows(table string, rows *sql.Rows) ([]string, error) {
 	return lines, nil
 }
 
+// sqliteFile is the address of an SQLite file whose connections begin with the
+// given pragmas.
+func sqliteFile(path string, pragmas ...string) string {
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return u.String()
+}
+
 // dumpSQLite returns every row of every table of an SQLite file.
 func dumpSQLite(ctx context.Context, path string) ([]string, error) {
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?mode=ro&_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", sqliteFile(path, "busy_timeout(5000)", "query_only(1)"))
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func NewPartner(ctx context.Context, dir string, n int, o PartnerOptions) (*Part
 			return nil, fmt.Errorf("seeding the partner: %w", err)
 		}
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)")
+	db, err := sql.Open("sqlite", sqliteFile(path, "busy_timeout(5000)", "journal_mode(wal)"))
 	if err != nil {
 		return nil, fmt.Errorf("opening the partner: %w", err)
 	}
@@ -183,8 +183,11 @@ func (p *Partner) discovery(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Partner) certificate(w http.ResponseWriter, _ *http.Request) {
+	p.mu.Lock()
+	chain := p.signer.chain
+	p.mu.Unlock()
 	w.Header().Set("Content-Type", "application/x-pem-file")
-	_, _ = w.Write(p.signer.chain) // the client has gone when this errs
+	_, _ = w.Write(chain) // the client has gone when this errs
 }
 
 // answer marshals once, signs those bytes and writes them.
@@ -192,7 +195,7 @@ func (p *Partner) answer(w http.ResponseWriter, code int, v any, spoil bool) {
 	body, err := json.Marshal(v)
 	if err == nil {
 		var signature string
-		signature, err = p.signer.sign(body)
+		signature, err = p.Sign(body)
 		w.Header().Set("X-OpenDSR-Signature", signature)
 	}
 	if err != nil {

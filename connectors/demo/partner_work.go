@@ -80,7 +80,7 @@ func (p *Partner) deliverCallbacks(ctx context.Context) error {
 }
 
 func (p *Partner) callback(ctx context.Context, url string, body []byte) error {
-	signature, err := p.signer.sign(body)
+	signature, err := p.Sign(body)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func seedPartner(ctx context.Context, path string, n int) (err error) {
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	db, err := sql.Open("sqlite", "file:"+part+"?_pragma=synchronous(off)&_pragma=journal_mode(memory)")
+	db, err := sql.Open("sqlite", sqliteFile(part, "synchronous(off)", "journal_mode(memory)"))
 	if err != nil {
 		return err
 	}

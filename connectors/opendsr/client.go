@@ -2,6 +2,7 @@ package opendsr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -203,10 +204,7 @@ func (c *Client) fetchCertificate(ctx context.Context) error {
 
 // signed returns the domain and signature headers of either version.
 func signed(h http.Header) (domain, signature string) {
-	if h.Get(HeaderSignature) != "" {
-		return h.Get(HeaderDomain), h.Get(HeaderSignature)
-	}
-	return h.Get(HeaderDomainOld), h.Get(HeaderSignatureOld)
+	return cmp.Or(h.Get(HeaderDomain), h.Get(HeaderDomainOld)), cmp.Or(h.Get(HeaderSignature), h.Get(HeaderSignatureOld))
 }
 
 func (c *Client) route(id string) string {
