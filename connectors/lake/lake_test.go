@@ -69,8 +69,15 @@ func openTestLake(t testing.TB, dir string) *Lake {
 	return l
 }
 
+// failer is what helpers need of a testing.TB, which rapid has too.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // put writes one file, compressed as its name says.
-func put(t testing.TB, dir, key, text string) {
+func put(t failer, dir, key, text string) {
 	t.Helper()
 	var b bytes.Buffer
 	switch filepath.Ext(key) {
@@ -96,7 +103,7 @@ func put(t testing.TB, dir, key, text string) {
 	}
 }
 
-func write(t testing.TB, w io.WriteCloser, text string) {
+func write(t failer, w io.WriteCloser, text string) {
 	t.Helper()
 	if _, err := io.WriteString(w, text); err != nil {
 		t.Fatal(err)
@@ -107,7 +114,7 @@ func write(t testing.TB, w io.WriteCloser, text string) {
 }
 
 // get reads one file, whatever its compression, without the engine's help.
-func get(t testing.TB, dir, key string) string {
+func get(t failer, dir, key string) string {
 	t.Helper()
 	f, err := os.Open(filepath.Join(dir, key))
 	if err != nil {
