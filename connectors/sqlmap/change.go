@@ -1,0 +1,185 @@
+package sqlmap
+
+import (
+	"slices"
+	"strings"
+)
+
+// planChanges decides which columns are emptied in rows of c that stay, and
+// refuses what the schema would not allow.
+func (p *plan) planChanges(c *collection) (err error) {
+	ch := &changes{}
+	p.changes[c] = ch
+	if c.method() != Delete {
+		if ch.method, err = p.methodChanges(c); err != nil {
+			return err
+		}
+	}
+	// Only rows that others refer to can have to stay for another's sake.
+	if slices.ContainsFunc(c.table.referred, func(k *foreignKey) bool { return !k.setNull }) {
+		if ch.anchor, err = p.keptChanges(c, c.needs); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.retain {
+		list, err := p.keptChanges(c, r.needs)
+		if err != nil {
+			return err
+		}
+		ch.retain = append(ch.retain, list)
+	}
+	return nil
+}
+
+// keptChanges empties the personal columns a kept row does not need, save
+// keys and references, and cuts the references the map says.
+func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
+	var list []change
+	for _, f := range c.fields {
+		cut := slices.Contains(c.cut, f)
+		if !cut && (!f.personal || slices.Contains(needs, f) || f.link() || c.table.inKey(f.name)) {
+			continue
+		}
+		ch, err := p.change(f, f.spec.Habeas.Erase, cut)
+		if err != nil {
+			return nil, err
+		}
+		if ch != nil {
+			list = append(list, *ch)
+		}
+	}
+	return list, nil
+}
+
+// link reports whether the field holds a reference to or from another
+// collection.
+func (f *field) link() bool {
+	for _, l := range f.c.in {
+		if !l.seed() && l.to == f {
+			return true
+		}
+	}
+	return slices.ContainsFunc(f.c.out, func(l *link) bool { return l.from == f })
+}
+
+// methodChanges empties rows of a collection whose method is not delete: all
+// that is personal and all that ties a row to the person.
+func (p *plan) methodChanges(c *collection) ([]change, error) {
+	var list []change
+	for _, f := range c.fields {
+		tie := slices.ContainsFunc(c.in, func(l *link) bool { return l.to == f && l.dependent() })
+		if !f.personal && !tie || c.table.inKey(f.name) {
+			continue
+		}
+		how := f.spec.Habeas.Erase
+		if how == "" && c.method() == Mask && !f.link() {
+			how = Mask
+		}
+		ch, err := p.change(f, how, tie && f.link())
+		if err != nil {
+			return nil, err
+		}
+		if ch != nil {
+			list = append(list, *ch)
+		}
+	}
+	for _, l := range c.in {
+		changed := slices.ContainsFunc(list, func(ch change) bool { return ch.f == l.to })
+		if !changed && (l.dependent() || l.from.c.method() != Delete) {
+			return nil, p.m.errorAt(l.to.path, "collection %s: erase: %s leaves its rows tied to the person by field %s, which can't be emptied; use erase: delete", c.spec.Name, c.method(), l.to.name)
+		}
+	}
+	return list, nil
+}
+
+// change makes the change of one column; nil means it stays as it is. A
+// reference can only be cut: a made-up one would point at somebody.
+func (p *plan) change(f *field, how Method, cut bool) (*change, error) {
+	c := f.c
+	refuse := func(format string, args ...any) (*change, error) {
+		return nil, p.m.errorAt(f.path, "collection "+c.spec.Name+": field "+f.name+" "+format, args...)
+	}
+	switch {
+	case how == Retain || f.meta.ReadOnly:
+		return nil, nil
+	case f.meta.Masking != nil && f.meta.Masking.Strategy == "preserve":
+		return nil, nil
+	case c.table.inKey(f.name):
+		return refuse("is part of the primary key and can't be emptied; say habeas: {erase: retain} if it names nobody, or use erase: delete")
+	case f.col.generated:
+		return refuse("is computed by the database; say habeas: {erase: retain}, its inputs are emptied")
+	case cut && f.col.notNull:
+		return refuse("must be cut, and the database does not allow NULL in it")
+	case how == Null && f.col.notNull:
+		return refuse("has erase: null, and the database does not allow NULL in it; use mask")
+	}
+	made := change{f: f}
+	switch {
+	case f.meta.Masking != nil && !cut:
+		made = overridden(f)
+		if f.meta.Masking.Strategy == "null_rewrite" && f.col.notNull {
+			return refuse("has the strategy null_rewrite, and the database does not allow NULL in it")
+		}
+	case how == Mask && !cut:
+		if f.col.class != classText && f.col.class != classInt {
+			return refuse("has erase: mask, which is for text and whole numbers")
+		}
+		made.make, made.reads = func(old value) value { return mask(f, old) }, true
+	case f.col.notNull:
+		if err := f.fill(&made); err != "" {
+			return refuse("%s", err)
+		}
+	}
+	return &made, p.allowed(f, made)
+}
+
+// mask scrambles a value, whatever type the dialect reads it as.
+func mask(f *field, old value) value {
+	masked := scramble(old)
+	if s, ok := masked.(string); ok {
+		if f.col.class == classInt {
+			// A larger number of as many digits might not fit.
+			return strings.Map(func(r rune) rune {
+				if r > '1' && r <= '9' {
+					return '1'
+				}
+				return r
+			}, s)
+		}
+		return f.fit(s)
+	}
+	return masked
+}
+
+// fill puts a constant where NULL is not allowed, or a random text where the
+// constant could be there only once. It returns what is wrong.
+func (f *field) fill(made *change) string {
+	fixed, ok := f.fixed()
+	if !ok {
+		return "can't be NULL and is of type " + f.col.typ + ", for which there is no neutral value; say habeas: {erase: retain} if it names nobody"
+	}
+	if !f.c.table.inUnique(f.name) {
+		made.make = func(value) value { return fixed }
+		return ""
+	}
+	if f.col.class != classText || f.col.length > 0 && f.col.length < 16 {
+		return "can't be NULL and is unique; there is no neutral value for it"
+	}
+	made.make = func(value) value { return f.fit("erased-" + token(24)) }
+	return ""
+}
+
+// allowed looks for CHECK constraints that would refuse the change.
+func (p *plan) allowed(f *field, made change) error {
+	for _, k := range f.c.table.checks {
+		if !slices.Contains(k.cols, strings.ToLower(f.name)) {
+			continue
+		}
+		nullable := made.make == nil && !strings.Contains(k.text, "not null")
+		if nullable || f.meta.Masking != nil {
+			continue // NULL passes a check that does not speak of it; an override is the map's own word
+		}
+		return p.m.errorAt(f.path, "collection %s: field %s is under %s, which emptying it may break; give a masking_strategy_override that satisfies it, or say habeas: {erase: retain}", f.c.spec.Name, f.name, k.name)
+	}
+	return nil
+}

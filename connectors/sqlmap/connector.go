@@ -1,0 +1,380 @@
+package sqlmap
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// Config is what a Connector is made of.
+type Config struct {
+	// Name and Version go into the manifest.
+	Name, Version string
+	// Database is the address: postgres://user:password@host:5432/name or
+	// sqlite:///path/file.db.
+	Database string
+	// Map is the data map.
+	Map *Map
+	// Now is the clock by which periods end; nil means the machine's.
+	Now func() time.Time
+}
+
+// A Connector acts on one SQL database by a data map. It connects when it is
+// first used, and is safe for concurrent use.
+type Connector struct {
+	config Config
+	d      dialect
+	db     *sql.DB
+
+	mu   sync.Mutex
+	plan *plan // bound to the live schema, or nil
+}
+
+var (
+	_ sdk.Exporter    = (*Connector)(nil)
+	_ sdk.BatchEraser = (*Connector)(nil)
+	_ sdk.Resolver    = resolver{}
+)
+
+// New makes a Connector without connecting.
+func New(config Config) (*Connector, error) {
+	d, err := dialectOf(config.Database)
+	if err != nil {
+		return nil, err
+	}
+	db, err := d.open(config.Database)
+	if err != nil {
+		return nil, err
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	return &Connector{config: config, d: d, db: db}, nil
+}
+
+// Close gives the database's connections back.
+func (c *Connector) Close() error { return c.db.Close() }
+
+// Check connects and examines the map against the live schema. A [*MapError]
+// says that they do not fit; any other error, that the database could not be
+// asked.
+func (c *Connector) Check(ctx context.Context) error {
+	_, err := c.bound(ctx)
+	return err
+}
+
+// Able returns c as a [sdk.Resolver] too when its map yields identifiers: the
+// runtime reads abilities off the type.
+func (c *Connector) Able() sdk.Connector {
+	for _, d := range c.config.Map.Datasets {
+		for _, t := range d.Collections {
+			for _, f := range t.Fields {
+				if f.Habeas.Yields != "" {
+					return resolver{c}
+				}
+			}
+		}
+	}
+	return c
+}
+
+// bound returns the plan for the schema as it is.
+func (c *Connector) bound(ctx context.Context) (*plan, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.plan != nil {
+		return c.plan, nil
+	}
+	g, err := compile(c.config.Map)
+	if err != nil {
+		return nil, err
+	}
+	p, err := bind(ctx, g, c.d, c.db, c.config.Now)
+	var wrong *MapError
+	if errors.As(err, &wrong) {
+		return nil, sdk.Permanent(sdk.WithCode(sdk.Configuration, err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.plan = p
+	return p, nil
+}
+
+// forget drops a plan that the schema has outgrown.
+func (c *Connector) forget(p *plan) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.plan == p {
+		c.plan = nil
+	}
+}
+
+// within runs f in one transaction and commits it when f succeeds.
+func (c *Connector) within(ctx context.Context, write bool, f func(context.Context, *plan, querier) error) error {
+	p, err := c.bound(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.transact(ctx, p, write, f)
+	var own *writerError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	err = clean(ctx, c.d, err)
+	if sdk.CodeOf(err) == sdk.Configuration {
+		c.forget(p)
+	}
+	return err
+}
+
+func (c *Connector) transact(ctx context.Context, p *plan, write bool, f func(context.Context, *plan, querier) error) error {
+	tx, err := c.d.begin(ctx, c.db, write)
+	if err != nil {
+		return err
+	}
+	if write {
+		_, err = tx.ExecContext(ctx, c.d.deferKeys())
+	}
+	if err == nil {
+		err = f(ctx, p, tx)
+	}
+	if err != nil || !write {
+		// Whatever became of the rollback, nothing was committed.
+		_ = tx.Rollback()
+		return err
+	}
+	return tx.Commit()
+}
+
+// attempts is how often a transaction that met another is tried before the
+// runtime is told to come back later.
+const attempts = 5
+
+// write runs f in a transaction, again when another one was in the way.
+func (c *Connector) write(ctx context.Context, f func(context.Context, *plan, querier) error) error {
+	for n := 1; ; n++ {
+		err := c.within(ctx, true, f)
+		var failed *dbError
+		if err == nil || n == attempts || !errors.As(err, &failed) || !failed.retry {
+			return err
+		}
+		pause := time.NewTimer(time.Duration(n)*10*time.Millisecond + rand.N(20*time.Millisecond)) //nolint:gosec // spreads retries out
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+}
+
+// known returns p with only what the map can find somebody by.
+func (c *Connector) known(p sdk.Person) sdk.Person {
+	var kinds []sdk.Kind
+	for _, d := range c.config.Map.Datasets {
+		for _, t := range d.Collections {
+			for _, f := range t.Fields {
+				if k := f.meta().Identity; k != "" && !t.meta().SkipProcessing {
+					kinds = append(kinds, sdk.Kind(k))
+				}
+			}
+		}
+	}
+	return p.Only(kinds...)
+}
+
+// Locate implements [sdk.Connector].
+func (c *Connector) Locate(ctx context.Context, person sdk.Person) ([]sdk.Found, error) {
+	found, err := c.LocateBatch(ctx, []sdk.Person{person})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// batch is how many people are walked for together.
+const batch = 500
+
+// LocateBatch implements [sdk.BatchLocator].
+func (c *Connector) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Found, error) {
+	results := make([][]sdk.Found, len(people))
+	err := c.alike(ctx, people, func(at []int, group []sdk.Person) error {
+		return c.within(ctx, false, func(ctx context.Context, p *plan, q querier) error {
+			reaches, err := p.look(ctx, q, group, false)
+			if err != nil {
+				return err
+			}
+			for i, r := range reaches {
+				results[at[i]] = p.found(r, group[i].Since())
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// alike hands f the people known by the same kinds, a batch at a time, with
+// their places. People known by nothing the map has are left out.
+func (c *Connector) alike(ctx context.Context, people []sdk.Person, f func(at []int, group []sdk.Person) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	groups := map[string][]int{}
+	var order []string
+	for i, p := range people {
+		kinds := c.known(p).Kinds()
+		if len(kinds) == 0 {
+			continue
+		}
+		slices.Sort(kinds)
+		key := fmt.Sprint(kinds)
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], i)
+	}
+	for _, key := range order {
+		err := chunks(groups[key], batch, func(at []int) error {
+			group := make([]sdk.Person, len(at))
+			for i, n := range at {
+				group[i] = c.known(people[n])
+			}
+			return f(at, group)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look walks for people known by the same kinds, and decides.
+func (p *plan) look(ctx context.Context, q querier, group []sdk.Person, lock bool) ([]*reach, error) {
+	w := newWalk(p, q, group[0].Kinds(), lock)
+	reaches, err := w.run(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.guard(ctx, reaches); err != nil {
+		return nil, err
+	}
+	for _, r := range reaches {
+		p.decide(r)
+	}
+	return reaches, nil
+}
+
+// Erase implements [sdk.Eraser]. The look-back window does not limit it.
+func (c *Connector) Erase(ctx context.Context, person sdk.Person) error {
+	person = c.known(person)
+	if len(person.Kinds()) == 0 {
+		return ctx.Err()
+	}
+	return c.write(ctx, func(ctx context.Context, p *plan, q querier) error {
+		reaches, err := p.look(ctx, q, []sdk.Person{person}, true)
+		if err != nil {
+			return err
+		}
+		return p.remove(ctx, q, reaches[0])
+	})
+}
+
+// EraseBatch implements [sdk.BatchEraser]. People are erased as if they were
+// one, in one transaction: a record that only they share goes. When that
+// fails each is erased alone, so that one person's trouble is nobody else's.
+func (c *Connector) EraseBatch(ctx context.Context, people []sdk.Person) []error {
+	errs := make([]error, len(people))
+	failed := false
+	err := c.alike(ctx, people, func(at []int, group []sdk.Person) error {
+		all := sdk.NewPerson()
+		for _, p := range group {
+			all = all.With(p.Identifiers()...)
+		}
+		if err := c.Erase(ctx, all); err == nil {
+			return nil
+		}
+		for i, p := range group {
+			errs[at[i]] = c.Erase(ctx, p)
+			failed = failed || errs[at[i]] != nil
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	if !failed {
+		return nil
+	}
+	return errs
+}
+
+// Export implements [sdk.Exporter].
+func (c *Connector) Export(ctx context.Context, person sdk.Person, out sdk.RecordWriter) error {
+	person = c.known(person)
+	if len(person.Kinds()) == 0 {
+		return ctx.Err()
+	}
+	return c.within(ctx, false, func(ctx context.Context, p *plan, q querier) error {
+		return p.export(ctx, q, person, out)
+	})
+}
+
+// resolver is a Connector whose map yields identifiers.
+type resolver struct{ *Connector }
+
+// Resolve implements [sdk.Resolver]. Rows that other people reach as well
+// yield nothing.
+func (c resolver) Resolve(ctx context.Context, person sdk.Person) ([]sdk.Identifier, error) {
+	person = c.known(person)
+	if len(person.Kinds()) == 0 {
+		return nil, ctx.Err()
+	}
+	var ids []sdk.Identifier
+	err := c.within(ctx, false, func(ctx context.Context, p *plan, q querier) error {
+		reaches, err := p.look(ctx, q, []sdk.Person{person}, false)
+		if err != nil {
+			return err
+		}
+		for _, v := range reaches[0].order {
+			if v.held {
+				continue
+			}
+			for _, f := range v.row.c.fields {
+				if kind := f.spec.Habeas.Yields; kind != "" {
+					ids = append(ids, identifiers(sdk.Kind(kind), v.row.col(f))...)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sdk.NewPerson(ids...).Identifiers(), nil
+}
+
+func identifiers(kind sdk.Kind, v value) []sdk.Identifier {
+	if v == nil {
+		return nil
+	}
+	text := fmt.Sprint(v)
+	if kind == sdk.Email {
+		text = strings.ToLower(strings.TrimSpace(text))
+	}
+	return []sdk.Identifier{sdk.ID(kind, text)}
+}

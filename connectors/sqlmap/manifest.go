@@ -1,0 +1,90 @@
+package sqlmap
+
+import (
+	"slices"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// Manifest derives the manifest from the map; the database is not asked.
+func (c *Connector) Manifest() (sdk.Manifest, error) {
+	g, err := compile(c.config.Map)
+	if err != nil {
+		return sdk.Manifest{}, err
+	}
+	m := sdk.Manifest{
+		Name: c.config.Name, Version: c.config.Version, Digest: c.config.Map.Digest,
+		Accepts: g.kinds(),
+	}
+	for i := range g.m.Datasets {
+		rules := &g.m.Datasets[i].Habeas
+		m.After = append(m.After, rules.After...)
+		m.Cap = max(m.Cap, rules.Cap)
+		m.BackupExpiry = max(m.BackupExpiry, rules.BackupExpiry.Duration())
+		if rules.Contract != "" {
+			m.Contract = rules.Contract
+		}
+		if rules.Batch.Size > 0 {
+			m.BatchSize, m.BatchWindow = rules.Batch.Size, rules.Batch.Window
+		}
+		if t, ok := tiers[rules.Tier]; ok {
+			m.Tier = t
+		}
+	}
+	for _, t := range g.collections {
+		if !t.counted {
+			continue
+		}
+		for _, f := range t.fields {
+			if k := sdk.Kind(f.spec.Habeas.Yields); k != "" && !slices.Contains(m.Yields, k) {
+				m.Yields = append(m.Yields, k)
+			}
+		}
+		m.Stores = append(m.Stores, sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role)})
+	}
+	return m, nil
+}
+
+var tiers = map[string]sdk.Tier{"own": sdk.OwnStore, "third_party": sdk.ThirdParty, "identity": sdk.IdentityStore}
+
+// categories lists what the collection holds. One that names no personal
+// category of its own, such as order items, holds what its parents do.
+func (c *collection) categories(seen []*collection) []sdk.Category {
+	var list []sdk.Category
+	add := func(letter, data string) {
+		if k := (sdk.Category{Letter: letter, Data: data}); letter != "" && !slices.Contains(list, k) {
+			list = append(list, k)
+		}
+	}
+	one := func(data, letter string) {
+		switch {
+		case !personal(data):
+		case letter != "":
+			add(letter, data)
+		case len(c.rules.Letters) == 0:
+			add(letterOf(data), data)
+		}
+	}
+	for _, data := range c.spec.DataCategories {
+		one(data, "")
+	}
+	for _, f := range c.fields {
+		for _, data := range f.categories {
+			one(data, f.spec.Habeas.Letter)
+		}
+	}
+	for _, letter := range c.rules.Letters {
+		add(letter, "")
+	}
+	if len(list) > 0 || slices.Contains(seen, c) {
+		return list
+	}
+	for _, l := range c.in {
+		if !l.seed() && l.dependent() {
+			for _, k := range l.from.c.categories(append(seen, c)) {
+				add(k.Letter, k.Data)
+			}
+		}
+	}
+	return list
+}
