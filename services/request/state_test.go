@@ -192,7 +192,7 @@ func TestConclude_RE7(t *testing.T) {
 		{"done skipped", "", false},
 	} {
 		var jobs []JobState
-		for _, s := range strings.Fields(c.jobs) {
+		for s := range strings.FieldsSeq(c.jobs) {
 			jobs = append(jobs, JobState(s))
 		}
 		if got, ok := Conclude(jobs); got != c.want || ok != c.ok {

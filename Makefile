@@ -1,0 +1,110 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+
+BIN := $(abspath .bin)
+export PATH := $(BIN):$(PATH)
+
+# Tools are built from these versions into .bin and nowhere else.
+BUF_VERSION := v1.75.0
+PROTOC_GEN_GO_VERSION := v1.36.11
+GOLANGCI_LINT_VERSION := v2.14.0
+
+MODULES := proto connectors/sdk connectors services
+CONNECTORS := billing crm analytics adtech
+PROGRAMS := habeas habeas-connector habeas-demo $(addprefix habeas-,$(CONNECTORS))
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: up
+up: build ## Start everything on this machine, with the demo company; the console's address is printed
+	$(BIN)/habeas up
+
+.PHONY: demo
+demo: build ## Show a copy, a deletion and an opt-out, and check the evidence
+	$(BIN)/habeas demo
+
+.PHONY: bench
+bench: build ## Measure requests per second against this machine's own limits
+	$(BIN)/habeas bench
+
+.PHONY: test
+test: ## All tests of all modules; installs or starts what they need
+	scripts/needs.sh
+	scripts/postgres-for-tests.sh go test -race -timeout 20m work
+
+.PHONY: check
+check: fmt-check vet lint proto-check tidy-check test ## What CI runs
+
+.PHONY: build
+build: $(addprefix $(BIN)/,$(PROGRAMS)) ## Build all programs into .bin
+
+# Go knows what is up to date; make always asks it.
+.PHONY: FORCE
+FORCE:
+$(BIN)/habeas: FORCE
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./services/cmd/habeas
+$(BIN)/habeas-connector $(BIN)/habeas-demo: FORCE
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./connectors/cmd/$(@F)
+$(addprefix $(BIN)/habeas-,$(CONNECTORS)): $(BIN)/habeas-%: FORCE
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./connectors/$*
+
+.PHONY: fmt
+fmt: tools ## Format Go and protobuf files
+	gofmt -w $(MODULES)
+	cd proto && buf format -w
+
+.PHONY: fmt-check
+fmt-check:
+	@echo "== format"
+	@unformatted=$$(gofmt -l $(MODULES)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet:
+	@echo "== vet"
+	go vet work
+
+.PHONY: lint
+lint: $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION) ## Run the linters
+	@for module in $(MODULES); do \
+		echo "== lint $$module"; \
+		(cd $$module && GOMEMLIMIT=3GiB golangci-lint run ./...); \
+	done
+
+.PHONY: proto
+proto: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION) ## Generate Go from the contract
+	cd proto && buf generate
+
+.PHONY: proto-check
+proto-check: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION)
+	scripts/check-proto.sh
+
+.PHONY: tidy-check
+tidy-check:
+	@for module in $(MODULES); do \
+		echo "== tidy $$module"; \
+		(cd $$module && GOWORK=off go mod tidy -diff); \
+	done
+
+.PHONY: tools
+tools: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION) $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION) ## Install the pinned tools into .bin
+
+# A tool's stamp carries its version, so that a new one is installed when the
+# number above changes.
+$(BIN)/.buf-$(BUF_VERSION):
+	@echo "== install buf $(BUF_VERSION)"
+	GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
+	@touch $@
+$(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION):
+	@echo "== install protoc-gen-go $(PROTOC_GEN_GO_VERSION)"
+	GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	@touch $@
+$(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION):
+	@echo "== install golangci-lint $(GOLANGCI_LINT_VERSION); the first time takes some minutes"
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Sees to it that the programs the tests need are there: a C compiler for the
+# race detector, and what habeas verify's script is checked with. On Debian and
+# its kin they are installed when we may; elsewhere one line says what to do.
+set -euo pipefail
+
+missing=()
+packages=()
+need() { # PROGRAM PACKAGE...
+	command -v "$1" >/dev/null && return
+	missing+=("$1")
+	shift
+	packages+=("$@")
+}
+need cc gcc libc6-dev
+need python3 python3
+need openssl openssl
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then
+	echo "the tests need ${missing[*]}: install them (on Debian: apt-get install ${packages[*]}) and try again" >&2
+	exit 1
+fi
