@@ -1,0 +1,383 @@
+// Package intake is where requests come in.
+//
+// What it owes its callers: a submission is either stored, with its clocks
+// running and its arrival on record, or refused with an error that names the
+// field, and then nothing of it is kept. The same idempotency key gives the
+// same request however often it is sent. Identifiers are encrypted before they
+// are stored. A request to opt out goes straight on; the others wait until
+// somebody attests who the requester is.
+package intake
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Name is the room's name in evidence.
+const Name = "intake"
+
+// Config is what intake needs. All fields without a default are required.
+type Config struct {
+	Store   store.Store
+	Regimes *regimes.Set
+	Vault   *vault.Vault
+	// Signer signs the records of intake and verification.
+	Signer *wire.Signer
+	Conn   *nats.Conn
+	JS     jetstream.JetStream
+	// Pepper keys the digests that tell a repeated submission from a clash;
+	// every intake of a deployment has the same.
+	Pepper []byte
+	// Regime is used when a submission names none.
+	Regime string
+	Logger *slog.Logger
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+}
+
+// Room takes requests in.
+type Room struct{ Config }
+
+// New makes an intake.
+func New(c Config) *Room {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Room{Config: c}
+}
+
+// Entry is one request to take in.
+type Entry struct {
+	Submission     request.Submission
+	IdempotencyKey string
+	// ReceivedAt is when it reached the company; zero means now.
+	ReceivedAt time.Time
+	// Attested, when set, is who vouches for the requester, with At and By
+	// filled in by intake.
+	Attested *request.Verified
+}
+
+// Taken is what came of one entry: a stored or earlier request, or an error.
+type Taken struct {
+	ID       request.ID
+	Existing bool
+	Err      error
+}
+
+var tracer = otel.Tracer("habeas/intake")
+
+// Take stores entries and answers each, in order. The error is for all of
+// them: the store was out of reach and nothing is known to be stored.
+func (r *Room) Take(ctx context.Context, entries []Entry, by string) ([]Taken, error) {
+	taken := make([]Taken, len(entries))
+	prepared := make([]store.New, len(entries))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range entries {
+		g.Go(func() error {
+			prepared[i], taken[i].Err = r.prepare(ctx, &entries[i], by)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no errors
+	var news []store.New
+	var index []int
+	for i := range entries {
+		if taken[i].Err == nil {
+			news, index = append(news, prepared[i]), append(index, i)
+		}
+	}
+	if len(news) == 0 {
+		return taken, nil
+	}
+	created, err := r.Store.Create(ctx, news)
+	if err != nil {
+		return nil, err
+	}
+	for k, c := range created {
+		taken[index[k]] = Taken{ID: c.ID, Existing: c.Existing, Err: c.Err}
+		if c.Err == nil && !c.Existing {
+			r.announce(ctx, news[k].Request.ID, news[k].Records)
+		}
+	}
+	r.hint(nil)
+	return taken, nil
+}
+
+// prepare turns an entry into what is stored.
+func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, error) {
+	now := r.Now().UTC()
+	if e.Submission.Regime == "" {
+		e.Submission.Regime = r.Regime
+	}
+	s, err := e.Submission.Normalize()
+	if err != nil {
+		return store.New{}, err
+	}
+	received := e.ReceivedAt.UTC()
+	if e.ReceivedAt.IsZero() {
+		received = now
+	}
+	if received.After(now.Add(time.Minute)) {
+		return store.New{}, request.FieldErrors{{Field: "received_at", Problem: "is in the future", Fix: "check the sender's clock, or leave it out"}}
+	}
+	terms, err := r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
+	if err != nil {
+		return store.New{}, request.FieldErrors{{Field: "regime", Problem: err.Error(), Fix: "name a regime that has this right and is in force on the day of receipt"}}
+	}
+	req, err := request.New(request.NewID(), s, terms)
+	if err != nil {
+		return store.New{}, err
+	}
+	ctx, span := tracer.Start(room.RequestTrace(ctx, string(req.ID)), "intake take")
+	defer span.End()
+	if err := advance(req, e.Attested, now, by); err != nil {
+		return store.New{}, err
+	}
+	respondBy, err := terms.Due.Instant(req.AnswerBy())
+	if err != nil {
+		return store.New{}, err
+	}
+	key, wrapped, err := r.Vault.NewDataKey(ctx)
+	if err != nil {
+		return store.New{}, err
+	}
+	defer key.Destroy()
+	commitment := key.Commitment(vault.Pairs(s.Identifiers))
+	out := store.Request{
+		Request: req, RespondBy: respondBy, WrappedKey: wrapped, Sealed: key.SealIdentifiers(req.ID, s.Identifiers),
+		Kinds: kindsOf(s.Identifiers), Commitment: commitment[:], IdempotencyKey: e.IdempotencyKey,
+		CreatedAt: now, UpdatedAt: now, Version: 1,
+	}
+	if e.IdempotencyKey != "" {
+		out.Fingerprint = r.fingerprint(s)
+	}
+	n := store.New{Request: out}
+	for _, p := range r.predicates(req, commitment[:]) {
+		rec, err := r.record(&n.Request, p, now)
+		if err != nil {
+			return store.New{}, err
+		}
+		n.Records = append(n.Records, rec)
+	}
+	return n, nil
+}
+
+// advance moves a new request to where it waits or may be planned.
+func advance(req *request.Request, attested *request.Verified, now time.Time, by string) error {
+	if !req.Right().Verifiable() {
+		if attested != nil {
+			return request.FieldErrors{{Field: "verification", Problem: request.ErrNeverVerified.Error(), Fix: "leave it out"}}
+		}
+		return req.Move(request.Accepted)
+	}
+	if err := req.Move(request.AwaitingVerification); err != nil || attested == nil {
+		return err
+	}
+	return attest(req, *attested, now, by)
+}
+
+func attest(req *request.Request, v request.Verified, now time.Time, by string) error {
+	v.At, v.By = now, by
+	if err := req.Attest(v); err != nil {
+		if errors.Is(err, request.ErrLevelTooLow) || !errors.Is(err, request.ErrAlreadyVerified) && !errors.Is(err, request.ErrTransition) && !errors.Is(err, request.ErrNeverVerified) {
+			return request.FieldErrors{{Field: "verification", Problem: err.Error(), Fix: "attest the method and level that were really used"}}
+		}
+		return err
+	}
+	return req.Move(request.Accepted)
+}
+
+func kindsOf(ids []request.Identifier) []store.Kind {
+	var kinds []store.Kind
+	seen := make(map[request.Kind]bool)
+	for _, id := range ids {
+		if !seen[id.Kind] {
+			seen[id.Kind] = true
+			kinds = append(kinds, store.Kind{Name: string(id.Kind)})
+		}
+	}
+	return kinds
+}
+
+// fingerprint tells a repeated submission from another one under the same key.
+func (r *Room) fingerprint(s request.Submission) []byte {
+	mac := hmac.New(sha256.New, r.Pepper)
+	enc := json.NewEncoder(mac)
+	for _, part := range []any{s.Tenant, s.Regime, s.Right, s.Channel, vault.Pairs(s.Identifiers), s.Range.Kind, s.Range.From.String()} {
+		if err := enc.Encode(part); err != nil {
+			panic(err) // strings can always be encoded
+		}
+	}
+	return mac.Sum(nil)
+}
+
+// predicates are the records a new request begins with.
+func (r *Room) predicates(req *request.Request, commitment []byte) []wire.Predicate {
+	out := []wire.Predicate{&habeasv1.IntakeRecord{
+		RequestId: string(req.ID), Regime: req.Regime, RegimeVersion: req.Terms.Due.RuleVersion, Right: string(req.Right()),
+		Channel: string(req.Channel), ReceiveTime: timestamppb.New(req.Terms.Received), ReceiveDate: req.Terms.Due.Received.String(),
+		DueDates: req.Terms.Due.Dates(), Calendar: req.Terms.Due.Calendar.String(), SubjectCommitment: commitment,
+	}}
+	if v, ok := req.Verification(); ok {
+		if done, ok := v.(request.Verified); ok {
+			out = append(out, &habeasv1.VerifiedRecord{RequestId: string(req.ID), Method: done.Method, Level: string(done.Level)})
+		}
+	}
+	return out
+}
+
+// record signs a predicate and names it among the request's records.
+func (r *Room) record(req *store.Request, p wire.Predicate, now time.Time) (store.Record, error) {
+	rec, err := r.Signer.Sign(p, string(req.ID), req.Commitment)
+	if err != nil {
+		return store.Record{}, err
+	}
+	req.RecordDigests = append(req.RecordDigests, rec.Digest[:]...)
+	return store.Record{
+		Digest: rec.Digest[:], RequestID: req.ID, Type: string(rec.Type), Issuer: rec.Issuer(), Envelope: rec.Envelope, CreatedAt: now,
+	}, nil
+}
+
+// announce publishes stored records. It does not wait: what the bus does not
+// take, the coordinator's sweeper publishes.
+func (r *Room) announce(ctx context.Context, id request.ID, records []store.Record) {
+	for i := range records {
+		msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
+		room.Inject(room.RequestTrace(ctx, string(id)), msg.Header)
+		if _, err := r.JS.PublishMsgAsync(msg); err != nil {
+			r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.String("request", string(id)), slog.Any("error", err))
+		}
+	}
+}
+
+// hint wakes the coordinator: to plan, or to look at one request.
+func (r *Room) hint(ids []request.ID) {
+	var body []byte
+	if ids != nil {
+		var err error
+		if body, err = json.Marshal(ids); err != nil {
+			return
+		}
+	}
+	if err := r.Conn.Publish(wire.HintSubject("coordinator"), body); err != nil {
+		r.Logger.Debug("a hint was lost", slog.Any("error", err))
+	}
+}
+
+// change applies fn to one request and its jobs and wakes the coordinator.
+func (r *Room) change(ctx context.Context, id request.ID, fn func(*store.Snapshot) error) error {
+	found := false
+	_, err := r.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+		found = len(snaps) == 1
+		if !found {
+			return nil
+		}
+		if err := fn(snaps[0]); err != nil {
+			return err
+		}
+		if snaps[0].Changed {
+			snaps[0].Request.UpdatedAt = r.Now().UTC()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("request %s: %w", id, store.ErrNotFound)
+	}
+	r.hint([]request.ID{id})
+	return nil
+}
+
+// Attest records that somebody vouches for the requester, and lets the request
+// go on.
+func (r *Room) Attest(ctx context.Context, id request.ID, v request.Verified, by string) error {
+	var records []store.Record
+	err := r.change(ctx, id, func(s *store.Snapshot) error {
+		records = nil
+		now := r.Now().UTC()
+		if err := attest(s.Request.Request, v, now, by); err != nil {
+			return err
+		}
+		rec, err := r.record(&s.Request, &habeasv1.VerifiedRecord{RequestId: string(id), Method: v.Method, Level: string(v.Level)}, now)
+		if err != nil {
+			return err
+		}
+		records, s.Records, s.Changed = []store.Record{rec}, []store.Record{rec}, true
+		return nil
+	})
+	if err == nil {
+		r.announce(ctx, id, records)
+	}
+	return err
+}
+
+// Stop ends a request as cancelled or denied, with a code and a reason.
+func (r *Room) Stop(ctx context.Context, id request.ID, e request.Ending) error {
+	return r.change(ctx, id, func(s *store.Snapshot) error {
+		s.Changed = true
+		return s.Request.Close(e)
+	})
+}
+
+// ErrNothingToRetry says that no job of the request stands where a retry would
+// change anything.
+var ErrNothingToRetry = errors.New("no job of this request can be retried: only failed, deferred and refused jobs can")
+
+// Retry sends jobs again that failed, were refused or wait for their time; of
+// one connector, or of all when connector is empty. limit, when not 0, lifts
+// the connector's cap on how much one person may have.
+func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
+	return r.change(ctx, id, func(s *store.Snapshot) error {
+		retried := 0
+		for i := range s.Jobs {
+			j := &s.Jobs[i]
+			if connector != "" && j.Connector != connector {
+				continue
+			}
+			switch {
+			case limit > 0 && j.State != request.JobOverLimit:
+				continue
+			case j.State == request.JobDeferred:
+				j.NextAt = r.Now().UTC()
+			case j.State.Terminal() && request.CanMoveJob(j.State, request.JobPlanned):
+				j.State, j.NextAt = request.JobPlanned, r.Now().UTC()
+			default:
+				continue
+			}
+			j.CapOverride = max(j.CapOverride, limit)
+			s.Touch(i)
+			retried++
+		}
+		if retried == 0 {
+			return ErrNothingToRetry
+		}
+		return nil
+	})
+}
