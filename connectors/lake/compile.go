@@ -22,6 +22,7 @@ type store struct {
 	kinds      []sdk.Kind // by the number that tree nodes use
 	lower      []bool     // by kind number: compare in lower case
 	fields     *node
+	flat       bool // paths are names as they are
 	typed      bool
 	letters    map[string]string // type of record to statutory letter
 	letter     string            // letter of every other type, or empty
@@ -58,14 +59,17 @@ func (n *node) child(name []byte) *node {
 	return nil
 }
 
-// add makes sure that path is in the tree below n and returns its node.
-func (n *node) add(path string) (*node, []*node, error) {
+// add makes sure that path is in the tree and returns its node and those above.
+func (s *store) add(path string) (*node, []*node, error) {
 	names, err := splitPath(path)
+	if s.flat && path != "" {
+		names, err = []string{path}, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	var above []*node
-	at := n
+	at := s.fields
 	for i, name := range names {
 		above = append(above, at)
 		next := at.child([]byte(name))
@@ -131,7 +135,7 @@ func (m *Map) compile() ([]*store, error) {
 }
 
 func (sm *StoreMap) compile() (*store, error) {
-	s := &store{name: sm.Name, partition: sm.Partition, fields: newNode("", "")}
+	s := &store{name: sm.Name, partition: sm.Partition, fields: newNode("", ""), flat: sm.Format == "csv"}
 	if !storeForm.MatchString(sm.Name) {
 		return nil, fmt.Errorf("name: %q must begin with a lower-case letter and hold only these, digits, '_', '-' and '.'", sm.Name)
 	}
@@ -139,7 +143,7 @@ func (sm *StoreMap) compile() (*store, error) {
 	if s.files, err = parsePattern(sm.Files); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	if s.format, err = newFormat(sm.Format, sm.Compression); err != nil {
+	if s.format, err = newFormat(sm); err != nil {
 		return nil, err
 	}
 	if role := sdk.Role(sm.Role); role != "" && role != sdk.Business && role != sdk.ServiceProvider {
@@ -166,7 +170,7 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 			return fmt.Errorf("identifiers.%s: name at least one field", kind)
 		}
 		for _, path := range fields {
-			n, above, err := s.fields.add(path)
+			n, above, err := s.add(path)
 			if err != nil {
 				return fmt.Errorf("identifiers.%s: %w", kind, err)
 			}
@@ -218,7 +222,7 @@ func (s *store) compileCategories(sm *StoreMap) error {
 	case sm.Type == "":
 		return nil
 	}
-	n, _, err := s.fields.add(sm.Type)
+	n, _, err := s.add(sm.Type)
 	if err != nil {
 		return fmt.Errorf("type: %w", err)
 	}
@@ -228,7 +232,7 @@ func (s *store) compileCategories(sm *StoreMap) error {
 
 func (s *store) compileOthers(sm *StoreMap) error {
 	for i, path := range sm.Shared {
-		n, _, err := s.fields.add(path)
+		n, _, err := s.add(path)
 		if err != nil {
 			return fmt.Errorf("shared[%d]: %w", i, err)
 		}
@@ -241,7 +245,7 @@ func (s *store) compileOthers(sm *StoreMap) error {
 		return errors.New("shared: CSV has no lists")
 	}
 	for i, w := range sm.Withhold {
-		n, _, err := s.fields.add(w.Field)
+		n, _, err := s.add(w.Field)
 		if err != nil {
 			return fmt.Errorf("withhold[%d].field: %w", i, err)
 		}
@@ -259,7 +263,7 @@ func (s *store) compileOthers(sm *StoreMap) error {
 		}
 		return nil
 	}
-	n, _, err := s.fields.add(sm.Time.Field)
+	n, _, err := s.add(sm.Time.Field)
 	if err != nil {
 		return fmt.Errorf("time.field: %w", err)
 	}

@@ -1,9 +1,12 @@
 package lake
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -28,19 +31,27 @@ type fate struct {
 	cut []int
 }
 
-func newFormat(name, compression string) (format, error) {
-	var f textFormat
-	switch compression {
+func newFormat(sm *StoreMap) (format, error) {
+	f := &textFormat{compression: sm.Compression}
+	switch f.compression {
 	case "", "auto", "none", "gzip", "zstd":
-		f.compression = compression
 	default:
-		return nil, fmt.Errorf("compression: %q is none of auto, none, gzip, zstd", compression)
+		return nil, fmt.Errorf("compression: %q is none of auto, none, gzip, zstd", f.compression)
 	}
-	switch name {
+	switch sm.Format {
 	case "", "jsonl":
 		f.dialect = func() dialect { return &jsonl{} }
+		if sm.Delimiter != "" {
+			return nil, errors.New("delimiter: JSONL has none")
+		}
+	case "csv":
+		delimiter := cmp.Or(sm.Delimiter, ",")
+		if len(delimiter) != 1 || strings.ContainsAny(delimiter, "\"\r\n") {
+			return nil, fmt.Errorf("delimiter: %q must be one byte, such as \",\", \";\" or \"\\t\"", delimiter)
+		}
+		f.dialect = func() dialect { return &csv{delimiter: delimiter[0]} }
 	default:
-		return nil, fmt.Errorf("format: %q is not jsonl", name)
+		return nil, fmt.Errorf("format: %q is neither jsonl nor csv", sm.Format)
 	}
-	return &f, nil
+	return f, nil
 }

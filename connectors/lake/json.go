@@ -285,32 +285,13 @@ func (w *jsonWalker) scalar(n *node, start, end int, escaped, number bool) error
 	if escaped {
 		text = w.unescape(text)
 	}
-	if n.typ && !w.rec.hasTyp {
-		w.rec.typ, w.rec.hasTyp = append(w.rec.typ, text...), true
+	if n.kind < 0 && n.leads {
+		return fmt.Errorf("field %s is a value where the map expects an object with an identifier", n.path)
 	}
-	if n.time && len(w.rec.when) == 0 {
-		w.rec.when = append(w.rec.when, text...)
-	}
-	if n.kind < 0 {
-		if n.leads {
-			return fmt.Errorf("field %s is a value where the map expects an object with an identifier", n.path)
-		}
-		return nil
-	}
-	if len(text) == 0 {
-		return nil
-	}
-	if w.elem < 0 {
-		w.rec.owners++
-	} else {
-		w.rec.elems[w.elem].named = true
-	}
-	if number {
+	if n.kind >= 0 && number {
 		text = plainInteger(text)
 	}
-	if people := w.find(n.kind, text); people != nil {
-		w.rec.hits = append(w.rec.hits, hit{people: people, elem: w.elem})
-	}
+	w.take(w.rec, n, text, w.elem)
 	return nil
 }
 

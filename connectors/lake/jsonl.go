@@ -15,7 +15,7 @@ type jsonl struct {
 	w jsonWalker
 }
 
-func (*jsonl) ends([]byte) bool { return true }
+func (*jsonl) more([]byte) bool { return false }
 
 func (j *jsonl) parse(rec *record, l *lookup) error {
 	if len(bytes.TrimSpace(rec.raw)) == 0 {

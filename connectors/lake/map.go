@@ -35,8 +35,11 @@ type StoreMap struct {
 	// Files is the pattern of their paths: "*" stands for anything within one
 	// name, "**" for any number of folders.
 	Files string `yaml:"files"`
-	// Format is "jsonl" (the default) or "csv".
+	// Format is "jsonl" (the default), one JSON object a line, or "csv", whose
+	// first record names the columns.
 	Format string `yaml:"format"`
+	// Delimiter stands between the fields of CSV; the default is a comma.
+	Delimiter string `yaml:"delimiter"`
 	// Compression is "none", "gzip", "zstd" or, the default, "auto": by the
 	// ending .gz or .zst of the file's name.
 	Compression string `yaml:"compression"`
@@ -94,7 +97,8 @@ type WithholdMap struct {
 
 // Fields is one path of a field or a list of them. The names in a path are
 // joined by dots; a dot within a name is written "\.". Lists on the way are
-// looked through, element by element.
+// looked through, element by element. In CSV a path is the name of a column as
+// it is.
 type Fields []string
 
 // UnmarshalYAML accepts a single path for a list of one.

@@ -80,8 +80,29 @@ func (q *sought) in(s *store) *lookup {
 	return l
 }
 
-// find returns the people who have a value. It may change the bytes of value's
-// copy in buf, which it returns for the next call.
+// take notes a value at node n in the record; elem is the shared element it is
+// in, or -1.
+func (l *lookup) take(rec *record, n *node, text []byte, elem int) {
+	if n.typ && !rec.hasTyp {
+		rec.typ, rec.hasTyp = append(rec.typ, text...), true
+	}
+	if n.time && len(rec.when) == 0 {
+		rec.when = append(rec.when, text...)
+	}
+	if n.kind < 0 || len(text) == 0 {
+		return
+	}
+	if elem < 0 {
+		rec.owners++
+	} else {
+		rec.elems[elem].named = true
+	}
+	if people := l.find(n.kind, text); people != nil {
+		rec.hits = append(rec.hits, hit{people: people, elem: elem})
+	}
+}
+
+// find returns the people who have a value.
 func (l *lookup) find(kind int, value []byte) []int32 {
 	value = bytes.TrimSpace(value)
 	if l.lower[kind] {
@@ -109,6 +130,8 @@ type record struct {
 	when   []byte
 	hasTyp bool
 	hidden []hidden // withheld values
+
+	dialect dialect // what read it, for text formats
 }
 
 // hit is a value that belongs to people sought.

@@ -24,9 +24,9 @@ type textFormat struct {
 // A dialect tells where records end and what is in them. One is made for each
 // reading of a file.
 type dialect interface {
-	// ends reports whether a record ends with this line, given the lines before
-	// it that belong to the same record.
-	ends(record []byte) bool
+	// more is told every piece of the text in order, line ends apart, and
+	// reports whether the record goes on after it on the next line.
+	more(piece []byte) bool
 	// parse picks out of rec.raw what the map mentions: nothing, for a blank
 	// line or a header.
 	parse(rec *record, l *lookup) error
@@ -119,6 +119,7 @@ func (f *textFormat) read(ctx context.Context, key string, src source, l *lookup
 			return fmt.Errorf("%s, line %d: %w", key, number, err)
 		}
 		rec.reset(raw, number)
+		rec.dialect = d
 		if err := d.parse(&rec, l); err != nil {
 			if len(end) == 0 {
 				// The next attempt will see the whole of it, or the same again.
@@ -132,11 +133,12 @@ func (f *textFormat) read(ctx context.Context, key string, src source, l *lookup
 	}
 }
 
-func (f *textFormat) fields(rec *record, l *lookup) ([]sdk.Field, error) {
-	return f.dialect().fields(rec, l)
+func (*textFormat) fields(rec *record, l *lookup) ([]sdk.Field, error) {
+	return rec.dialect.fields(rec, l)
 }
 
-// lineReader splits text into records without copying more than it must.
+// lineReader splits text into records. It copies only those that are longer
+// than its buffer or span lines.
 type lineReader struct {
 	r    *bufio.Reader
 	line int64 // lines read so far
@@ -147,34 +149,32 @@ type lineReader struct {
 // number of the record's first line. They are valid until the next call.
 func (l *lineReader) next(d dialect) (raw, end []byte, number int64, err error) {
 	number = l.line + 1
-	long := false // the record is in l.buf
+	l.buf = l.buf[:0]
 	for {
-		part, err := l.r.ReadSlice('\n')
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		piece, err := l.r.ReadSlice('\n')
+		atEnd := errors.Is(err, io.EOF)
+		if err != nil && !atEnd && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, nil, number, err
 		}
-		atEnd := errors.Is(err, io.EOF)
-		full := err == nil
-		if long || !full || !d.ends(part[:len(part)-1]) {
-			if !long {
-				l.buf, long = l.buf[:0], true
-			}
-			if len(l.buf)+len(part) > maxRecord {
-				return nil, nil, number, misfit("a record is longer than %d MiB", maxRecord>>20)
-			}
-			l.buf = append(l.buf, part...)
-			part = l.buf
-		}
-		if full {
+		text, end := piece, piece[len(piece):]
+		if err == nil {
 			l.line++
+			text, end = piece[:len(piece)-1], piece[len(piece)-1:]
 		}
-		switch {
-		case atEnd && len(part) == 0:
-			return nil, nil, number, io.EOF
-		case atEnd:
-			return part, nil, number, nil
-		case full && (!long || d.ends(part[:len(part)-1])):
-			return part[:len(part)-1], part[len(part)-1:], number, nil
+		more := d.more(text)
+		if len(l.buf)+len(piece) > maxRecord {
+			return nil, nil, number, misfit("a record is longer than %d MiB", maxRecord>>20)
 		}
+		switch whole := err == nil && !more || atEnd; {
+		case whole && len(l.buf) == 0:
+			if atEnd && len(text) == 0 {
+				return nil, nil, number, io.EOF
+			}
+			return text, end, number, nil
+		case whole:
+			l.buf = append(l.buf, text...)
+			return l.buf, end, number, nil
+		}
+		l.buf = append(l.buf, piece...)
 	}
 }
