@@ -1,0 +1,78 @@
+package sdk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+)
+
+// abilities reads off the connector's type what it can do.
+func abilities(c Connector) []habeasv1.Action {
+	actions := []habeasv1.Action{habeasv1.Action_ACTION_LOCATE}
+	add := func(has bool, a habeasv1.Action) {
+		if has {
+			actions = append(actions, a)
+		}
+	}
+	_, resolver := c.(Resolver)
+	_, exporter := c.(Exporter)
+	_, eraser := c.(Eraser)
+	_, corrector := c.(Corrector)
+	_, optOuter := c.(OptOuter)
+	add(resolver, habeasv1.Action_ACTION_RESOLVE)
+	add(exporter, habeasv1.Action_ACTION_EXPORT)
+	add(eraser, habeasv1.Action_ACTION_ERASE)
+	add(corrector, habeasv1.Action_ACTION_CORRECT)
+	add(optOuter, habeasv1.Action_ACTION_OPT_OUT)
+	return actions
+}
+
+// ManifestDigest is the digest plans are bound to: of everything the manifest
+// says, the connector's own digest of its map among it, and of its abilities.
+func ManifestDigest(m Manifest, c Connector) string {
+	text, err := json.Marshal(struct {
+		Manifest  Manifest
+		Abilities []habeasv1.Action
+	}{m, abilities(c)})
+	if err != nil {
+		panic(err) // strings and numbers can always be marshalled
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// manifestMessage is the manifest as it is published, without what belongs to
+// the running instance.
+func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
+	p := &habeasv1.Manifest{
+		Name: m.Name, Version: m.Version, Digest: ManifestDigest(m, c), Abilities: abilities(c),
+		Accepts: kindStrings(m.Accepts), Yields: kindStrings(m.Yields), After: m.After,
+		Tier:      map[Tier]habeasv1.Tier{ThirdParty: habeasv1.Tier_TIER_THIRD_PARTY, OwnStore: habeasv1.Tier_TIER_OWN_STORE, IdentityStore: habeasv1.Tier_TIER_IDENTITY_STORE}[m.Tier],
+		Settle:    durationpb.New(m.Settle),
+		BatchSize: int32(min(m.BatchSize, maxBatch)), BatchWindow: durationpb.New(m.BatchWindow), //nolint:gosec // bounded by maxBatch
+		Cap: m.Cap, BackupExpiry: durationpb.New(m.BackupExpiry), Contract: m.Contract,
+	}
+	for _, s := range m.Stores {
+		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS}
+		if s.Role == ServiceProvider {
+			store.Role = habeasv1.Role_ROLE_SERVICE_PROVIDER
+		}
+		for _, category := range s.Categories {
+			store.Categories = append(store.Categories, &habeasv1.Category{Letter: category.Letter, Data: category.Data})
+		}
+		p.Stores = append(p.Stores, store)
+	}
+	return p
+}
+
+func kindStrings(kinds []Kind) []string {
+	var s []string
+	for _, k := range kinds {
+		s = append(s, string(k))
+	}
+	return s
+}
