@@ -1,11 +1,16 @@
 package demo
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -63,17 +68,103 @@ func sqliteFile(path string, pragmas ...string) string {
 	return u.String()
 }
 
-// dumpSQLite returns every row of every table of an SQLite file.
-func dumpSQLite(ctx context.Context, path string) ([]string, error) {
+// Where the company's systems keep their data, below its folder.
+const (
+	BillingFile     = "billing.db"
+	CRMFile         = "crm.json"
+	AnalyticsFolder = "analytics"
+	AdtechFile      = "adtech.db"
+	PartnerFile     = "partner.db"
+)
+
+// Systems are the systems [Dump] knows, in the order they are listed.
+var Systems = []string{"billing", "crm", "analytics", "adtech", "partner"}
+
+// Dump writes everything one system of the company in dir holds, one record a
+// line: the independent look at what a connector says it did. It reads the
+// system's own files and changes nothing.
+func Dump(ctx context.Context, w io.Writer, dir, system string) error {
+	switch system {
+	case "billing":
+		return dumpSQLite(ctx, w, filepath.Join(dir, BillingFile))
+	case "adtech":
+		return dumpSQLite(ctx, w, filepath.Join(dir, AdtechFile))
+	case "partner":
+		return dumpSQLite(ctx, w, filepath.Join(dir, PartnerFile))
+	case "crm":
+		return dumpCRM(w, filepath.Join(dir, CRMFile))
+	case "analytics":
+		return dumpFiles(ctx, w, filepath.Join(dir, AnalyticsFolder))
+	}
+	return fmt.Errorf("there is no system %q: use one of %s", system, strings.Join(Systems, ", "))
+}
+
+func dumpCRM(w io.Writer, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("dumping the CRM: %w", err)
+	}
+	lines, err := DumpCRM(path)
+	if err != nil {
+		return fmt.Errorf("dumping the CRM: %w", err)
+	}
+	return writeLines(w, lines)
+}
+
+// dumpFiles writes each line of each file, with the file's name before it.
+func dumpFiles(ctx context.Context, w io.Writer, root string) error {
+	out := bufio.NewWriterSize(w, 1<<16)
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // below the folder the caller named
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(text) {
+			if _, err := fmt.Fprintf(out, "%s %s\n", name, bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return fmt.Errorf("dumping files: %w", err)
+	}
+	return nil
+}
+
+func writeLines(w io.Writer, lines []string) error {
+	out := bufio.NewWriter(w)
+	for _, line := range lines {
+		if _, err := out.WriteString(line + "\n"); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// dumpSQLite writes every row of every table of an SQLite file.
+func dumpSQLite(ctx context.Context, w io.Writer, path string) error {
+	if _, err := os.Stat(path); err != nil { // opening would make the file
+		return fmt.Errorf("dumping: %w", err)
+	}
 	db, err := sql.Open("sqlite", sqliteFile(path, "busy_timeout(5000)", "query_only(1)"))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("dumping: %w", err)
 	}
 	lines, err := dumpEverything(ctx, db)
 	if err := errors.Join(err, db.Close()); err != nil {
-		return nil, fmt.Errorf("dumping %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("dumping %s: %w", filepath.Base(path), err)
 	}
-	return lines, nil
+	return writeLines(w, lines)
 }
 
 func dumpEverything(ctx context.Context, db *sql.DB) ([]string, error) {

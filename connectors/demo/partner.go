@@ -73,7 +73,7 @@ func NewPartner(ctx context.Context, dir string, n int, o PartnerOptions) (*Part
 	if err != nil {
 		return nil, fmt.Errorf("opening the partner: %w", err)
 	}
-	path := filepath.Join(dir, "partner.db")
+	path := filepath.Join(dir, PartnerFile)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		if err := seedPartner(ctx, path, n); err != nil {
 			return nil, fmt.Errorf("seeding the partner: %w", err)
