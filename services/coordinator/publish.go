@@ -205,6 +205,9 @@ func (r *Room) tell(steps []*step) {
 		if !st.moved {
 			continue
 		}
+		if st.s.Request.State() == request.Packaging {
+			_ = r.Conn.Publish(wire.HintSubject("delivery"), nil) // a lost hint costs a moment
+		}
 		msg, err := eventMessage(&st.s.Request, st.w.now)
 		if err != nil {
 			continue

@@ -1,0 +1,53 @@
+package delivery
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Handler serves GET /v1/requests/{id}/package: the zip, streamed. It does not
+// authenticate.
+func (r *Room) Handler(q *Queue) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
+		id, err := request.ParseID(req.PathValue("id"))
+		if err != nil {
+			problem(w, http.StatusNotFound, "no such request")
+			return
+		}
+		body, size, err := q.Download(req.Context(), r, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			problem(w, http.StatusNotFound, "no such request")
+			return
+		case errors.Is(err, ErrNoPackage):
+			problem(w, http.StatusConflict, ErrNoPackage.Error())
+			return
+		case err != nil:
+			r.config.Logger.ErrorContext(req.Context(), "opening a package", slog.String("request", string(id)), slog.Any("error", err))
+			problem(w, http.StatusServiceUnavailable, "the package can't be opened now")
+			return
+		}
+		defer body.Close() //nolint:errcheck // only read from
+		w.Header().Set("Content-Type", "application/zip")
+		w.Header().Set("Content-Disposition", `attachment; filename="privacy-package.zip"`)
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		w.Header().Set("Cache-Control", "no-store")
+		if _, err := io.Copy(w, body); err != nil {
+			r.config.Logger.WarnContext(req.Context(), "sending a package", slog.String("request", string(id)), slog.Any("error", err))
+		}
+	})
+	return mux
+}
+
+func problem(w http.ResponseWriter, code int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, `{"title":`+strconv.Quote(http.StatusText(code))+`,"status":`+strconv.Itoa(code)+`,"detail":`+strconv.Quote(detail)+`}`) // the client may be gone
+}

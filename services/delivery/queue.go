@@ -1,0 +1,334 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Name is the room's name on the bus.
+const Name = "delivery"
+
+// Queue is [Orders] out of the requests that wait for their package. A hint on
+// the bus wakes it; a look every second is for hints that were lost. Two
+// deliveries may make the same package: the first that is done counts.
+type Queue struct {
+	store    store.Store
+	vault    *vault.Vault
+	conn     *nats.Conn
+	identity age.Identity
+	now      func() time.Time
+	wake     chan struct{}
+
+	mu sync.Mutex
+	// making holds, by request, the identity its package is made for.
+	making map[request.ID]*age.X25519Identity
+	// later are requests whose package failed, and when to try again.
+	later map[request.ID]time.Time
+}
+
+// NewQueue makes a queue. identity opens the parts that connectors seal to
+// delivery.
+func NewQueue(s store.Store, v *vault.Vault, conn *nats.Conn, identity age.Identity) (*Queue, error) {
+	q := &Queue{
+		store: s, vault: v, conn: conn, identity: identity, now: time.Now, wake: make(chan struct{}, 1),
+		making: map[request.ID]*age.X25519Identity{}, later: map[request.ID]time.Time{},
+	}
+	if _, err := conn.Subscribe(wire.HintSubject(Name), func(*nats.Msg) {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("subscribing to hints: %w", err)
+	}
+	return q, nil
+}
+
+// Next implements [Orders].
+func (q *Queue) Next(ctx context.Context) (Order, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		waiting, err := q.store.List(ctx, store.Filter{State: request.Packaging, Limit: 500})
+		if err != nil {
+			return Order{}, err
+		}
+		for i := len(waiting) - 1; i >= 0; i-- { // oldest first
+			if identity, ours := q.claim(waiting[i].ID); ours {
+				return q.order(ctx, waiting[i].ID, identity)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return Order{}, ctx.Err()
+		case <-q.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+func (q *Queue) claim(id request.ID) (*age.X25519Identity, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, making := q.making[id]; making || q.now().Before(q.later[id]) {
+		return nil, false
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, false
+	}
+	q.making[id] = identity
+	return identity, true
+}
+
+func (q *Queue) release(id request.ID, again time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.making, id)
+	delete(q.later, id)
+	if !again.IsZero() {
+		q.later[id] = again
+	}
+}
+
+// order gathers what a package is made of from the outcomes of the request.
+func (q *Queue) order(ctx context.Context, id request.ID, identity *age.X25519Identity) (Order, error) {
+	req, jobs, err := q.store.Get(ctx, id)
+	if err != nil {
+		q.release(id, q.now().Add(retryAfter))
+		return Order{}, err
+	}
+	o := Order{
+		RequestID: string(id), Regime: req.Regime, Right: string(req.Right()), ReceivedAt: req.Terms.Received,
+		CategoriesOnly: req.Right() == request.KnowCategories, Identity: q.identity, Recipient: identity.Recipient(),
+	}
+	if since := req.Terms.Since; !since.IsZero() {
+		loc, err := time.LoadLocation(req.Terms.Due.Zone)
+		if err != nil {
+			q.release(id, q.now().Add(retryAfter))
+			return Order{}, fmt.Errorf("time zone of request %s: %w", id, err)
+		}
+		o.Since = since.Start(loc)
+	}
+	letters, err := q.letters(ctx)
+	if err != nil {
+		q.release(id, q.now().Add(retryAfter))
+		return Order{}, err
+	}
+	for i := range jobs {
+		if err := addJob(&o, &jobs[i], letters); err != nil {
+			q.release(id, q.now().Add(retryAfter))
+			return Order{}, err
+		}
+	}
+	addOmissions(&o, req.Plan)
+	return o, nil
+}
+
+// letters gives the statutory categories of every store from the manifests.
+func (q *Queue) letters(ctx context.Context) (map[[2]string][]string, error) {
+	connectors, err := q.store.Connectors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[[2]string][]string)
+	for _, c := range connectors {
+		m := &habeasv1.Manifest{}
+		if err := proto.Unmarshal(c.Manifest, m); err != nil {
+			return nil, fmt.Errorf("stored manifest of %s: %w", c.Name, err)
+		}
+		for _, s := range m.GetStores() {
+			seen := map[string]bool{}
+			for _, cat := range s.GetCategories() {
+				if l := cat.GetLetter(); l != "" && !seen[l] {
+					seen[l] = true
+					out[[2]string{c.Name, s.GetName()}] = append(out[[2]string{c.Name, s.GetName()}], l)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+func addJob(o *Order, j *store.Job, letters map[[2]string][]string) error {
+	if j.Action == request.ActionResolve {
+		return nil
+	}
+	if !j.State.Success() {
+		reason := "this system did not answer completely"
+		if j.State == request.JobNotSupported {
+			reason = "this system holds records and cannot copy them out by itself; ask us for them"
+		}
+		o.Missing = append(o.Missing, Missing{Connector: j.Connector, State: string(j.State), Reason: reason})
+	}
+	if len(j.Outcome) == 0 {
+		return nil
+	}
+	said := &habeasv1.Outcome{}
+	if err := protojson.Unmarshal(j.Outcome, said); err != nil {
+		return fmt.Errorf("stored outcome of job %s: %w", j.ID, err)
+	}
+	for _, p := range said.GetParts() {
+		part := Part{
+			Connector: j.Connector, Object: p.GetObject(), Store: p.GetStore(), Categories: letters[[2]string{j.Connector, p.GetStore()}],
+			Records: p.GetRecordCount(), Size: p.GetSize(), Withheld: p.GetWithheld(),
+		}
+		if copy(part.SHA256[:], p.GetSha256()) != len(part.SHA256) {
+			return fmt.Errorf("stored outcome of job %s: a part's digest is no SHA-256", j.ID)
+		}
+		o.Parts = append(o.Parts, part)
+	}
+	if j.Action != request.ActionLocate {
+		return nil
+	}
+	for _, s := range said.GetStores() {
+		categories := letters[[2]string{j.Connector, s.GetStore()}]
+		if s.GetCategory() != "" {
+			categories = []string{s.GetCategory()}
+		}
+		for _, c := range categories {
+			o.Located = append(o.Located, Located{Connector: j.Connector, Store: s.GetStore(), Category: c, Count: s.GetLocatedCount()})
+		}
+	}
+	return nil
+}
+
+// addOmissions says which systems could not be searched, from the plan.
+func addOmissions(o *Order, plan []byte) {
+	var doc struct {
+		Omissions []struct{ Connector, Reason string }
+	}
+	if err := json.Unmarshal(plan, &doc); err != nil {
+		return // a request without a plan has nothing to say here
+	}
+	for _, om := range doc.Omissions {
+		if om.Reason == "needs_identifier" {
+			o.Notes = append(o.Notes, Note{Kind: NoteNotSearched, Connector: om.Connector, Reason: "nothing you gave us identifies you in this system"})
+		}
+	}
+}
+
+// retryAfter is when a package that failed is tried again.
+const retryAfter = 30 * time.Second
+
+func identityAAD(id request.ID) []byte { return []byte("request.package.identity/" + string(id)) }
+
+// Done implements [Orders]: it ends the request with its package.
+func (q *Queue) Done(ctx context.Context, requestID string, result Result) error {
+	id := request.ID(requestID)
+	q.mu.Lock()
+	identity := q.making[id]
+	q.mu.Unlock()
+	if identity == nil {
+		return fmt.Errorf("request %s: nobody is making its package", id)
+	}
+	req, _, err := q.store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	key, err := q.vault.Unwrap(ctx, req.WrappedKey)
+	if err != nil {
+		return err
+	}
+	defer key.Destroy()
+	sealed := key.Seal([]byte(identity.String()), identityAAD(id))
+	_, err = q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+		for _, s := range snaps {
+			if s.Request.State() != request.Packaging {
+				continue // cancelled meanwhile, or another delivery was first
+			}
+			states := make([]request.JobState, len(s.Jobs))
+			for i := range s.Jobs {
+				states[i] = s.Jobs[i].State
+			}
+			ending, over := request.Conclude(states)
+			if !over {
+				return fmt.Errorf("request %s: packaged while jobs are out", id)
+			}
+			s.Request.Package = store.Package{Key: result.Key, Identity: sealed, SHA256: result.SHA256[:], Size: result.Size}
+			s.Request.Attention, s.Request.UpdatedAt, s.Changed = "", q.now().UTC(), true
+			if err := s.Request.Close(request.Ending{Result: ending}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	q.release(id, time.Time{})
+	return q.hint(id)
+}
+
+// AttentionPackage says that a package could not be made.
+const AttentionPackage = "package_failed"
+
+// Fail implements [Orders]: a person must look, and it is tried again.
+func (q *Queue) Fail(ctx context.Context, requestID string, _ error) error {
+	id := request.ID(requestID)
+	defer q.release(id, q.now().Add(retryAfter))
+	_, err := q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
+		for _, s := range snaps {
+			if s.Request.State() == request.Packaging {
+				s.Request.Attention, s.Request.UpdatedAt, s.Changed = AttentionPackage, q.now().UTC(), true
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func (q *Queue) hint(id request.ID) error {
+	body, err := json.Marshal([]request.ID{id})
+	if err != nil {
+		return fmt.Errorf("making a hint: %w", err)
+	}
+	if err := q.conn.Publish(wire.HintSubject("coordinator"), body); err != nil {
+		return fmt.Errorf("waking the coordinator: %w", err)
+	}
+	return nil
+}
+
+// ErrNoPackage says that a request has no package to download.
+var ErrNoPackage = errors.New("this request has no package, or not yet")
+
+// Download opens the package of a request as the zip the person gets.
+func (q *Queue) Download(ctx context.Context, r *Room, id request.ID) (io.ReadCloser, int64, error) {
+	req, _, err := q.store.Get(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if req.Package.Key == "" || len(req.WrappedKey) == 0 {
+		return nil, 0, ErrNoPackage
+	}
+	key, err := q.vault.Unwrap(ctx, req.WrappedKey)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer key.Destroy()
+	plain, err := key.Open(req.Package.Identity, identityAAD(id))
+	if err != nil {
+		return nil, 0, err
+	}
+	identity, err := age.ParseX25519Identity(string(plain))
+	if err != nil {
+		return nil, 0, errors.New("the package's identity can't be read")
+	}
+	return r.Open(ctx, req.Package.Key, identity)
+}
