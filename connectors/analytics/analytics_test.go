@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/habeas-data/habeas/connectors/demo"
 	"github.com/habeas-data/habeas/connectors/lake"
@@ -16,7 +16,7 @@ import (
 	"github.com/habeas-data/habeas/connectors/sdk/sdktest"
 )
 
-const demoConfig = "../../deploy/demo"
+const demoConfig = "../../deploy/demo/analytics.yaml"
 
 func TestConformance(t *testing.T) {
 	sdktest.Run(t, func(t testing.TB) sdktest.System { return &system{dir: t.TempDir()} })
@@ -27,16 +27,48 @@ type system struct{ dir string }
 
 func (s *system) Open(t testing.TB) (sdk.Manifest, sdk.Connector) {
 	t.Helper()
-	return open(t, s.dir)
-}
-
-func open(t testing.TB, dir string) (sdk.Manifest, *lake.Lake) {
-	t.Helper()
-	m, l, err := lake.Config{Folder: dir, Map: "analytics.map.yaml"}.Connector("analytics", demoConfig, slog.Default())
+	env, err := sdk.NewEnv("analytics", t.TempDir(), "folder: "+s.dir+"\nmap: analytics.map.yaml\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, l
+	env.ConfigFile = demoConfig
+	manifest, connector, err := lake.Connect(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest.Name, manifest.Version = env.Name, env.Version
+	return manifest, connector
+}
+
+// TestDescribe starts the program on the demo company's own configuration.
+func TestDescribe(t *testing.T) {
+	t.Setenv("HABEAS_DEMO_DIR", t.TempDir())
+	var out, logs bytes.Buffer
+	if err := sdk.Command(t.Context(), "analytics", lake.Connect, []string{"--config", demoConfig, "--describe"}, &out, &logs); err != nil {
+		t.Fatalf("%v: %s", err, logs.String())
+	}
+	var manifest struct {
+		Name    string
+		Accepts []string
+		Yields  []string
+		Stores  []struct {
+			Name       string
+			Categories []struct{ Letter string }
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	letters := map[string]bool{}
+	for _, c := range manifest.Stores[0].Categories {
+		letters[c.Letter] = true
+	}
+	if manifest.Name != "analytics" || !slices.Equal(manifest.Accepts, []string{"device_id", "user_id"}) || len(manifest.Yields) > 0 {
+		t.Errorf("manifest %+v", manifest)
+	}
+	if len(letters) != 3 || !letters["F"] || !letters["G"] || !letters["K"] {
+		t.Errorf("categories %v, want F, G and K", letters)
+	}
 }
 
 func (s *system) Plant(t testing.TB, n int) sdktest.Planted {
@@ -108,38 +140,26 @@ func (s *system) Dump(t testing.TB) []string {
 	return dump
 }
 
-// TestDemo erases the story's people from the whole company and compares
-// everything with a plain search for their identifiers.
+// TestDemo erases the story's people from the company and compares everything
+// that is left with a plain search for their identifiers.
 func TestDemo(t *testing.T) {
-	s := &system{dir: t.TempDir()}
-	if err := demo.SeedAnalytics(t.Context(), s.dir, demo.Size); err != nil {
-		t.Fatal(err)
-	}
-	_, l := open(t, s.dir)
-	for _, n := range []int{demo.Leaver, demo.Namesake, demo.Busy} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			p := demo.PersonAt(n)
-			var want []string
-			shared := 0
-			other := demo.PersonAt(demo.OtherNamesake).DeviceIDs[0]
-			for _, line := range s.Dump(t) {
-				switch {
-				case !names(p, line):
-					want = append(want, line)
-				case n == demo.Namesake && strings.Contains(line, other):
-					mine := fmt.Sprintf(`{"id":"%s","seat":"sofa"},`, p.DeviceIDs[0])
-					want = append(want, strings.Replace(line, mine, "", 1))
-					shared++
-				}
-			}
-			if n == demo.Namesake && shared == 0 {
-				t.Error("the namesakes share no event")
-			}
-			start := time.Now()
-			if err := l.Erase(t.Context(), person(p)); err != nil {
+	for _, test := range []struct{ who, size int }{
+		{demo.Leaver, demo.Leaver + 20}, {demo.Namesake, demo.Namesake + 10}, {demo.Busy, demo.Size},
+	} {
+		t.Run(fmt.Sprint(test.who), func(t *testing.T) {
+			s := &system{dir: t.TempDir()}
+			if err := demo.SeedAnalytics(t.Context(), s.dir, test.size); err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("erasing took %v", time.Since(start))
+			_, c := s.Open(t)
+			eraser, ok := c.(sdk.Eraser)
+			if !ok {
+				t.Fatal("the connector can't erase")
+			}
+			want := s.without(t, test.who)
+			if err := eraser.Erase(t.Context(), person(demo.PersonAt(test.who))); err != nil {
+				t.Fatal(err)
+			}
 			got := s.Dump(t)
 			if len(got) != len(want) {
 				t.Fatalf("%d records are left, want %d", len(got), len(want))
@@ -151,6 +171,29 @@ func TestDemo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// without is the dump as it should be when somebody is erased. Of what the
+// namesakes share, only the one's device goes.
+func (s *system) without(t *testing.T, who int) []string {
+	t.Helper()
+	p, other := demo.PersonAt(who), demo.PersonAt(demo.OtherNamesake).DeviceIDs[0]
+	var want []string
+	shared := 0
+	for _, line := range s.Dump(t) {
+		switch {
+		case !names(p, line):
+			want = append(want, line)
+		case who == demo.Namesake && strings.Contains(line, other):
+			mine := fmt.Sprintf(`{"id":"%s","seat":"sofa"},`, p.DeviceIDs[0])
+			want = append(want, strings.Replace(line, mine, "", 1))
+			shared++
+		}
+	}
+	if who == demo.Namesake && shared == 0 {
+		t.Error("the namesakes share no event")
+	}
+	return want
 }
 
 func names(p demo.Person, line string) bool {

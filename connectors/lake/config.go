@@ -1,19 +1,16 @@
 package lake
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
-// Version is the version of connectors made of this engine and a map.
-const Version = "0.1.0"
-
-// Config are the settings of a connector that is this engine and a map.
+// Config are the settings of a connector that is this engine and a map: the
+// "config:" section of its file.
 type Config struct {
 	// Folder is the local folder that holds the files.
 	Folder string `yaml:"folder"`
@@ -32,35 +29,42 @@ type Config struct {
 	After        []string      `yaml:"after"`
 }
 
-// Connector opens a Lake as the settings say and tells its manifest under the
-// given name. dir is the folder of the settings file.
-func (c Config) Connector(name, dir string, logger *slog.Logger) (sdk.Manifest, *Lake, error) {
-	switch {
-	case c.Folder == "":
-		return sdk.Manifest{}, nil, errors.New("config.folder: name the folder that holds the files")
-	case c.Map == "":
-		return sdk.Manifest{}, nil, errors.New("config.map: name the file of the data map")
-	case c.Workers < 0:
-		return sdk.Manifest{}, nil, fmt.Errorf("config.workers: %d is less than 0", c.Workers)
+// Connect is the [sdk.Opener] of every connector made of this engine and a
+// map. It reads the settings and the map and touches no data.
+func Connect(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error) {
+	var c Config
+	if err := env.Decode(&c); err != nil {
+		return sdk.Manifest{}, nil, err
+	}
+	if err := c.check(); err != nil {
+		return sdk.Manifest{}, nil, fmt.Errorf("reading %s: %w", env.ConfigFile, err)
 	}
 	file := c.Map
 	if !filepath.IsAbs(file) {
-		file = filepath.Join(dir, file)
+		file = filepath.Join(filepath.Dir(env.ConfigFile), file)
 	}
 	m, err := ReadMap(file)
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}
-	man := m.Manifest()
-	man.Name, man.Version = name, Version
-	man.BatchSize, man.BatchWindow, man.Cap = c.BatchSize, c.BatchWindow, c.Cap
-	man.Settle, man.BackupExpiry, man.After = c.Settle, c.BackupExpiry, c.After
-	if err := man.Validate(); err != nil {
-		return sdk.Manifest{}, nil, err
-	}
-	l, err := Open(Options{Folder: c.Folder, Map: m, Workers: c.Workers, Logger: logger})
+	l, err := Open(Options{Folder: c.Folder, Map: m, Workers: c.Workers, Logger: env.Logger})
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}
+	man := m.Manifest()
+	man.BatchSize, man.BatchWindow, man.Cap = c.BatchSize, c.BatchWindow, c.Cap
+	man.Settle, man.BackupExpiry, man.After = c.Settle, c.BackupExpiry, c.After
 	return man, l, nil
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Folder == "":
+		return fmt.Errorf("config.folder: name the folder that holds the files")
+	case c.Map == "":
+		return fmt.Errorf("config.map: name the file of the data map")
+	case c.Workers < 0:
+		return fmt.Errorf("config.workers: %d is less than 0", c.Workers)
+	}
+	return nil
 }
