@@ -1,17 +1,12 @@
 package ledger
 
 import (
-	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/habeas-data/habeas/services/internal/pgtest"
 )
 
 const testOrigin = "habeas.example/log/2026"
@@ -32,40 +27,9 @@ func liteTestDSN(t testing.TB) string {
 
 func pgTestDSN(t testing.TB) string {
 	t.Helper()
-	dsn := os.Getenv("HABEAS_TEST_POSTGRES")
-	if dsn == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("HABEAS_TEST_POSTGRES is not set")
-		}
-		t.Skip("HABEAS_TEST_POSTGRES is not set")
-	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	suffix := make([]byte, 6)
-	if _, err := rand.Read(suffix); err != nil {
-		t.Fatal(err)
-	}
-	schema := "audit_" + hex.EncodeToString(suffix)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE"); err != nil {
-			t.Error(err)
-		}
-		if err := conn.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	migrateUp(t, u.String())
-	return u.String()
+	dsn := pgtest.New(t)
+	migrateUp(t, dsn)
+	return dsn
 }
 
 func migrateUp(t testing.TB, dsn string) {

@@ -6,12 +6,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/habeas-data/habeas/services/internal/room"
 )
 
 const keyFile = "log.key"
@@ -20,11 +21,14 @@ const keyFile = "log.key"
 // first start. The key belongs to the origin: another origin is another log.
 // Every audit process of one log needs the same file.
 func LoadKey(dir, origin string) (note.Signer, string, error) {
-	path := filepath.Join(dir, keyFile)
-	text, err := os.ReadFile(path) //nolint:gosec // the path is the operator's
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = makeKey(dir, path, origin)
+	if strings.ContainsAny(origin, " +\t\n") || origin == "" {
+		return nil, "", fmt.Errorf("log key: origin %q: want a name without spaces and plus signs, such as example.com/log/2026", origin)
 	}
+	path := filepath.Join(dir, keyFile)
+	text, err := room.KeyFile(path, func() ([]byte, error) {
+		secret, _, err := note.GenerateKey(rand.Reader, origin)
+		return []byte(secret + "\n"), err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("log key: %w", err)
 	}
@@ -55,33 +59,6 @@ func verifierKey(origin, secret string) (string, error) {
 		}
 	}
 	return "", errors.New("not an Ed25519 note key")
-}
-
-// makeKey writes a new key so that it is whole or not there, and never over
-// one that another process made meanwhile.
-func makeKey(dir, path, origin string) ([]byte, error) {
-	if strings.ContainsAny(origin, " +\t\n") || origin == "" {
-		return nil, fmt.Errorf("origin %q: want a name without spaces and plus signs, such as example.com/log/2026", origin)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	secret, _, err := note.GenerateKey(rand.Reader, origin)
-	if err != nil {
-		return nil, err
-	}
-	temp, err := writeTemp(dir, []byte(secret+"\n"))
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temp) //nolint:errcheck // a leftover temporary file is harmless
-	if err := os.Link(temp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := syncDir(dir); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path) //nolint:gosec // the path is the operator's
 }
 
 // writeTemp writes a private file that has reached the disk.

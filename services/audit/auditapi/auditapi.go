@@ -1,0 +1,101 @@
+// Package auditapi is what the audit room says over HTTP to other programs,
+// and a client that reads it. Answers that can be long are streams of one JSON
+// object a line; the last line says that it is the last, so that an answer
+// that was cut off is never taken for a whole one.
+package auditapi
+
+import "time"
+
+// Line is one line of a stream. Exactly one field is set.
+type Line struct {
+	Head     *Head     `json:"head,omitempty"`
+	Record   *Record   `json:"record,omitempty"`
+	Rejected *Rejected `json:"rejected,omitempty"`
+	Request  *Request  `json:"request,omitempty"`
+	End      *End      `json:"end,omitempty"`
+	// Error says why the stream stops here.
+	Error string `json:"error,omitempty"`
+}
+
+// Head begins a stream.
+type Head struct {
+	// Origin is the log's name.
+	Origin string `json:"origin"`
+	// VerifierKey is the log's public key in note format.
+	VerifierKey string `json:"verifier_key"`
+	// Checkpoint is the signed head that every proof of the stream is against.
+	Checkpoint string `json:"checkpoint"`
+	// Start and Consistency are there for a range: the signed head before it,
+	// and the proof (RFC 6962, section 2.1.2) that Checkpoint begins with it.
+	Start       string   `json:"start,omitempty"`
+	Consistency [][]byte `json:"consistency,omitempty"`
+	// Authorities are the public keys (PKIX DER) that are trusted from
+	// configuration.
+	Authorities [][]byte `json:"authorities"`
+}
+
+// Record is one leaf with its envelope.
+type Record struct {
+	// Leaf is its number.
+	Leaf int64 `json:"leaf"`
+	// Type is the record's type, such as "outcome".
+	Type string `json:"type"`
+	// Digest is SHA-256 of the envelope.
+	Digest []byte `json:"digest"`
+	// Envelope is nil once it was erased.
+	Envelope []byte `json:"envelope,omitempty"`
+	// Proof is a C2SP tlog-proof@v1 against the head's checkpoint.
+	Proof string `json:"proof"`
+	// LoggedAt is when it was appended.
+	LoggedAt time.Time `json:"logged_at"`
+}
+
+// Rejected is a record that was refused.
+type Rejected struct {
+	// Digest is SHA-256 of what was published.
+	Digest []byte `json:"digest"`
+	// Subject is where.
+	Subject string `json:"subject"`
+	// Reason is a code: malformed, unknown_key, bad_signature, wrong_issuer,
+	// key_not_valid, not_authorised or incomplete.
+	Reason string `json:"reason"`
+	// Detail says it in words.
+	Detail string `json:"detail"`
+	// KeyID is the key it claims to be signed with.
+	KeyID string `json:"key_id,omitempty"`
+	// RejectedAt is when it was refused.
+	RejectedAt time.Time `json:"rejected_at"`
+}
+
+// Request is one request of a population (11 CCR 7101(b)).
+type Request struct {
+	// RequestID is the request.
+	RequestID string `json:"request_id"`
+	// Regime and Right are the law and the nature of the request.
+	Regime string `json:"regime"`
+	Right  string `json:"right"`
+	// Channel is the manner in which it was made.
+	Channel string `json:"channel"`
+	// ReceiveDate is its date in the regime's time zone, yyyy-mm-dd.
+	ReceiveDate string `json:"receive_date"`
+	// ReceiveTime is when it was received.
+	ReceiveTime time.Time `json:"receive_time"`
+	// AnswerTime is when it was answered; zero while it is open.
+	AnswerTime time.Time `json:"answer_time,omitzero"`
+	// Result is the nature of the answer, and ReasonCode the basis of a denial;
+	// empty while it is open.
+	Result     string `json:"result,omitempty"`
+	ReasonCode string `json:"reason_code,omitempty"`
+	// IntakeLeaf and ClosureLeaf are where the log says so; ClosureLeaf is -1
+	// while it is open.
+	IntakeLeaf  int64 `json:"intake_leaf"`
+	ClosureLeaf int64 `json:"closure_leaf"`
+	// Records is how many records the log has of it.
+	Records int `json:"records"`
+}
+
+// End ends a stream.
+type End struct {
+	// Count is the number of records, rejected records or requests in it.
+	Count int `json:"count"`
+}

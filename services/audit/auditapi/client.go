@@ -1,0 +1,106 @@
+package auditapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ErrNotFound is wrapped by the error of asking for what the log does not have.
+var ErrNotFound = errors.New("the log has no such record")
+
+// Client reads from an audit room.
+type Client struct {
+	// URL is where the room serves, such as "http://127.0.0.1:8085".
+	URL string
+	// Token is the bearer token of the room, when it wants one.
+	Token string
+	// HTTP is the client used; nil means http.DefaultClient.
+	HTTP *http.Client
+}
+
+// Records calls fn with each line of the stream of a request's records, the
+// head first; the end is checked and not passed on.
+func (c *Client) Records(ctx context.Context, requestID string, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/records?"+url.Values{"request": {requestID}}.Encode(), fn)
+}
+
+// Keys does the same for all key records.
+func (c *Client) Keys(ctx context.Context, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/keys", fn)
+}
+
+// Rejected does the same for the records that were refused.
+func (c *Client) Rejected(ctx context.Context, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/rejected", fn)
+}
+
+// Population does the same for the requests received on the dates from up to
+// and without to, both yyyy-mm-dd.
+func (c *Client) Population(ctx context.Context, from, to string, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/population?"+url.Values{"from": {from}, "to": {to}}.Encode(), fn)
+}
+
+func (c *Client) stream(ctx context.Context, path string, fn func(Line) error) (err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking the audit room: %w", err)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the audit room: %w", err)
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if resp.StatusCode != http.StatusOK {
+		return answerError(resp)
+	}
+	return readLines(resp.Body, fn)
+}
+
+func answerError(resp *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return fmt.Errorf("asking the audit room: %s", resp.Status)
+	}
+	said := fmt.Errorf("asking the audit room: %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	if resp.StatusCode == http.StatusNotFound {
+		return errors.Join(said, ErrNotFound)
+	}
+	return said
+}
+
+func readLines(body io.Reader, fn func(Line) error) error {
+	dec := json.NewDecoder(bufio.NewReaderSize(body, 64<<10))
+	for count := 0; ; {
+		var line Line
+		if err := dec.Decode(&line); err != nil {
+			return fmt.Errorf("the audit room's answer was cut off: %w", err)
+		}
+		switch {
+		case line.Error != "":
+			return fmt.Errorf("the audit room stopped in mid-answer: %s", line.Error)
+		case line.End != nil && line.End.Count != count:
+			return fmt.Errorf("the audit room's answer has %d of %d lines", count, line.End.Count)
+		case line.End != nil:
+			return nil
+		case line.Head == nil:
+			count++
+		}
+		if err := fn(line); err != nil {
+			return err
+		}
+	}
+}

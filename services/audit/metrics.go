@@ -1,0 +1,51 @@
+package audit
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+const scope = "github.com/habeas-data/habeas/services/audit"
+
+// metrics are the room's instruments. None has a label that names a request.
+type metrics struct {
+	logged   metric.Int64Counter
+	refused  metric.Int64Counter
+	waiting  metric.Int64Gauge
+	batch    metric.Int64Histogram
+	duration metric.Float64Histogram
+	size     metric.Int64Gauge
+}
+
+func newMetrics() (*metrics, error) {
+	meter := otel.Meter(scope)
+	m := &metrics{}
+	var errs [6]error
+	m.logged, errs[0] = meter.Int64Counter("habeas.audit.logged", metric.WithDescription("Records that became leaves of the log."), metric.WithUnit("{record}"))
+	m.refused, errs[1] = meter.Int64Counter("habeas.audit.rejected", metric.WithDescription("Records that were refused and kept aside."), metric.WithUnit("{record}"))
+	m.waiting, errs[2] = meter.Int64Gauge("habeas.audit.waiting", metric.WithDescription("Records that wait for a key or for the records they name."), metric.WithUnit("{record}"))
+	m.batch, errs[3] = meter.Int64Histogram("habeas.audit.batch", metric.WithDescription("Records appended in one transaction."), metric.WithUnit("{record}"))
+	m.duration, errs[4] = meter.Float64Histogram("habeas.audit.append.duration", metric.WithDescription("Time of one append, until its commit."), metric.WithUnit("s"))
+	m.size, errs[5] = meter.Int64Gauge("habeas.audit.log.size", metric.WithDescription("Leaves under the newest signed head."), metric.WithUnit("{leaf}"))
+	return m, errors.Join(errs[:]...)
+}
+
+func (m *metrics) signed(ctx context.Context, size int64) { m.size.Record(ctx, size) }
+
+func (m *metrics) rejected(ctx context.Context, reason string) {
+	m.refused.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))
+}
+
+func (m *metrics) appended(ctx context.Context, seconds float64, byType map[string]int64) {
+	var total int64
+	for typ, n := range byType {
+		total += n
+		m.logged.Add(ctx, n, metric.WithAttributes(attribute.String("type", typ)))
+	}
+	m.batch.Record(ctx, total)
+	m.duration.Record(ctx, seconds)
+}
