@@ -42,6 +42,9 @@ func (p *plan) decide(r *reach) {
 		default:
 			if i, k := p.retained(v.row); k != nil {
 				keep(v, *k, p.changes[c].retain[i])
+			} else if v.pinned && c.method() == Delete {
+				v.anchor = true
+				keep(v, sdk.Keep{Basis: SharedRecord, Until: p.today().AddDate(0, 0, lookAgain)}, p.changes[c].anchor)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (w *walk) considered(l *link, r *row) bool {
 	if l.twin != nil && !w.on[l.id] {
 		return false
 	}
-	binding := l.fk != nil && !l.down
+	binding := l.fk != nil && !l.down && !l.fk.setNull
 	if r.c.ownerAny {
 		return binding
 	}
@@ -162,11 +162,11 @@ func (w *walk) mark(r *reach) {
 			hold(v)
 		}
 	}
-	for i, s := range r.refused {
+	for _, s := range r.refused {
 		// A row of another owner refers to this one, and the database would
 		// not let it go or would take the other along.
-		if k := s.link.fk; r.visits[r.against[i]] == nil && k != nil && s.link.down && !k.setNull {
-			hold(s.v)
+		if k := s.link.fk; k != nil && s.link.down && !k.setNull {
+			s.v.pinned = true
 		}
 	}
 	for len(spread) > 0 {

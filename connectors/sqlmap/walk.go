@@ -29,6 +29,8 @@ type visit struct {
 	held bool
 	// foreign is set when the row carries somebody else's identity.
 	foreign bool
+	// pinned is set when a row of another owner refers to it.
+	pinned bool
 	// keep and the changes it allows, decided after the walk.
 	keep    *sdk.Keep
 	changes []change
@@ -121,7 +123,27 @@ func (w *walk) run(ctx context.Context, people []sdk.Person) ([]*reach, error) {
 			round = w.onward(round, v, owners[i])
 		}
 	}
+	for _, r := range reaches {
+		r.reconcile()
+	}
 	return reaches, nil
+}
+
+// reconcile joins hops over links that make nobody an owner to rows that were
+// taken in another way after all.
+func (r *reach) reconcile() {
+	var refused []step
+	var against []*row
+	for i, s := range r.refused {
+		to := r.against[i]
+		if v := r.visits[to]; v != nil {
+			v.from = append(v.from, s)
+			s.v.next = append(s.v.next, step{s.link, v})
+			continue
+		}
+		refused, against = append(refused, s), append(against, to)
+	}
+	r.refused, r.against = refused, against
 }
 
 // admit takes a row that a probe led to into the reach and returns its visit
