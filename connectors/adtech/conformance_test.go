@@ -7,3 +7,5 @@ import (
 )
 
 func TestConformance(t *testing.T) { sdktest.Run(t, newSystem) }
+
+func TestConformancePostgres(t *testing.T) { sdktest.Run(t, newPostgres) }

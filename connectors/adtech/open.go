@@ -39,6 +39,7 @@ func open(ctx context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error)
 	if err := env.Decode(&s); err != nil {
 		return sdk.Manifest{}, nil, err
 	}
+	s.beside(filepath.Dir(env.ConfigFile))
 	h := host{name: env.Name, version: env.Version, dir: env.Dir, log: env.Logger, secret: env.Secret}
 	manifest, a, err := build(ctx, s, h, env.Describe)
 	if err != nil {

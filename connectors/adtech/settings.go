@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,22 @@ type partnerSetting struct {
 		User   string `yaml:"user"`
 		Secret string `yaml:"secret"` // the name of the secret, not its value
 	} `yaml:"auth"`
+}
+
+// beside takes relative paths as being relative to the configuration file.
+func (s *settings) beside(dir string) {
+	paths := []*string{&s.OptOutKeyFile}
+	if s.Database.Driver == "sqlite" {
+		paths = append(paths, &s.Database.DSN)
+	}
+	for i := range s.Partners {
+		paths = append(paths, &s.Partners[i].RootsFile)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
 }
 
 // check says which field is wrong and how to put it right.
