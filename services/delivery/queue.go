@@ -202,9 +202,7 @@ func addJob(o *Order, j *store.Job, letters map[[2]string][]string) error {
 		if s.GetCategory() != "" {
 			categories = []string{s.GetCategory()}
 		}
-		for _, c := range categories {
-			o.Located = append(o.Located, Located{Connector: j.Connector, Store: s.GetStore(), Category: c, Count: s.GetLocatedCount()})
-		}
+		o.Located = append(o.Located, Located{Connector: j.Connector, Store: s.GetStore(), Categories: categories, Count: s.GetLocatedCount()})
 	}
 	return nil
 }

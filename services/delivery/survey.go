@@ -1,0 +1,197 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+)
+
+const (
+	// maxColumns bounds the columns of one CSV; the fields of a record beyond
+	// them go together into one more column.
+	maxColumns = 2000
+	moreFields = "more fields"
+
+	sampleRows   = 20
+	sampleFields = 40
+)
+
+// storeData is what a first pass learned of one store of one connector.
+type storeData struct {
+	connector, name string
+	parts           []*spooled
+	categories      []string // letters, declared and seen, sorted
+	records         int64
+	counts          map[string]int64 // records by letter; "" when a record has none
+	columns         []string
+	columnIndex     map[string]int
+	more            bool // some record has fields beyond maxColumns
+	samples         [][]sampleField
+	withheld        map[withheldItem]int64
+	csv             string // file name in the package
+}
+
+type sampleField struct{ Name, Value string }
+
+// withheldItem is one kind of thing withheld in one place.
+type withheldItem struct {
+	field, kind, foundBy string
+}
+
+// Who found an item that is withheld.
+const (
+	byConnector = "connector"
+	byScan      = "content scan"
+)
+
+// survey reads all parts once: it proves that every record can be read and
+// screened, and gathers what has to be known before the first byte is written.
+func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *screen) ([]*storeData, error) {
+	byName := map[[2]string]*storeData{}
+	var stores []*storeData
+	for _, p := range parts {
+		k := [2]string{p.Connector, p.Store}
+		s := byName[k]
+		if s == nil {
+			s = &storeData{connector: p.Connector, name: p.Store, counts: map[string]int64{}, columnIndex: map[string]int{}, withheld: map[withheldItem]int64{}}
+			byName[k] = s
+			stores = append(stores, s)
+		}
+		s.parts = append(s.parts, p)
+		for _, letter := range p.Categories {
+			s.addCategory(letter)
+		}
+		if err := p.each(ctx, identity, sc, s.add); err != nil {
+			return nil, err
+		}
+		if err := s.addDeclared(p.Withheld, sc); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(stores, func(a, b *storeData) int {
+		return cmp.Or(strings.Compare(a.connector, b.connector), strings.Compare(a.name, b.name))
+	})
+	stores = slices.DeleteFunc(stores, func(s *storeData) bool { return s.records == 0 && len(s.withheld) == 0 })
+	nameFiles(stores)
+	return stores, nil
+}
+
+func (s *storeData) addCategory(letter string) {
+	if letter == "" {
+		return
+	}
+	if i, found := slices.BinarySearch(s.categories, letter); !found {
+		s.categories = slices.Insert(s.categories, i, letter)
+	}
+}
+
+func (s *storeData) add(r *record) error {
+	s.records++
+	s.counts[r.category]++
+	s.addCategory(r.category)
+	for _, f := range r.fields {
+		if _, ok := s.columnIndex[f.name]; !ok {
+			if len(s.columns) >= maxColumns {
+				s.more = true
+			} else {
+				s.columnIndex[f.name] = len(s.columns)
+				s.columns = append(s.columns, f.name)
+			}
+		}
+		s.addWithheld(f)
+	}
+	if len(s.samples) < sampleRows {
+		s.samples = append(s.samples, sample(r))
+	}
+	return nil
+}
+
+func (s *storeData) addWithheld(f field) {
+	foundBy := byConnector
+	if f.scanned {
+		foundBy = byScan
+	}
+	name := f.name
+	if _, ok := s.columnIndex[name]; !ok {
+		name = moreFields // as the CSV has it; the number of names stays bounded
+	}
+	if f.withheld != "" {
+		s.withheld[withheldItem{name, f.withheld, foundBy}]++
+	}
+	for _, kind := range f.inside {
+		s.withheld[withheldItem{name, kind, foundBy}]++
+	}
+}
+
+// addDeclared adds the types of the connector's record that no field shows.
+func (s *storeData) addDeclared(kinds []string, sc *screen) error {
+	for _, kind := range kinds {
+		f, err := sc.field("", nil, kind)
+		if err != nil {
+			return err
+		}
+		seen := false
+		for item := range s.withheld {
+			seen = seen || item.kind == f.withheld
+		}
+		if !seen {
+			s.withheld[withheldItem{"", f.withheld, byConnector}] = 0
+		}
+	}
+	return nil
+}
+
+func sample(r *record) []sampleField {
+	fields := make([]sampleField, 0, min(len(r.fields), sampleFields))
+	for _, f := range r.fields[:min(len(r.fields), sampleFields)] {
+		text := "[withheld: " + f.withheld + "]"
+		if f.withheld == "" {
+			text = cellText(f.value)
+		}
+		fields = append(fields, sampleField{Name: shown(f.name, 80), Value: shown(text, 300)})
+	}
+	if n := len(r.fields) - sampleFields; n > 0 {
+		fields = append(fields, sampleField{Name: "…", Value: fmt.Sprintf("%d more fields in data.json", n)})
+	}
+	return fields
+}
+
+// cellText is a value as text: a string's content, nothing for null, and JSON
+// for all else.
+func cellText(value json.RawMessage) string {
+	switch {
+	case len(value) == 0 || value[0] == 'n':
+		return ""
+	case value[0] != '"':
+		return string(value)
+	}
+	var text string
+	if err := json.Unmarshal(value, &text); err != nil {
+		return string(value) // unreachable: the value was decoded before
+	}
+	return text
+}
+
+var unfit = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// nameFiles gives every store its CSV: csv/<connector>-<store>.csv, with what
+// does not fit a file name replaced, and distinct on systems that ignore case.
+func nameFiles(stores []*storeData) {
+	seen := map[string]bool{}
+	for _, s := range stores {
+		base := "csv/" + s.connector + "-" + unfit.ReplaceAllString(s.name, "_")
+		base = base[:min(len(base), 120)]
+		name := base + ".csv"
+		for n := 2; seen[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d.csv", base, n)
+		}
+		seen[strings.ToLower(name)] = true
+		s.csv = name
+	}
+}
