@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -339,9 +342,9 @@ type AfterPage struct {
 type Strings []string
 
 // UnmarshalYAML reads a scalar or a list of scalars.
-func (s *Strings) UnmarshalYAML(unmarshal func(any) error) error {
-	var v any
-	if err := unmarshal(&v); err != nil {
+func (s *Strings) UnmarshalYAML(n ast.Node) error {
+	v, err := plainNode(n)
+	if err != nil {
 		return err
 	}
 	list, ok := v.([]any)
@@ -356,7 +359,7 @@ func (s *Strings) UnmarshalYAML(unmarshal func(any) error) error {
 		case bool, int, int64, uint64, float64:
 			*s = append(*s, fmt.Sprint(e))
 		default:
-			return fmt.Errorf("want a value or a list of values, not %T", e)
+			return faultAt(n, "want a value or a list of values")
 		}
 	}
 	return nil
@@ -366,24 +369,23 @@ func (s *Strings) UnmarshalYAML(unmarshal func(any) error) error {
 type Duration time.Duration
 
 // UnmarshalYAML reads a duration; "d" is a day of 24 hours.
-func (d *Duration) UnmarshalYAML(unmarshal func(any) error) error {
-	var s string
-	if err := unmarshal(&s); err != nil {
+func (d *Duration) UnmarshalYAML(n ast.Node) error {
+	v, err := plainNode(n)
+	if err != nil {
 		return err
 	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.Atoi(days)
-		if err != nil || n < 0 || n > 36500 {
-			return fmt.Errorf("%q is not a duration such as 30s, 2h or 10d", s)
+	text := fmt.Sprint(v)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36500 {
+			*d = Duration(time.Duration(n) * 24 * time.Hour)
+			return nil
 		}
-		*d = Duration(time.Duration(n) * 24 * time.Hour)
-		return nil
 	}
-	v, err := time.ParseDuration(s)
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a duration such as 30s, 2h or 10d", s)
+	t, err := time.ParseDuration(text)
+	if err != nil || t < 0 {
+		return faultAt(n, fmt.Sprintf("%q is not a duration such as 30s, 2h or 10d", text))
 	}
-	*d = Duration(v)
+	*d = Duration(t)
 	return nil
 }
 
@@ -391,23 +393,36 @@ func (d *Duration) UnmarshalYAML(unmarshal func(any) error) error {
 type Size int64
 
 // UnmarshalYAML reads a size in bytes, KiB, MiB or GiB.
-func (z *Size) UnmarshalYAML(unmarshal func(any) error) error {
-	var v any
-	if err := unmarshal(&v); err != nil {
+func (z *Size) UnmarshalYAML(n ast.Node) error {
+	v, err := plainNode(n)
+	if err != nil {
 		return err
 	}
-	s := fmt.Sprint(v)
-	unit := int64(1)
-	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
-		if rest, ok := strings.CutSuffix(s, suffix); ok {
-			s, unit = rest, n
-			break
+	text := fmt.Sprint(v)
+	number, unit := text, int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(text, suffix); ok {
+			number, unit = rest, size
 		}
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-	if err != nil || n <= 0 || n > 1<<40/unit {
-		return fmt.Errorf("%v is not a size such as 512KiB or 8MiB", v)
+	count, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || count <= 0 || count > 1<<40/unit {
+		return faultAt(n, fmt.Sprintf("%q is not a size such as 512KiB or 8MiB", text))
 	}
-	*z = Size(n * unit)
+	*z = Size(count * unit)
 	return nil
+}
+
+// plainNode is the value of a node that holds no alias.
+func plainNode(n ast.Node) (any, error) {
+	var v any
+	if err := yaml.NodeToValue(n, &v); err != nil {
+		return nil, faultAt(n, "not a plain value: write it out here")
+	}
+	return v, nil
+}
+
+// faultAt is an error that knows its line.
+func faultAt(n ast.Node, message string) error {
+	return &yaml.SyntaxError{Message: message, Token: n.GetToken()}
 }
