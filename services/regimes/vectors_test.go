@@ -2,6 +2,8 @@ package regimes_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,19 +62,19 @@ type vectors struct {
 }
 
 // loadVectors reads law.json from the folder HABEAS_VECTORS or, where it is not
-// set, from shared/vectors beside the repository, where a newer one may be, or
-// else the copy kept here.
+// set, from shared/vectors beside the repository. Without either the test is
+// skipped, but not in CI.
 func loadVectors(t *testing.T) vectors {
 	t.Helper()
-	path := filepath.Join("testdata", "law.json")
-	beside := filepath.Join("..", "..", "..", "shared", "vectors", "law.json")
-	if dir := os.Getenv("HABEAS_VECTORS"); dir != "" {
-		path = filepath.Join(dir, "law.json")
-	} else if _, err := os.Stat(beside); err == nil {
-		path = beside
+	dir := os.Getenv("HABEAS_VECTORS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "vectors")
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
+	text, err := os.ReadFile(filepath.Join(dir, "law.json"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "":
+		t.Skip("no law.json: set HABEAS_VECTORS to the folder of the test vectors")
+	case err != nil:
 		t.Fatalf("reading the date vectors: %v", err)
 	}
 	var v vectors
