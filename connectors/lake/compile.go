@@ -19,6 +19,7 @@ type store struct {
 	files      pattern
 	format     format
 	partition  string
+	provider   bool       // held as a service provider
 	kinds      []sdk.Kind // by the number that tree nodes use
 	lower      []bool     // by kind number: compare in lower case
 	fields     *node
@@ -135,7 +136,7 @@ func (m *Map) compile() ([]*store, error) {
 }
 
 func (sm *StoreMap) compile() (*store, error) {
-	s := &store{name: sm.Name, partition: sm.Partition, fields: newNode("", ""), flat: sm.Format == "csv"}
+	s := &store{name: sm.Name, partition: sm.Partition, provider: sm.Role == string(sdk.ServiceProvider), fields: newNode("", ""), flat: sm.Format == "csv"}
 	if !storeForm.MatchString(sm.Name) {
 		return nil, fmt.Errorf("name: %q must begin with a lower-case letter and hold only these, digits, '_', '-' and '.'", sm.Name)
 	}
@@ -169,6 +170,9 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 		if len(fields) == 0 {
 			return fmt.Errorf("identifiers.%s: name at least one field", kind)
 		}
+		number := len(s.kinds)
+		s.kinds = append(s.kinds, sdk.Kind(kind))
+		s.lower = append(s.lower, sdk.Kind(kind) == sdk.Email)
 		for _, path := range fields {
 			n, above, err := s.add(path)
 			if err != nil {
@@ -177,13 +181,11 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 			if n.kind >= 0 {
 				return fmt.Errorf("identifiers.%s: field %s already holds %s", kind, path, s.kinds[n.kind])
 			}
-			n.kind = len(s.kinds)
+			n.kind = number
 			for _, a := range above {
 				a.leads = true
 			}
 		}
-		s.kinds = append(s.kinds, sdk.Kind(kind))
-		s.lower = append(s.lower, sdk.Kind(kind) == sdk.Email)
 	}
 	for kind, how := range sm.Normalise {
 		i := slices.Index(s.kinds, sdk.Kind(kind))

@@ -38,7 +38,8 @@ func (l *Lake) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Fo
 		}
 	}
 	for t, n := range total {
-		found[t.person] = append(found[t.person], sdk.Found{Store: l.stores[t.store].name, Category: t.letter, Count: n})
+		s := l.stores[t.store]
+		found[t.person] = append(found[t.person], sdk.Found{Store: s.name, Category: t.letter, Count: n, Keep: s.keep()})
 	}
 	for _, of := range found {
 		slices.SortFunc(of, func(a, b sdk.Found) int {
@@ -46,6 +47,19 @@ func (l *Lake) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Fo
 		})
 	}
 	return found, nil
+}
+
+// heldForOthers is the basis of records held as a service provider: only the
+// business whose they are may have them erased (11 CCR 7050).
+const heldForOthers = "role-service-provider"
+
+// keep is why the records of a store stay: until somebody looks again, in a
+// year.
+func (s *store) keep() *sdk.Keep {
+	if !s.provider {
+		return nil
+	}
+	return &sdk.Keep{Basis: heldForOthers, Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(1, 0, 0)}
 }
 
 // tally is what records are counted by.

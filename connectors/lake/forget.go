@@ -24,7 +24,8 @@ func (l *Lake) Erase(ctx context.Context, p sdk.Person) error {
 // EraseBatch implements [sdk.BatchEraser]: one pass that finds everybody, then
 // one rewriting of each file that holds somebody. When the finding fails,
 // nothing is rewritten and everybody gets the error; when a rewriting fails,
-// those who are in that file get it.
+// those who are in that file get it. Files held as a service provider are
+// searched and left alone.
 func (l *Lake) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 	q := newSought(people, l.stores)
 	if !q.any {
@@ -39,7 +40,7 @@ func (l *Lake) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 	}
 	var with []fileFind
 	for _, f := range finds {
-		if len(f.counts) > 0 {
+		if len(f.counts) > 0 && !l.stores[f.store].provider {
 			with = append(with, f)
 		}
 	}
