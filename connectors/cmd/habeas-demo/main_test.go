@@ -21,7 +21,7 @@ func TestCompany(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := dumpAll(t, dir)
-	for _, system := range []string{"crm", "analytics", "adtech", "partner"} {
+	for _, system := range demo.Systems {
 		if !strings.Contains(before[system], demo.PersonAt(demo.Copier).Email) &&
 			!strings.Contains(before[system], demo.EmailSHA256(demo.PersonAt(demo.Copier).Email)) &&
 			!strings.Contains(before[system], demo.PersonAt(demo.Copier).UserID) {
@@ -56,7 +56,7 @@ func TestCompany(t *testing.T) {
 func dumpAll(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, system := range []string{"crm", "analytics", "adtech", "partner"} {
+	for _, system := range demo.Systems {
 		var out bytes.Buffer
 		if err := run(t.Context(), []string{"dump", "--dir", dir, "--system", system}, &out); err != nil {
 			t.Fatal(err)

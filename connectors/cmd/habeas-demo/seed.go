@@ -23,6 +23,7 @@ type part struct {
 func parts(dir string) []part {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	return []part{
+		{in(demo.BillingFile), func(ctx context.Context, n int) error { return demo.SeedBilling(ctx, in(demo.BillingFile), n) }},
 		{in(demo.CRMFile), func(ctx context.Context, n int) error { return demo.SeedCRM(ctx, in(demo.CRMFile), n) }},
 		{filepath.Join(in(demo.AnalyticsFolder), "events"), func(ctx context.Context, n int) error { return demo.SeedAnalytics(ctx, in(demo.AnalyticsFolder), n) }},
 		{in(demo.AdtechFile), func(ctx context.Context, n int) error { return demo.SeedAdtech(ctx, in(demo.AdtechFile), n) }},
