@@ -1,10 +1,13 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/audit/keyring"
 	"github.com/habeas-data/habeas/services/audit/ledger"
 	"github.com/habeas-data/habeas/services/internal/room"
 )
@@ -142,19 +146,29 @@ func parse(items []*item) {
 		it.digest = sha256.Sum256(it.msg.Data())
 		rec, err := wire.ParseRecord(it.msg.Data())
 		if err != nil {
-			it.refused = refuse("malformed", "%v", err)
+			it.refused = keyring.Refuse(keyring.Malformed, "%s", whatIsWrong(err))
 			return
 		}
 		it.rec = rec
 		if closure, ok := rec.Predicate.(*habeasv1.ClosureRecord); ok {
 			for _, d := range closure.GetRecordDigests() {
 				if len(d) != sha256.Size {
-					it.refused = refuse("malformed", "record_digests: want SHA-256 digests")
+					it.refused = keyring.Refuse(keyring.Malformed, "record_digests: want SHA-256 digests")
 				}
 			}
 		}
 	})
 }
+
+// whatIsWrong is the part of a parser's error that names the place. What comes
+// after it may quote the bytes, which may hold anything.
+func whatIsWrong(err error) string {
+	parts := strings.SplitN(err.Error(), ": ", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ": ")
+}
+
+// incomplete is why a closure is refused whose records never came.
+const incomplete = "incomplete"
 
 // takeOver lets a record that was delivered again take the place of the one
 // that is held.
@@ -169,10 +183,10 @@ func (w *worker) takeOver(items []*item) {
 
 // judge checks every signature that was not checked yet, the key records first
 // and in their order. It returns the keys as they are after the batch.
-func (w *worker) judge(ctx context.Context, items []*item) (*keyring, error) {
+func (w *worker) judge(ctx context.Context, items []*item) (*keyring.Ring, error) {
 	keys, missing := w.learnFrom(w.keys, items), false
 	for _, it := range items {
-		if it.rec != nil && !it.checked && it.refused == nil && !keys.has(it.rec.KeyID) {
+		if it.rec != nil && !it.checked && it.refused == nil && !keys.Has(it.rec.KeyID) {
 			missing = true
 		}
 	}
@@ -188,11 +202,11 @@ func (w *worker) judge(ctx context.Context, items []*item) (*keyring, error) {
 			return
 		}
 		it.awaitsKey = ""
-		refused := keys.check(it.rec, wire.IssuerOf(it.subject))
+		refused := keys.Check(it.rec, wire.IssuerOf(it.subject))
 		switch {
 		case refused == nil:
 			it.checked = true
-		case refused.reason == "unknown_key":
+		case refused.Reason == keyring.UnknownKey:
 			it.awaitsKey = it.rec.KeyID
 		default:
 			it.refused = refused
@@ -202,16 +216,16 @@ func (w *worker) judge(ctx context.Context, items []*item) (*keyring, error) {
 }
 
 // learnFrom adds the keys of the batch's key records.
-func (w *worker) learnFrom(keys *keyring, items []*item) *keyring {
+func (w *worker) learnFrom(keys *keyring.Ring, items []*item) *keyring.Ring {
 	for _, it := range items {
 		if it.rec == nil || it.refused != nil {
 			continue
 		}
 		predicate, ok := it.rec.Predicate.(*habeasv1.KeyRecord)
-		if !ok || keys.check(it.rec, wire.IssuerOf(it.subject)) != nil {
+		if !ok || keys.Check(it.rec, wire.IssuerOf(it.subject)) != nil {
 			continue // judged with the others
 		}
-		next, refused := keys.with(predicate)
+		next, refused := keys.With(predicate)
 		if refused != nil {
 			it.refused = refused
 			continue
@@ -219,12 +233,6 @@ func (w *worker) learnFrom(keys *keyring, items []*item) *keyring {
 		keys, it.checked = next, true
 	}
 	return keys
-}
-
-func (k *keyring) has(id string) bool {
-	_, known := k.known[id]
-	_, authority := k.authorities[id]
-	return known || authority
 }
 
 // sort splits the batch into what can be logged now, closures last, what has
@@ -245,6 +253,9 @@ func (w *worker) sort(ctx context.Context, items []*item) (ready, held, refused 
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// A key's leaf is before the leaves it signed, even within a batch, so that
+	// the log can be checked from its beginning on.
+	slices.SortStableFunc(items, func(a, b *item) int { return cmp.Compare(rank(a), rank(b)) })
 	var closures []*item
 	for _, it := range items {
 		_, already := logged[it.digest]
@@ -259,7 +270,7 @@ func (w *worker) sort(ctx context.Context, items []*item) (ready, held, refused 
 		case w.patient(it, keyDeliveries):
 			held = append(held, it)
 		default:
-			it.refused = refuse("unknown_key", "no key record names key %s", it.rec.KeyID)
+			it.refused = keyring.Refuse(keyring.UnknownKey, "no key record names key %s", it.rec.KeyID)
 			refused = append(refused, it)
 		}
 	}
@@ -277,11 +288,19 @@ func (w *worker) sort(ctx context.Context, items []*item) (ready, held, refused 
 		case w.patient(it, closureDeliveries):
 			held = append(held, it)
 		default:
-			it.refused = refuse("incomplete", "%d of the %d records it names are not logged", missing, len(closureDigests(it)))
+			it.refused = keyring.Refuse(incomplete, "%d of the %d records it names are not logged", missing, len(closureDigests(it)))
 			refused = append(refused, it)
 		}
 	}
 	return ready, held, refused, nil
+}
+
+// rank orders a batch: keys, then the rest.
+func rank(it *item) int {
+	if it.rec != nil && it.rec.Type == wire.RecordKey {
+		return 0
+	}
+	return 1
 }
 
 func (w *worker) logged(ctx context.Context, want map[[sha256.Size]byte]bool) (map[[sha256.Size]byte]int64, error) {
@@ -327,7 +346,7 @@ func (w *worker) reject(ctx context.Context, items []*item) error {
 		if it.msg == nil || it.aside {
 			continue // it is there already
 		}
-		r := ledger.Rejected{Digest: it.digest, Subject: it.subject, Reason: it.refused.reason, Detail: it.refused.detail, Envelope: it.msg.Data()}
+		r := ledger.Rejected{Digest: it.digest, Subject: it.subject, Reason: it.refused.Reason, Detail: it.refused.Detail, Envelope: it.msg.Data()}
 		if it.rec != nil {
 			r.KeyID = it.rec.KeyID
 		}
@@ -341,9 +360,9 @@ func (w *worker) reject(ctx context.Context, items []*item) error {
 			continue
 		}
 		it.aside = true
-		w.room.metrics.rejected(ctx, it.refused.reason)
+		w.room.metrics.rejected(ctx, it.refused.Reason)
 		w.room.logger.WarnContext(ctx, "a record was refused and set aside", "subject", it.subject,
-			"reason", it.refused.reason, "detail", it.refused.detail, "digest", fmt.Sprintf("%x", it.digest))
+			"reason", it.refused.Reason, "detail", it.refused.Detail, "digest", fmt.Sprintf("%x", it.digest))
 		w.dropped(it.msg.Ack())
 	}
 	return nil

@@ -11,7 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/audit/keyring"
 	"github.com/habeas-data/habeas/services/audit/ledger"
 )
 
@@ -33,7 +35,7 @@ const (
 type worker struct {
 	room   *Room
 	ledger *ledger.Log
-	keys   *keyring
+	keys   *keyring.Ring
 	// keysRead is the leaf up to which key records were learnt.
 	keysRead int64
 	// waiting are records held back, by digest; their messages are not
@@ -48,7 +50,7 @@ type item struct {
 	subject string
 	digest  [sha256.Size]byte
 	rec     *wire.Record // nil when it does not parse
-	refused *refusal
+	refused *keyring.Refusal
 	checked bool // the signature holds
 	aside   bool // it was refused and is kept among the rejected
 	// What a waiting record waits for: a leaf or a key.
@@ -59,7 +61,7 @@ type item struct {
 func newWorker(r *Room, l *ledger.Log) *worker {
 	authorities := append([]ed25519.PublicKey{r.config.Signer.Public()}, r.config.Authorities...)
 	return &worker{
-		room: r, ledger: l, keys: newKeyring(authorities), waiting: map[[sha256.Size]byte]*item{},
+		room: r, ledger: l, keys: keyring.New(authorities), waiting: map[[sha256.Size]byte]*item{},
 		announces: make(chan announcement, 4),
 	}
 }
@@ -69,7 +71,7 @@ func (w *worker) prepare(ctx context.Context) error {
 	if err := w.learnLogged(ctx); err != nil {
 		return err
 	}
-	if _, ok := w.keys.known[w.room.config.Signer.KeyID()]; ok {
+	if w.keys.OnRecord(w.room.config.Signer.KeyID()) {
 		return nil
 	}
 	rec, err := w.room.ownKey()
@@ -87,13 +89,38 @@ func (w *worker) prepare(ctx context.Context) error {
 // process or another.
 func (w *worker) learnLogged(ctx context.Context) error {
 	return w.ledger.Leaves(ctx, ledger.Query{Type: string(wire.RecordKey), First: w.keysRead}, func(leaf ledger.Leaf) error {
-		keys, err := w.keys.learn(leaf)
+		keys, err := learn(w.keys, leaf)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ledger.ErrCorrupt, err)
+			return fmt.Errorf("key record at leaf %d: %w: %w", leaf.Number, ledger.ErrCorrupt, err)
 		}
 		w.keys, w.keysRead = keys, leaf.Number+1
 		return nil
 	})
+}
+
+// learn takes over a key record that is a leaf already. It is checked again:
+// the database is not trusted with keys.
+func learn(keys *keyring.Ring, leaf ledger.Leaf) (*keyring.Ring, error) {
+	rec, err := wire.ParseRecord(leaf.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	predicate, ok := rec.Predicate.(*habeasv1.KeyRecord)
+	if !ok {
+		return nil, fmt.Errorf("a %s record is kept as a key record", rec.Type)
+	}
+	if !keys.Authority(rec.KeyID) {
+		// Of an authority that is not trusted any more: neither is the key.
+		return keys, nil
+	}
+	if refused := keys.Vouched(rec); refused != nil {
+		return nil, refused
+	}
+	next, refused := keys.With(predicate)
+	if refused != nil {
+		return nil, refused
+	}
+	return next, nil
 }
 
 // consume takes records off the bus until ctx ends or the log must stop. It
