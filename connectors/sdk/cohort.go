@@ -44,6 +44,7 @@ func (g *gatherer) join(ctx context.Context) *cohort {
 	full := c.members >= g.w.Manifest.BatchSize
 	c.mu.Unlock()
 	if full {
+		g.open = nil
 		c.timer.Stop()
 		go g.close(c)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -159,12 +158,14 @@ func bookManifest() sdk.Manifest {
 // rig plays the coordinator for one connector on a real bus.
 type rig struct {
 	t           testing.TB
-	bus         *wiretest.Bus
+	dial        func(...nats.Option) (*nats.Conn, error)
 	js          jetstream.JetStream
 	coordinator wire.SealKey
 	keys        sdk.Keys
 	cfg         sdk.ServeConfig
 	log         *lockedBuffer
+	have        []*wire.Record // of the evidence stream, up to read
+	read        uint64
 }
 
 type lockedBuffer struct {
@@ -186,8 +187,18 @@ func (b *lockedBuffer) String() string {
 
 func newRig(t testing.TB, c sdk.Connector, change ...func(*sdk.ServeConfig)) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: wiretest.New(t), log: &lockedBuffer{}}
-	r.js = r.bus.JS
+	bus := wiretest.New(t)
+	r := newRigOn(t, bus.JS, c, change...)
+	r.dial = func(opts ...nats.Option) (*nats.Conn, error) {
+		return nats.Connect("", append(opts, nats.InProcessServer(bus.Server))...)
+	}
+	return r
+}
+
+// newRigOn is newRig on a bus of the test's own; the test sets dial.
+func newRigOn(t testing.TB, js jetstream.JetStream, c sdk.Connector, change ...func(*sdk.ServeConfig)) *rig {
+	t.Helper()
+	r := &rig{t: t, js: js, log: &lockedBuffer{}}
 	var err error
 	if r.coordinator, err = wire.NewSealKey(); err != nil {
 		t.Fatal(err)
@@ -213,7 +224,7 @@ func newRig(t testing.TB, c sdk.Connector, change ...func(*sdk.ServeConfig)) *ri
 // called, and returns when jobs are taken.
 func (r *rig) start() (stop func()) {
 	r.t.Helper()
-	conn, err := nats.Connect("", nats.InProcessServer(r.bus.Server), nats.CustomInboxPrefix(wire.InboxPrefix("book")), nats.MaxReconnects(-1))
+	conn, err := r.dial(nats.CustomInboxPrefix(wire.InboxPrefix("book")), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -278,17 +289,16 @@ func (r *rig) send(jobs ...*habeasv1.Job) {
 // records returns everything on the evidence stream, verified.
 func (r *rig) records() []*wire.Record {
 	r.t.Helper()
-	var all []*wire.Record
 	stream, err := r.js.Stream(r.t.Context(), wire.StreamEvidence)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	last := stream.CachedInfo().State.LastSeq
-	for seq := max(stream.CachedInfo().State.FirstSeq, 1); seq <= last; seq++ {
-		msg, err := stream.GetMsg(r.t.Context(), seq)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
-		}
+	if last < r.read {
+		r.read, r.have = 0, nil // another stream of that name
+	}
+	for ; r.read < last; r.read++ {
+		msg, err := stream.GetMsg(r.t.Context(), r.read+1)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -299,9 +309,9 @@ func (r *rig) records() []*wire.Record {
 		if err := record.Verify(r.publicKey()); err != nil {
 			r.t.Fatal(err)
 		}
-		all = append(all, record)
+		r.have = append(r.have, record)
 	}
-	return all
+	return r.have
 }
 
 func (r *rig) publicKey() ed25519.PublicKey { return r.keys.Evidence.Public().(ed25519.PublicKey) }
