@@ -135,7 +135,7 @@ func (a *adtech) records(ctx context.Context, p sdk.Person, use func(sdk.Record)
 var dated = map[string]string{storeInferences: "made_at", storeAudiences: "added_at"}
 
 // each hands on the rows of a table that hang on r's profiles.
-func (a *adtech) each(ctx context.Context, p sdk.Person, r reach, table string, columns []string, use func(sdk.Record) error) error {
+func (a *adtech) each(ctx context.Context, p sdk.Person, r reach, table string, columns []string, use func(sdk.Record) error) (err error) {
 	where, args := in(r.profileIDs())
 	query := "SELECT " + strings.Join(columns, ", ")
 	when := slices.Index(columns, dated[table])
@@ -143,23 +143,28 @@ func (a *adtech) each(ctx context.Context, p sdk.Person, r reach, table string, 
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", table, err)
 	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	values := make([]sql.NullString, len(columns))
 	into := make([]any, len(columns))
 	for i := range values {
 		into[i] = &values[i]
 	}
-	for rows.Next() && err == nil {
-		if err = rows.Scan(into...); err != nil {
-			err = fmt.Errorf("reading %s: %w", table, err)
-		} else if since(p, values[when].String) {
-			rec := sdk.Record{Store: table}
-			for i, c := range columns {
-				rec.Fields = append(rec.Fields, field(c, values[i].String))
-			}
-			err = use(rec)
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return fmt.Errorf("reading %s: %w", table, err)
+		}
+		if !since(p, values[when].String) {
+			continue
+		}
+		rec := sdk.Record{Store: table}
+		for i, c := range columns {
+			rec.Fields = append(rec.Fields, field(c, values[i].String))
+		}
+		if err := use(rec); err != nil {
+			return err
 		}
 	}
-	return errors.Join(err, rows.Err(), rows.Close())
+	return nil
 }
 
 // record makes a record of alternating names and values.

@@ -298,14 +298,15 @@ func collect[T any](ctx context.Context, q querier, query string, args []any, sc
 	if err != nil {
 		return nil, fmt.Errorf("reading the identity graph: %w", err)
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		item, err := scan(rows)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("reading the identity graph: %w", err), rows.Close())
+			return nil, fmt.Errorf("reading the identity graph: %w", err)
 		}
 		list = append(list, item)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("reading the identity graph: %w", err)
 	}
 	return list, nil

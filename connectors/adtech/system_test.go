@@ -75,7 +75,7 @@ func withPartner(t testing.TB, s *system, delay time.Duration) *system {
 		t.Fatal(err)
 	}
 	s.server = httptest.NewServer(s.partner)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- s.partner.Run(ctx) }()
 	t.Cleanup(func() {
@@ -210,7 +210,7 @@ func (s *system) Break(t testing.TB) {
 	s.server.CloseClientConnections()
 	s.partner.Fail(demo.NoSuchIdentity, demo.NoSuchIdentity, demo.NoSuchIdentity)
 	for _, table := range []string{"links", "opt_out_keys"} {
-		if _, err := s.db.ExecContext(context.Background(), "DROP TABLE "+table); err != nil {
+		if _, err := s.db.ExecContext(t.Context(), "DROP TABLE "+table); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -220,7 +220,7 @@ func dumpTables(t testing.TB, db *sql.DB, tables ...string) []string {
 	t.Helper()
 	var lines []string
 	for _, table := range tables {
-		more, err := demo.DumpTable(context.Background(), db, table)
+		more, err := demo.DumpTable(t.Context(), db, table)
 		if err != nil {
 			if strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "does not exist") {
 				continue // broken on purpose

@@ -18,13 +18,14 @@ import (
 // DumpTable returns every row of a table as one line: the table's name and then
 // name=value for each column, quoted. It is the second way of looking at a SQL
 // database, independent of any connector.
-func DumpTable(ctx context.Context, db *sql.DB, table string) ([]string, error) {
-	rows, err := db.QueryContext(ctx, `SELECT * FROM "`+strings.ReplaceAll(table, `"`, `""`)+`"`)
+func DumpTable(ctx context.Context, db *sql.DB, table string) (lines []string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT * FROM "`+strings.ReplaceAll(table, `"`, `""`)+`"`) //nolint:gosec // quoted
 	if err != nil {
 		return nil, fmt.Errorf("dumping %s: %w", table, err)
 	}
-	lines, err := dumpRows(table, rows)
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	lines, err = dumpRows(table, rows)
+	if err := errors.Join(err, rows.Err()); err != nil {
 		return nil, fmt.Errorf("dumping %s: %w", table, err)
 	}
 	return lines, nil
@@ -168,19 +169,8 @@ func dumpSQLite(ctx context.Context, w io.Writer, path string) error {
 }
 
 func dumpEverything(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+	tables, err := tableNames(ctx, db)
 	if err != nil {
-		return nil, err
-	}
-	var tables []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		tables = append(tables, name)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, err
 	}
 	var lines []string
@@ -192,4 +182,20 @@ func dumpEverything(ctx context.Context, db *sql.DB) ([]string, error) {
 		lines = append(lines, more...)
 	}
 	return lines, nil
+}
+
+func tableNames(ctx context.Context, db *sql.DB) (names []string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }

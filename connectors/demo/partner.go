@@ -43,7 +43,6 @@ type Partner struct {
 	db     *sql.DB
 	signer *partnerSigner
 	mux    *http.ServeMux
-	base   string
 	delay  time.Duration
 	client *http.Client
 	now    func() time.Time

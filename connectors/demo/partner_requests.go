@@ -156,25 +156,8 @@ func (p *Partner) advance(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
-	rows, err := tx.QueryContext(ctx, `SELECT id, type, keys, callbacks, due_at FROM requests WHERE status = 'pending' AND due_at <= ?`, p.now().UnixNano())
+	work, err := dueWork(ctx, tx, p.now())
 	if err != nil {
-		return err
-	}
-	type due struct {
-		id, kind        string
-		keys, callbacks []string
-		at              int64
-	}
-	var work []due
-	for rows.Next() {
-		var d due
-		var keys, callbacks string
-		if err := errors.Join(rows.Scan(&d.id, &d.kind, &keys, &callbacks, &d.at), json.Unmarshal([]byte(keys), &d.keys), json.Unmarshal([]byte(callbacks), &d.callbacks)); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		work = append(work, d)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, d := range work {
@@ -205,20 +188,48 @@ func (p *Partner) advance(ctx context.Context) error {
 	return tx.Commit()
 }
 
+// partnerWork is a request whose time has come.
+type partnerWork struct {
+	id, kind        string
+	keys, callbacks []string
+	at              int64
+}
+
+func dueWork(ctx context.Context, tx *sql.Tx, now time.Time) (work []partnerWork, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT id, type, keys, callbacks, due_at FROM requests WHERE status = 'pending' AND due_at <= ?`, now.UnixNano())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var d partnerWork
+		var keys, callbacks string
+		if err := rows.Scan(&d.id, &d.kind, &keys, &callbacks, &d.at); err != nil {
+			return nil, err
+		}
+		if err := errors.Join(json.Unmarshal([]byte(keys), &d.keys), json.Unmarshal([]byte(callbacks), &d.callbacks)); err != nil {
+			return nil, err
+		}
+		work = append(work, d)
+	}
+	return work, rows.Err()
+}
+
 // Requests returns how many requests the partner has recorded, by type.
-func (p *Partner) Requests(ctx context.Context) (map[string]int, error) {
+func (p *Partner) Requests(ctx context.Context) (counts map[string]int, err error) {
 	rows, err := p.db.QueryContext(ctx, `SELECT type, COUNT(*) FROM requests GROUP BY type`)
 	if err != nil {
 		return nil, fmt.Errorf("counting the partner's requests: %w", err)
 	}
-	counts := map[string]int{}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	counts = map[string]int{}
 	for rows.Next() {
 		var kind string
 		var n int
 		if err := rows.Scan(&kind, &n); err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return nil, fmt.Errorf("counting the partner's requests: %w", err)
 		}
 		counts[kind] = n
 	}
-	return counts, errors.Join(rows.Err(), rows.Close())
+	return counts, rows.Err()
 }

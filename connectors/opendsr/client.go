@@ -72,15 +72,15 @@ func (c *Client) discover(ctx context.Context, fresh time.Duration) (Discovery, 
 	if !c.discoveredAt.IsZero() && c.now().Sub(c.discoveredAt) < fresh {
 		return c.discovery, nil
 	}
-	resp, body, err := c.call(ctx, http.MethodGet, c.processor.BaseURL+"/discovery", nil)
+	got, err := c.call(ctx, http.MethodGet, c.processor.BaseURL+"/discovery", nil)
 	if err != nil {
 		return Discovery{}, fmt.Errorf("discovering processor %s: %w", c.Name(), err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return Discovery{}, fmt.Errorf("discovering: %w", parseError(c.Name(), resp, body, c.now()))
+	if got.code != http.StatusOK {
+		return Discovery{}, fmt.Errorf("discovering: %w", parseError(c.Name(), got, c.now()))
 	}
 	var d Discovery
-	if err := json.Unmarshal(body, &d); err != nil {
+	if err := json.Unmarshal(got.body, &d); err != nil {
 		return Discovery{}, fmt.Errorf("discovering processor %s: %w", c.Name(), jsonError(err))
 	}
 	c.discovery, c.discoveredAt = d, c.now()
@@ -92,18 +92,18 @@ func (c *Client) discover(ctx context.Context, fresh time.Duration) (Discovery, 
 // processor already has the request. After any other error than an *Error the
 // request may have been received: ask with [Client.Status].
 func (c *Client) Submit(ctx context.Context, body []byte) (Receipt, error) {
-	resp, answer, err := c.call(ctx, http.MethodPost, c.route(""), body)
+	got, err := c.call(ctx, http.MethodPost, c.route(""), body)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("submitting to processor %s: %w", c.Name(), err)
 	}
-	if resp.StatusCode != http.StatusCreated {
-		return Receipt{}, fmt.Errorf("submitting: %w", parseError(c.Name(), resp, answer, c.now()))
+	if got.code != http.StatusCreated {
+		return Receipt{}, fmt.Errorf("submitting: %w", parseError(c.Name(), got, c.now()))
 	}
-	if err := c.Verify(ctx, resp.Header, answer); err != nil {
+	if err := c.Verify(ctx, got.header, got.body); err != nil {
 		return Receipt{}, fmt.Errorf("checking the receipt: %w", err)
 	}
 	var receipt Receipt
-	if err := json.Unmarshal(answer, &receipt); err != nil {
+	if err := json.Unmarshal(got.body, &receipt); err != nil {
 		return Receipt{}, fmt.Errorf("reading the receipt of processor %s: %w", c.Name(), jsonError(err))
 	}
 	return receipt, nil
@@ -115,17 +115,17 @@ func (c *Client) Status(ctx context.Context, id string) (Progress, error) {
 	if !ValidID(id) {
 		return Progress{}, errors.New("asking for a status: the request id is not a lower-case UUID")
 	}
-	resp, answer, err := c.call(ctx, http.MethodGet, c.route(id), nil)
+	got, err := c.call(ctx, http.MethodGet, c.route(id), nil)
 	if err != nil {
 		return Progress{}, fmt.Errorf("asking processor %s: %w", c.Name(), err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return Progress{}, fmt.Errorf("asking for a status: %w", parseError(c.Name(), resp, answer, c.now()))
+	if got.code != http.StatusOK {
+		return Progress{}, fmt.Errorf("asking for a status: %w", parseError(c.Name(), got, c.now()))
 	}
-	if err := c.Verify(ctx, resp.Header, answer); err != nil {
+	if err := c.Verify(ctx, got.header, got.body); err != nil {
 		return Progress{}, fmt.Errorf("checking the status: %w", err)
 	}
-	progress, err := parseProgress(answer)
+	progress, err := parseProgress(got.body)
 	if err == nil && progress.ID != id {
 		err = errors.New("the processor answered for another request")
 	}
@@ -137,14 +137,14 @@ func (c *Client) Cancel(ctx context.Context, id string) error {
 	if !ValidID(id) {
 		return errors.New("cancelling: the request id is not a lower-case UUID")
 	}
-	resp, answer, err := c.call(ctx, http.MethodDelete, c.route(id), nil)
+	got, err := c.call(ctx, http.MethodDelete, c.route(id), nil)
 	if err != nil {
 		return fmt.Errorf("cancelling at processor %s: %w", c.Name(), err)
 	}
-	if resp.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("cancelling: %w", parseError(c.Name(), resp, answer, c.now()))
+	if got.code != http.StatusAccepted {
+		return fmt.Errorf("cancelling: %w", parseError(c.Name(), got, c.now()))
 	}
-	if err := c.Verify(ctx, resp.Header, answer); err != nil {
+	if err := c.Verify(ctx, got.header, got.body); err != nil {
 		return fmt.Errorf("checking the cancellation: %w", err)
 	}
 	return nil
@@ -191,14 +191,14 @@ func (c *Client) fetchCertificate(ctx context.Context) error {
 	if err := c.processor.mayFetch(d.CertificateURL); err != nil {
 		return err
 	}
-	resp, body, err := c.exchange(ctx, http.MethodGet, d.CertificateURL, nil, nil)
+	got, err := c.exchange(ctx, http.MethodGet, d.CertificateURL, nil, nil)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return parseError(c.Name(), resp, nil, c.now())
+	if got.code != http.StatusOK {
+		return parseError(c.Name(), got, c.now())
 	}
-	c.certificate, c.fetchedAt = body, c.now()
+	c.certificate, c.fetchedAt = got.body, c.now()
 	return nil
 }
 
@@ -218,16 +218,23 @@ func (c *Client) route(id string) string {
 	return route
 }
 
+// answer is what came back, read to its end.
+type answer struct {
+	code   int
+	header http.Header
+	body   []byte
+}
+
 // call makes one authorised exchange with the processor.
-func (c *Client) call(ctx context.Context, method, address string, body []byte) (*http.Response, []byte, error) {
+func (c *Client) call(ctx context.Context, method, address string, body []byte) (answer, error) {
 	return c.exchange(ctx, method, address, body, c.processor.Authorize)
 }
 
-// exchange returns the response with its body read and closed.
-func (c *Client) exchange(ctx context.Context, method, address string, body []byte, authorize func(*http.Request)) (*http.Response, []byte, error) {
+// exchange makes one exchange, adding credentials when authorize is not nil.
+func (c *Client) exchange(ctx context.Context, method, address string, body []byte, authorize func(*http.Request)) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
@@ -238,17 +245,17 @@ func (c *Client) exchange(ctx context.Context, method, address string, body []by
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if closeErr := resp.Body.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil && len(answer) > maxBody {
+	if err == nil && len(text) > maxBody {
 		err = sdk.Permanent(sdk.WithCode(sdk.Rejected, errors.New("the answer is larger than 1 MiB")))
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the answer: %w", err)
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
-	return resp, answer, nil
+	return answer{resp.StatusCode, resp.Header, text}, nil
 }

@@ -65,7 +65,7 @@ var errorFields = []string{"regulation", "subject_request_id", "subject_request_
 // parseError reads a refusal in either shape: wrapped in "error" as the
 // specification has it, or flat as mParticle sends it. A body in neither shape
 // still gives an Error with the HTTP status.
-func parseError(processor string, resp *http.Response, body []byte, now time.Time) *Error {
+func parseError(processor string, got answer, now time.Time) *Error {
 	type detail struct {
 		Code    json.Number `json:"code"`
 		Message string      `json:"message"`
@@ -73,23 +73,24 @@ func parseError(processor string, resp *http.Response, body []byte, now time.Tim
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	e := &Error{Processor: processor, HTTP: resp.StatusCode, After: retryAfter(resp.Header.Get("Retry-After"), now)}
+	e := &Error{Processor: processor, HTTP: got.code, After: retryAfter(got.header.Get("Retry-After"), now)}
 	var wrapped struct {
 		Error *detail `json:"error"`
 	}
 	var d detail
-	if json.Unmarshal(body, &wrapped) == nil && wrapped.Error != nil {
+	if json.Unmarshal(got.body, &wrapped) == nil && wrapped.Error != nil {
 		d = *wrapped.Error
-	} else if json.Unmarshal(body, &d) != nil {
+	} else if json.Unmarshal(got.body, &d) != nil {
 		return e
 	}
 	if code, err := d.Code.Int64(); err == nil {
 		e.Code = int(code)
 	}
-	text := strings.ToLower(d.Message)
+	messages := []string{d.Message}
 	for _, sub := range d.Errors {
-		text += "\n" + strings.ToLower(sub.Message)
+		messages = append(messages, sub.Message)
 	}
+	text := strings.ToLower(strings.Join(messages, "\n"))
 	for _, field := range errorFields {
 		if strings.Contains(text, field) {
 			e.Fields = append(e.Fields, field)

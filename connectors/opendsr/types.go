@@ -198,8 +198,7 @@ func ValidID(id string) bool {
 
 // jsonError strips from a decoding error whatever it quotes of the input.
 func jsonError(err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON at byte %d", syntax.Offset)
 	}
 	return errors.New("not the expected JSON")

@@ -43,7 +43,7 @@ func loadVectors(t testing.TB) vectors {
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "vectors")
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "protocols.json")) //nolint:gosec // the tester names the folder
+	text, err := os.ReadFile(filepath.Join(dir, "protocols.json"))
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("the protocol vectors are required in CI: set HABEAS_VECTORS: %v", err)
@@ -61,8 +61,8 @@ func loadVectors(t testing.TB) vectors {
 
 func TestRecordedSignatures(t *testing.T) {
 	v := loadVectors(t)
-	real := publicKey(t, v.Real.PublicKey)
-	if err := VerifySignature(real, []byte(v.Real.Body), v.Real.Headers[HeaderSignature]); err != nil {
+	recorded := publicKey(t, v.Real.PublicKey)
+	if err := VerifySignature(recorded, []byte(v.Real.Body), v.Real.Headers[HeaderSignature]); err != nil {
 		t.Errorf("the recorded callback: %v", err)
 	}
 	block, _ := pem.Decode([]byte(v.Synthetic.PrivateKey))
@@ -82,10 +82,10 @@ func TestRecordedSignatures(t *testing.T) {
 		body, signature string
 	}{
 		"tampered":           {key.Public(), v.Tampered.Body, v.Tampered.Signature},
-		"another key":        {real, v.Synthetic.Body, v.Synthetic.Signature},
-		"one byte more":      {real, v.Real.Body + "\n", v.Real.Headers[HeaderSignature]},
-		"no signature":       {real, v.Real.Body, ""},
-		"signature not text": {real, v.Real.Body, "!!"},
+		"another key":        {recorded, v.Synthetic.Body, v.Synthetic.Signature},
+		"one byte more":      {recorded, v.Real.Body + "\n", v.Real.Headers[HeaderSignature]},
+		"no signature":       {recorded, v.Real.Body, ""},
+		"signature not text": {recorded, v.Real.Body, "!!"},
 	} {
 		if err := VerifySignature(try.key, []byte(try.body), try.signature); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: got %v, want ErrSignature", name, err)
@@ -206,11 +206,7 @@ func TestErrorShapes(t *testing.T) {
 		{"code as text", `{"code":"400","message":7}`, "", 400, "processor p answered 400 Bad Request", 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			resp := &http.Response{StatusCode: c.status, Header: http.Header{}}
-			if c.retry != "" {
-				resp.Header.Set("Retry-After", c.retry)
-			}
-			e := parseError("p", resp, []byte(c.body), now)
+			e := parseError("p", answer{c.status, http.Header{"Retry-After": {c.retry}}, []byte(c.body)}, now)
 			if e.Error() != c.want {
 				t.Errorf("text %q, want %q", e, c.want)
 			}

@@ -43,7 +43,7 @@ func seed(ctx context.Context, dir string, people int, force bool) error {
 	if people < 1 {
 		return fmt.Errorf("--people is %d: at least 1", people)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, demo.AnalyticsFolder), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, demo.AnalyticsFolder), 0o700); err != nil { //nolint:gosec // the user names the folder
 		return fmt.Errorf("seeding: %w", err)
 	}
 	var group sync.WaitGroup

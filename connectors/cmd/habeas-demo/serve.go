@@ -25,7 +25,7 @@ type serveOptions struct {
 // serve runs the CRM and the partner until ctx ends. When both listen it writes
 // one line of JSON with their addresses.
 func serve(ctx context.Context, dir string, o serveOptions, stdout io.Writer) (err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the user names the folder
 		return fmt.Errorf("serving: %w", err)
 	}
 	crm, err := demo.OpenCRM(o.people, demo.CRMOptions{
