@@ -280,7 +280,7 @@ func (s *store) day(key string) (time.Time, error) {
 	if s.partition == "" {
 		return time.Time{}, nil
 	}
-	for _, name := range strings.Split(path.Dir(key), "/") {
+	for name := range strings.SplitSeq(path.Dir(key), "/") {
 		if value, ok := strings.CutPrefix(name, s.partition+"="); ok {
 			day, err := time.Parse(time.DateOnly, value)
 			if err != nil {

@@ -99,8 +99,8 @@ func TestFailsClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, dir := newTestLake(t, twoFiles())
 			put(t, dir, test.key, test.text)
-			if strings.HasSuffix(test.key, ".raw") {
-				if err := os.Rename(filepath.Join(dir, test.key), filepath.Join(dir, strings.TrimSuffix(test.key, ".raw")+".gz")); err != nil {
+			if name, ok := strings.CutSuffix(test.key, ".raw"); ok {
+				if err := os.Rename(filepath.Join(dir, test.key), filepath.Join(dir, name+".gz")); err != nil {
 					t.Fatal(err)
 				}
 			}

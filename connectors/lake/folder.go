@@ -30,18 +30,18 @@ func openFolder(dir string) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the folder: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	place, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return nil, fmt.Errorf("finding the folder: %w", err)
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(place)
 	if err != nil {
 		return nil, fmt.Errorf("looking at the folder: %w", err)
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder", dir)
 	}
-	return &folder{dir: real}, nil
+	return &folder{dir: place}, nil
 }
 
 func (f *folder) path(key string) string { return filepath.Join(f.dir, filepath.FromSlash(key)) }
@@ -173,12 +173,10 @@ func (f *folder) at(key string) (version, error) {
 // reason strips the absolute path off an error of package os; callers name the
 // file by its key.
 func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("%s: %w", pe.Op, pe.Err)
 	}
-	var le *os.LinkError
-	if errors.As(err, &le) {
+	if le, ok := errors.AsType[*os.LinkError](err); ok {
 		return fmt.Errorf("%s: %w", le.Op, le.Err)
 	}
 	return err

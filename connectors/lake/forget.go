@@ -124,7 +124,7 @@ func (l *lookup) judge(f file, rec *record) (fate, error) {
 		return fate{}, err
 	}
 	theirs := make([]bool, len(rec.elems))
-	any := false
+	named := false
 	for _, h := range rec.hits {
 		for _, p := range h.people {
 			if !l.inWindow(p, when) {
@@ -133,10 +133,10 @@ func (l *lookup) judge(f file, rec *record) (fate, error) {
 			if h.elem < 0 {
 				return fate{drop: true}, nil
 			}
-			theirs[h.elem], any = true, true
+			theirs[h.elem], named = true, true
 		}
 	}
-	if !any {
+	if !named {
 		return fate{}, nil
 	}
 	var what fate

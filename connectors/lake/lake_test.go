@@ -120,7 +120,11 @@ func get(t failer, dir, key string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() {
+		if err := f.Close(); err != nil {
+			t.Errorf("closing %s: %v", key, err)
+		}
+	}()
 	var r io.Reader = f
 	switch filepath.Ext(key) {
 	case ".gz":

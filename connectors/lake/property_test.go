@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -122,12 +123,13 @@ func canonical(v any) string {
 
 func TestEraseProperty(t *testing.T) {
 	m := mustMap(t, testMap)
+	root, checks := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "lake")
-		if err != nil {
+		checks++
+		dir := filepath.Join(root, fmt.Sprint(checks))
+		if err := os.MkdirAll(filepath.Join(dir, "events"), 0o750); err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
 		const people = 5
 		files := map[string][]drawn{}
 		for i := range rapid.IntRange(1, 3).Draw(t, "files") {

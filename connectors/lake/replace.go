@@ -232,7 +232,7 @@ func (f *folder) recoverOne(key string) error {
 		case err != nil:
 			return err
 		case now.inode != s.inode:
-			return fmt.Errorf("it holds a version of %s that was saved from being lost, and a newer one is in its place: compare the two and remove one", base)
+			return fmt.Errorf("it holds a version of %s that was saved from being lost, and that file has changed or gone since: compare the two and remove one", base)
 		}
 		if err := exchange(f.path(key), f.path(base)); err != nil {
 			return err

@@ -142,10 +142,10 @@ type hit struct {
 
 // elem is one element of a shared list.
 type elem struct {
-	start, end  int // in raw, without the commas around it
-	first, last bool
-	list        int // elements with the same number are in one list
-	named       bool
+	start, end int // in raw, without the commas around it
+	first      bool
+	list       int // elements with the same number are in one list
+	named      bool
 }
 
 // hidden is one value that is withheld.
