@@ -165,7 +165,7 @@ func (f *field) fill(made *change) string {
 	if f.col.class != classText || f.col.length > 0 && f.col.length < 16 {
 		return "can't be NULL and is unique; there is no neutral value for it"
 	}
-	made.make = func(value) value { return f.fit("erased-" + token(24)) }
+	made.make = func(value) value { return f.fit("erased-" + randomHex(24)) }
 	return ""
 }
 

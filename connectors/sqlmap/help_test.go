@@ -39,13 +39,14 @@ func newSQLite(t testing.TB) *testDB {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return openPlain(t, "sqlite", "sqlite://"+path, "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
+	return openPlain(t, "sqlite", "sqlite://"+path, "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)")
 }
 
 func newPostgres(t testing.TB) *testDB {
 	t.Helper()
 	address := pgtest.New(t)
-	return openPlain(t, "pgx", address, address)
+	// Tests change the schema under this connection.
+	return openPlain(t, "pgx", address, address+"&default_query_exec_mode=exec")
 }
 
 func openPlain(t testing.TB, driver, address, dsn string) *testDB {

@@ -1,7 +1,6 @@
 package sqlmap
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Map is a data map as written: one or more datasets that live in one
@@ -247,9 +247,12 @@ func ParseMap(file string, data []byte) (*Map, error) {
 		return nil, yamlError(file, err)
 	}
 	m.tree = tree
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(m); err != nil {
-		return nil, yamlError(file, err)
+	if len(tree.Docs) > 0 && tree.Docs[0].Body != nil {
+		body := tree.Docs[0].Body
+		ast.Walk(nullMethods{}, body)
+		if err := yaml.NodeToValue(body, m, yaml.Strict()); err != nil {
+			return nil, yamlError(file, err)
+		}
 	}
 	if len(m.Datasets) == 0 {
 		return nil, &MapError{File: file, Text: "no dataset: the file must have a list under the key dataset"}
@@ -258,6 +261,23 @@ func ParseMap(file string, data []byte) (*Map, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// nullMethods makes a word of the null in "erase: null", which YAML would take
+// for nothing, and nothing for the default: to delete.
+type nullMethods struct{}
+
+// Visit implements [ast.Visitor].
+func (n nullMethods) Visit(node ast.Node) ast.Visitor {
+	entry, ok := node.(*ast.MappingValueNode)
+	if ok && entry.Key.String() == "erase" && entry.Value.Type() == ast.NullType {
+		word := ast.String(entry.Value.GetToken())
+		if word.Token.Type == token.ImplicitNullType {
+			word.Value = "nothing" // which is no method's name
+		}
+		entry.Value = word
+	}
+	return n
 }
 
 // yamlError puts the file's name and line before what the decoder says.

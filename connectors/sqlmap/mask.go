@@ -43,9 +43,9 @@ func overridden(f *field) change {
 		if n <= 0 {
 			n = 30
 		}
-		c.make = func(value) value { return f.fit(token(n) + suffix) }
+		c.make = func(value) value { return f.fit(randomHex(n) + suffix) }
 	case "hash", "hmac", "aes_encrypt":
-		c.make = func(value) value { return f.fit(token(64) + suffix) }
+		c.make = func(value) value { return f.fit(randomHex(64) + suffix) }
 	}
 	return c
 }
@@ -84,8 +84,8 @@ func (f *field) fixed() (value, bool) {
 	return nil, false
 }
 
-// token is n random lower-case hex digits.
-func token(n int) string {
+// randomHex is n random lower-case hex digits.
+func randomHex(n int) string {
 	b := make([]byte, (n+1)/2)
 	// Never fails: it ends the program instead.
 	_, _ = rand.Read(b)

@@ -292,8 +292,9 @@ func (postgres) failure(err error) failure {
 		f.text += ", constraint " + e.ConstraintName
 	}
 	switch {
-	case e.Code == "40001" || e.Code == "40P01" || e.Code == "55P03" || e.Code == "23503":
-		// 23503: a row that refers to one of these came in meanwhile.
+	case e.Code == "40001" || e.Code == "40P01" || e.Code == "55P03" || e.Code == "23503" || e.Code == "0A000":
+		// 23503: a row that refers to one of these came in meanwhile. 0A000: a
+		// prepared statement met a changed table; the driver prepares anew.
 		f.retry = true
 	case e.Code == "42501" || strings.HasPrefix(e.Code, "28"):
 		f.text += ": the account of this connector lacks a permission"

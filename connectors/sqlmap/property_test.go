@@ -1,0 +1,240 @@
+package sqlmap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// world is a random schema with random rows: a table of people, tables of
+// their rows hanging on each other, and places that several may share.
+type world struct {
+	tables []worldTable
+	rows   map[string][]worldRow
+}
+
+type worldTable struct {
+	name   string
+	parent int // index of the table its rows hang on; -1 is people
+	tree   bool
+	place  bool
+	text   bool // keys are text
+	fk     bool
+	wide   bool // the key has two parts
+}
+
+type worldRow struct {
+	key    string // as an SQL literal
+	second int    // second part of the key
+	person int
+	sql    string
+	place  int
+}
+
+const worldPlaces = 4
+
+func drawWorld(t *rapid.T) *world {
+	w := &world{rows: map[string][]worldRow{}}
+	for i := range rapid.IntRange(1, 4).Draw(t, "tables") {
+		flag := func(name string) bool { return rapid.Bool().Draw(t, fmt.Sprint(name, i)) }
+		w.tables = append(w.tables, worldTable{
+			name: fmt.Sprint("t", i), parent: rapid.IntRange(-1, i-1).Draw(t, "parent"),
+			tree: flag("tree"), place: flag("place"), text: flag("text"), fk: flag("fk"), wide: flag("wide"),
+		})
+	}
+	for _, table := range w.tables {
+		w.drawRows(t, table)
+	}
+	return w
+}
+
+const worldPeople = 4
+
+func (w *world) drawRows(t *rapid.T, table worldTable) {
+	for n := range rapid.IntRange(0, 12).Draw(t, "rows") {
+		r := worldRow{key: fmt.Sprint(n), second: n % 3, person: rapid.IntRange(0, worldPeople-1).Draw(t, "person"), place: -1}
+		if table.text {
+			r.key = []string{"''", "'0'", "'it''s'", "'%'", "'NULL'"}[n%5]
+			if n >= 5 {
+				r.key = fmt.Sprintf("'k%d'", n)
+			}
+		}
+		parent := fmt.Sprint(r.person)
+		if table.parent >= 0 {
+			candidates := slices.DeleteFunc(slices.Clone(w.rows[w.tables[table.parent].name]), func(p worldRow) bool { return p.person != r.person })
+			if len(candidates) == 0 {
+				continue
+			}
+			parent = rapid.SampledFrom(candidates).Draw(t, "on").key
+		}
+		above := "NULL"
+		if table.tree {
+			candidates := slices.DeleteFunc(slices.Clone(w.rows[table.name]), func(p worldRow) bool { return p.person != r.person })
+			if len(candidates) > 0 && rapid.Bool().Draw(t, "below") {
+				above, parent = rapid.SampledFrom(candidates).Draw(t, "above").key, "NULL"
+			}
+		}
+		place := "NULL"
+		if table.place && rapid.Bool().Draw(t, "placed") {
+			r.place = rapid.IntRange(0, worldPlaces-1).Draw(t, "place")
+			place = fmt.Sprint(r.place)
+		}
+		r.sql = fmt.Sprintf("INSERT INTO %s VALUES (%s, %d, %s, %s, %s, 'of person %d')", table.name, r.key, r.second, parent, above, place, r.person)
+		w.rows[table.name] = append(w.rows[table.name], r)
+	}
+}
+
+func (w *world) parentName(t worldTable) string {
+	if t.parent < 0 {
+		return "people"
+	}
+	return w.tables[t.parent].name
+}
+
+func (w *world) schema() string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT);\nCREATE TABLE places (id INTEGER PRIMARY KEY, street TEXT);\n")
+	for _, t := range w.tables {
+		typ, parentType := "INTEGER", "INTEGER"
+		if t.text {
+			typ = "TEXT"
+		}
+		if t.parent >= 0 && w.tables[t.parent].text {
+			parentType = "TEXT"
+		}
+		refer := func(table string) string {
+			if !t.fk {
+				return ""
+			}
+			return " REFERENCES " + table + " (id)"
+		}
+		key, table := " UNIQUE", ", PRIMARY KEY (id, second)"
+		if !t.wide {
+			key, table = " PRIMARY KEY", ""
+		}
+		fmt.Fprintf(&b, "CREATE TABLE %s (id %s NOT NULL%s, second INTEGER NOT NULL, on_id %s%s, above_id %s%s, place_id INTEGER%s, body TEXT%s);\n",
+			t.name, typ, key, parentType, refer(w.parentName(t)), typ, refer(t.name), refer("places"), table)
+	}
+	for p := range worldPeople {
+		fmt.Fprintf(&b, "INSERT INTO people VALUES (%d, 'p%d@example.com');\n", p, p)
+	}
+	for p := range worldPlaces {
+		fmt.Fprintf(&b, "INSERT INTO places VALUES (%d, 'street %d');\n", p, p)
+	}
+	for _, t := range w.tables {
+		for _, r := range w.rows[t.name] {
+			b.WriteString(r.sql + ";\n")
+		}
+	}
+	return b.String()
+}
+
+func (w *world) dataMap() string {
+	var b strings.Builder
+	b.WriteString(`
+dataset:
+  - fides_key: w
+    collections:
+      - name: people
+        fields:
+          - {name: id, fides_meta: {primary_key: true}}
+          - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
+      - name: places
+        fields:
+          - {name: id, fides_meta: {primary_key: true}}
+          - {name: street, data_categories: [user.contact.address.street]}
+`)
+	for _, t := range w.tables {
+		fmt.Fprintf(&b, `
+      - name: %s
+        fields:
+          - {name: id, fides_meta: {primary_key: true}}
+          - {name: on_id, fides_meta: {references: [{dataset: w, field: %s.id, direction: from}]}}
+          - {name: above_id, fides_meta: {references: [{dataset: w, field: %s.id, direction: from}]}}
+          - {name: place_id, fides_meta: {references: [{dataset: w, field: places.id, direction: to}]}}
+          - {name: body, data_categories: [user.content]}
+`, t.name, w.parentName(t), t.name)
+	}
+	return b.String()
+}
+
+// goes reports whether a place goes with the person: nobody else uses it.
+func (w *world) goes(place, person int) bool {
+	used := false
+	for _, rows := range w.rows {
+		for _, r := range rows {
+			if r.place == place {
+				if r.person != person {
+					return false
+				}
+				used = true
+			}
+		}
+	}
+	return used
+}
+
+// TestErasureOfAnyoneAnywhere erases one person from a random database and
+// wants exactly that person's rows gone, everybody else's untouched, and no
+// reference broken.
+func TestErasureOfAnyoneAnywhere(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { property(t, newSQLite) })
+	t.Run("postgres", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a database for each of many schemas takes a while")
+		}
+		property(t, newPostgres)
+	})
+}
+
+func property(t *testing.T, open func(testing.TB) *testDB) {
+	tables := []string{"people", "places"}
+	db := open(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		for i := len(tables) - 1; i >= 2; i-- {
+			db.exec(t, "DROP TABLE IF EXISTS "+tables[i])
+		}
+		db.exec(t, "DROP TABLE IF EXISTS people;\nDROP TABLE IF EXISTS places")
+		w := drawWorld(rt)
+		tables = tables[:2]
+		for _, table := range w.tables {
+			tables = append(tables, table.name)
+		}
+		db.exec(t, w.schema())
+		person := rapid.IntRange(0, worldPeople-1).Draw(rt, "erased")
+		wanted := slices.DeleteFunc(db.dump(t, tables...), func(line string) bool {
+			var place int
+			if n, err := fmt.Sscanf(line, "places[%d", &place); err == nil && n == 1 {
+				return w.goes(place, person)
+			}
+			return strings.HasPrefix(line, fmt.Sprintf("people[%d ", person)) || strings.HasSuffix(line, fmt.Sprintf(" of person %d]", person))
+		})
+		m, err := ParseMap("world.yaml", []byte(w.dataMap()))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		c, err := New(Config{Name: "test", Version: "1", Database: db.address, Map: m})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer func() {
+			if err := c.Close(); err != nil {
+				rt.Error(err)
+			}
+		}()
+		who := email(fmt.Sprintf("p%d@example.com", person))
+		if err := c.Erase(t.Context(), who); err != nil {
+			rt.Fatal(err)
+		}
+		got := db.dump(t, tables...)
+		if !slices.Equal(got, wanted) {
+			rt.Fatalf("left:\n%s\nwant:\n%s\nin\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"), w.schema())
+		}
+		if found, err := c.Locate(t.Context(), who); err != nil || len(found) != 0 {
+			rt.Fatalf("located %v, %v afterwards", found, err)
+		}
+	})
+}
