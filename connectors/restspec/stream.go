@@ -34,21 +34,19 @@ func (b *budget) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	room := min(b.left, b.item)
-	if int64(len(p)) > room+1 {
-		p = p[:room+1]
+	// With no room left, one byte more tells an end from an excess.
+	n, err := b.r.Read(p[:min(int64(len(p)), max(room, 1))])
+	if n > 0 && room <= 0 {
+		b.err = errBigItem
+		if b.left <= 0 {
+			b.err = errTooBig
+		}
+		return 0, b.err
 	}
-	n, err := b.r.Read(p)
 	b.left -= int64(n)
 	b.item -= int64(n)
-	switch {
-	case b.left < 0:
-		b.err = errTooBig
-	case b.item < 0:
-		b.err = errBigItem
-	case err != nil && !errors.Is(err, io.EOF):
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = errCut // the transport's error may quote what was read
-	}
-	if b.err != nil {
 		return n, b.err
 	}
 	return n, err
