@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/habeas-data/habeas/connectors/demo"
+	"github.com/habeas-data/habeas/connectors/opendsr"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -144,6 +145,31 @@ func TestPartnerFirst(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"erasure": 1}, counts); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// TestCrashAfterPartners: the partner is done and the process died before it
+// removed a row of its own.
+func TestCrashAfterPartners(t *testing.T) {
+	b := newBench(t, 0)
+	ctx := sdk.WithJobInfo(t.Context(), sdk.JobInfo{JobID: "job-1", Attempt: 1})
+	p := sdk.NewPerson(email(demo.Leaver))
+	r, err := b.known(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.notify(ctx, subjectOf(p, r.profiles, r.own()), func(p partner) opendsr.RequestType { return p.onErase }); err != nil {
+		t.Fatal(err)
+	}
+	_, again := b.open(t, b.dir)
+	if err := again.Erase(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := again.Locate(ctx, p); err != nil || found != nil {
+		t.Errorf("after the erasure: %v, %v", found, err)
+	}
+	if counts, err := b.partner.Requests(ctx); err != nil || counts["erasure"] != 1 {
+		t.Errorf("requests %v, %v; want one erasure", counts, err)
 	}
 }
 

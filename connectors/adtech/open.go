@@ -219,9 +219,9 @@ func (c callbackSettings) listen(ctx context.Context) (net.Listener, string, err
 
 // serve answers callbacks until the connector is closed.
 func (a *adtech) serve(listener net.Listener, log *slog.Logger) {
-	mux := http.NewServeMux()
-	mux.Handle(callbackPath, a.controller)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: time.Minute}
+	// Any path will do: what stands in front may have changed it, and the
+	// signature decides.
+	server := &http.Server{Handler: a.controller, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: time.Minute}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("callbacks are no longer taken", "error", err)
