@@ -158,7 +158,7 @@ func erasedOutcome(after census, stores []*habeasv1.StoreCount) *habeasv1.Outcom
 
 // recall finds what an earlier attempt located: in our journal, or in the job.
 func (w *worker) recall(t *task) error {
-	envelope, err := w.journal.read(t.job.GetJobId())
+	envelope, err := w.journal.located(t.job.GetJobId(), t.again)
 	if err != nil {
 		return WithCode(Internal, err)
 	}
@@ -198,7 +198,7 @@ func (w *worker) remember(ctx context.Context, t *task, before census) error {
 		return err
 	}
 	written := make(chan error, 1)
-	go func() { written <- w.journal.write(j.GetJobId(), r.Envelope) }()
+	go func() { written <- w.journal.write(entryLocated, j.GetJobId(), r.Envelope) }()
 	err = w.publish(ctx, wire.RecordMessage(r))
 	if failed := <-written; failed != nil {
 		err = errors.Join(err, WithCode(Internal, failed))

@@ -25,6 +25,7 @@ type hand struct {
 type heldJob struct {
 	msg   jetstream.Msg
 	jobID string
+	again bool // it was delivered before
 }
 
 func newHand(most int) *hand {
@@ -46,13 +47,14 @@ func (h *hand) setAckWait(d time.Duration) {
 }
 
 // hold takes a delivery, or returns nil when the same message is in hand.
-func (h *hand) hold(seq uint64, msg jetstream.Msg) *heldJob {
+func (h *hand) hold(meta *jetstream.MsgMetadata, msg jetstream.Msg) *heldJob {
+	seq := meta.Sequence.Stream
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held[seq] != nil {
 		return nil
 	}
-	job := &heldJob{msg: msg}
+	job := &heldJob{msg: msg, again: meta.NumDelivered > 1}
 	h.held[seq] = job
 	h.all.Add(1)
 	return job

@@ -19,6 +19,9 @@ type task struct {
 	job    *habeasv1.Job
 	person Person
 	start  time.Time
+	// again is set when the job may have been worked on before, here or by
+	// another instance.
+	again bool
 	// prior is the located record of an earlier attempt that may have acted.
 	prior *habeasv1.LocatedRecord
 	// cohort is whom the job's calls are made together with; nil when alone.
@@ -37,7 +40,7 @@ func (w *worker) handle(ctx context.Context, msg jetstream.Msg, held *heldJob) v
 		return handBack(time.Second) // another attempt is being worked on
 	}
 	ctx, end := w.telemetry.job(ctx, msg.Headers(), job)
-	t := &task{job: job, start: time.Now()}
+	t := &task{job: job, start: time.Now(), again: held.again || job.GetAttempt() > 1}
 	var o *habeasv1.Outcome
 	if err != nil {
 		if job.GetJobId() == "" || job.GetRequestId() == "" {

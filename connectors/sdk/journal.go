@@ -1,148 +1,274 @@
 package sdk
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// journal remembers what was located before an act, one file for each job. It
-// outlives the outcome: should the bus lose the outcome before anybody read
-// it, the next attempt still knows what there was. Instances of one connector
-// share it. It holds signed counts and nothing personal.
+// journal remembers what was located before an act. It outlives the outcome:
+// should the bus lose that before anybody read it, the next attempt still
+// knows what there was. It holds signed counts and nothing personal.
+//
+// It is a folder of files that are only appended to, each by one process, and
+// removed when their last entry is old. An entry is a line: its kind, the job,
+// a CRC-32 and what is remembered. A line that a crash cut short is no entry.
+// Instances of one connector share the folder and read each other's files.
 type journal struct {
-	dir string
+	dir   string
+	queue chan *journalEntry
 
-	mu     sync.Mutex
-	next   *dirSync // the one that will cover files made from now on
-	active bool
+	mu    sync.Mutex
+	index map[string]journalRef // the first entry of each kind and job
+	read  map[string]int64      // how far each file is indexed
 }
 
-// dirSync is one fsync of the folder, shared by all who wait for it.
-type dirSync struct {
-	done chan struct{}
-	err  error
+// The kinds of entries.
+const (
+	entryLocated = "L" // the envelope of the located record
+	entryActed   = "A" // when the act was done, as Unix nanoseconds
+)
+
+type journalRef struct {
+	file   string
+	offset int64
+	length int
 }
 
+// journalEntry is one entry on its way to the disk.
+type journalEntry struct {
+	kind, job string
+	body      []byte
+	done      chan error
+}
+
+// Files are ended at this size, so that old ones can be removed.
+const journalFileSize = 32 << 20
+
+const journalExt = ".journal"
+
+// openJournal reads the index of what earlier processes wrote.
 func openJournal(stateDir string) (*journal, error) {
-	dir := filepath.Join(stateDir, journalDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	j := &journal{
+		dir: filepath.Join(stateDir, journalDir), queue: make(chan *journalEntry, 1024),
+		index: map[string]journalRef{}, read: map[string]int64{},
+	}
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the journal: %w", err)
 	}
-	return &journal{dir: dir}, nil
+	return j, j.refresh()
 }
 
-var plainJobID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// path names the file of a job; an id that is no plain file name is digested.
-func (j *journal) path(jobID string) string {
-	if !plainJobID.MatchString(jobID) {
-		sum := sha256.Sum256([]byte(jobID))
-		jobID = "sha256." + hex.EncodeToString(sum[:])
-	}
-	return filepath.Join(j.dir, jobID)
-}
-
-// read returns the located record of a job's first attempt, or nil.
-func (j *journal) read(jobID string) ([]byte, error) {
-	text, err := os.ReadFile(j.path(jobID))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the journal: %w", err)
-	}
-	return text, nil
-}
-
-// write makes the located record of a job durable.
-func (j *journal) write(jobID string, envelope []byte) error {
-	path := j.path(jobID)
-	// A file with another name until it is whole: a crash leaves all or
-	// nothing under the job's own.
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // inside the journal
-	if err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	_, err = f.Write(envelope)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err == nil {
-		err = j.syncDir()
-	}
-	if err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	return nil
+// located returns the record of a job's first attempt, or nil. fresh also
+// looks at what other instances have written since.
+func (j *journal) located(jobID string, fresh bool) ([]byte, error) {
+	return j.lookup(entryLocated, jobID, fresh)
 }
 
 // acted returns when it was first called for a job: when the act was done that
 // the system has still to show.
 func (j *journal) acted(jobID string) (time.Time, error) {
-	path := j.path(jobID) + ".acted"
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // inside the journal
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return time.Time{}, fmt.Errorf("writing the journal: %w", err)
-	}
-	info, err := os.Stat(path)
+	body, err := j.lookup(entryActed, jobID, true)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the journal: %w", err)
+		return time.Time{}, err
 	}
-	return info.ModTime(), nil
+	if body == nil {
+		now := time.Now()
+		return now, j.write(entryActed, jobID, strconv.AppendInt(nil, now.UnixNano(), 10))
+	}
+	nanos, err := strconv.ParseInt(string(body), 10, 64)
+	return time.Unix(0, nanos), err
 }
 
-// syncDir makes the names in the folder durable. Callers that come while one
-// fsync runs share the next.
-func (j *journal) syncDir() error {
+func (j *journal) lookup(kind, jobID string, fresh bool) ([]byte, error) {
+	if fresh {
+		if err := j.refresh(); err != nil {
+			return nil, err
+		}
+	}
 	j.mu.Lock()
-	if j.next == nil {
-		j.next = &dirSync{done: make(chan struct{})}
-	}
-	mine := j.next
-	if !j.active {
-		j.active = true
-		go j.syncAll()
-	}
+	ref, ok := j.index[kind+jobID]
 	j.mu.Unlock()
-	<-mine.done
-	return mine.err
+	if !ok {
+		return nil, nil
+	}
+	f, err := os.Open(filepath.Join(j.dir, ref.file)) //nolint:gosec // a file of ours
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	line := make([]byte, ref.length)
+	if _, err := f.ReadAt(line, ref.offset); err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	_, _, body, ok := parseEntry(line)
+	if !ok {
+		return nil, fmt.Errorf("reading the journal: %s is damaged at %d", ref.file, ref.offset)
+	}
+	return body, nil
 }
 
-// syncAll syncs until nobody waits.
-func (j *journal) syncAll() {
+// write returns when the entry is on the disk.
+func (j *journal) write(kind, jobID string, body []byte) error {
+	e := &journalEntry{kind: kind, job: jobID, body: body, done: make(chan error, 1)}
+	j.queue <- e
+	if err := <-e.done; err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
+// formatEntry is an entry's line.
+func formatEntry(kind, jobID string, body []byte) []byte {
+	job := url.PathEscape(jobID)
+	return fmt.Appendf(nil, "%s %s %08x %s\n", kind, job, entrySum(kind, job, body), body)
+}
+
+func entrySum(kind, job string, body []byte) uint32 {
+	sum := crc32.NewIEEE()
+	_, _ = io.WriteString(sum, kind+" "+job+" ") // a hash takes everything
+	_, _ = sum.Write(body)
+	return sum.Sum32()
+}
+
+// parseEntry reads a line, and reports whether it is whole.
+func parseEntry(line []byte) (kind, jobID string, body []byte, ok bool) {
+	line, ended := bytes.CutSuffix(line, []byte("\n"))
+	parts := bytes.SplitN(line, []byte(" "), 4)
+	if !ended || len(parts) != 4 {
+		return "", "", nil, false
+	}
+	kind, job := string(parts[0]), string(parts[1])
+	if fmt.Sprintf("%08x", entrySum(kind, job, parts[3])) != string(parts[2]) {
+		return "", "", nil, false
+	}
+	jobID, err := url.PathUnescape(job)
+	return kind, jobID, parts[3], err == nil
+}
+
+// run writes what is queued, many entries with one fsync, until ctx ends.
+// Every entry queued before that is written.
+func (j *journal) run(ctx context.Context) {
+	var out journalFile
+	defer func() { _ = out.close() }() // everything is synced
 	for {
-		j.mu.Lock()
-		round := j.next
-		j.next = nil
-		if round == nil {
-			j.active = false
-			j.mu.Unlock()
+		var batch []*journalEntry
+		select {
+		case e := <-j.queue:
+			batch = append(batch, e)
+		case <-ctx.Done():
 			return
 		}
-		j.mu.Unlock()
-		round.err = syncDir(j.dir)
-		close(round.done)
+		for more := true; more && len(batch) < cap(j.queue); {
+			select {
+			case e := <-j.queue:
+				batch = append(batch, e)
+			default:
+				more = false
+			}
+		}
+		err := j.commit(&out, batch)
+		for _, e := range batch {
+			e.done <- err
+		}
 	}
 }
 
-// sweep removes what is older than age, at once and then every hour.
+// commit makes a batch durable and known.
+func (j *journal) commit(out *journalFile, batch []*journalEntry) error {
+	if err := out.open(j.dir); err != nil {
+		return err
+	}
+	var text []byte
+	refs := make([]journalRef, len(batch))
+	for i, e := range batch {
+		line := formatEntry(e.kind, e.job, e.body)
+		refs[i] = journalRef{file: out.name, offset: out.size + int64(len(text)), length: len(line)}
+		text = append(text, line...)
+	}
+	if err := out.append(text); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, e := range batch {
+		if _, has := j.index[e.kind+e.job]; !has {
+			j.index[e.kind+e.job] = refs[i]
+		}
+	}
+	j.read[out.name] = out.size
+	return nil
+}
+
+// refresh indexes what has been written since the last time, by anybody.
+func (j *journal) refresh() error {
+	entries, err := os.ReadDir(j.dir)
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), journalExt) {
+			continue
+		}
+		if err := j.indexFile(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+	}
+	return nil
+}
+
+// indexFile indexes a file from where it was left. j.mu is held.
+func (j *journal) indexFile(name string) error {
+	f, err := os.Open(filepath.Join(j.dir, name)) //nolint:gosec // a file of ours
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	info, err := f.Stat()
+	if err != nil || info.Size() <= j.read[name] {
+		return err
+	}
+	if _, err := f.Seek(j.read[name], io.SeekStart); err != nil {
+		return err
+	}
+	lines := bufio.NewReaderSize(f, 1<<16)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil { // the end, or a line that is being written
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if kind, job, _, ok := parseEntry(line); ok {
+			if _, has := j.index[kind+job]; !has {
+				j.index[kind+job] = journalRef{file: name, offset: j.read[name], length: len(line)}
+			}
+		}
+		j.read[name] += int64(len(line))
+	}
+}
+
+// sweep removes files without entries younger than age, at once and then every
+// hour.
 func (j *journal) sweep(ctx context.Context, age time.Duration, logger *slog.Logger) {
 	for {
-		if err := j.removeBefore(ctx, time.Now().Add(-age)); err != nil && ctx.Err() == nil {
+		if err := j.removeBefore(time.Now().Add(-age)); err != nil {
 			logger.Warn("sweeping the journal", "error", err)
 		}
 		if !sleep(ctx, time.Hour) {
@@ -151,15 +277,12 @@ func (j *journal) sweep(ctx context.Context, age time.Duration, logger *slog.Log
 	}
 }
 
-func (j *journal) removeBefore(ctx context.Context, t time.Time) error {
+func (j *journal) removeBefore(t time.Time) error {
 	entries, err := os.ReadDir(j.dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // swept by another instance
@@ -167,11 +290,24 @@ func (j *journal) removeBefore(ctx context.Context, t time.Time) error {
 		if err != nil {
 			return err
 		}
-		if info.ModTime().Before(t) {
-			if err := os.Remove(filepath.Join(j.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if !info.ModTime().Before(t) {
+			continue
 		}
+		if err := os.Remove(filepath.Join(j.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		j.forget(e.Name())
 	}
 	return nil
+}
+
+func (j *journal) forget(file string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.read, file)
+	for key, ref := range j.index {
+		if ref.file == file {
+			delete(j.index, key)
+		}
+	}
 }

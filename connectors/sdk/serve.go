@@ -176,6 +176,10 @@ func (w *worker) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.beat(work, ctx.Done()) })
 	background.Go(func() { w.hand.keepAlive(work) })
+	// The journal lasts longer still: jobs that are being stopped may wait for it.
+	journal, stopJournal := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopJournal()
+	background.Go(func() { w.journal.run(journal) })
 	background.Go(func() { w.journal.sweep(work, w.JournalAge, w.Logger) })
 
 	w.consume(ctx, work)
@@ -192,6 +196,7 @@ func (w *worker) run(ctx context.Context) error {
 	}
 	stopWork()
 	<-drained
+	stopJournal()
 	background.Wait()
 	if err := w.Conn.FlushTimeout(time.Second); err != nil {
 		w.Logger.Warn("the bus went away before the last acknowledgements; jobs will be delivered again", "error", err)
@@ -264,7 +269,7 @@ func (w *worker) take(work context.Context, msg jetstream.Msg) {
 		w.Logger.Error("a message without JetStream metadata", "error", err)
 		return
 	}
-	held := w.hand.hold(meta.Sequence.Stream, msg)
+	held := w.hand.hold(meta, msg)
 	if held == nil {
 		return // delivered again while we work on it: the first delivery's ack counts for both
 	}
