@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -161,5 +162,75 @@ func TestConfiguration(t *testing.T) {
 	}
 	if _, ok := c.(sdk.OptOuter); !ok {
 		t.Error("the CRM connector opts nobody out")
+	}
+}
+
+// TestFaults breaks single requests of an erasure, before and after they took
+// effect, and wants the erasure to end well and nobody else to notice.
+func TestFaults(t *testing.T) {
+	for _, method := range []string{"GET", "DELETE", "PATCH"} {
+		for name, fault := range map[string]demo.CRMFault{
+			"refused": demo.CRMRefuse, "broken": demo.CRMBreak, "lost": demo.CRMLose,
+			"truncated": demo.CRMTruncate, "failed_after": demo.CRMFailAfter, "hangs": demo.CRMHang,
+		} {
+			t.Run(method+"_"+name, func(t *testing.T) {
+				sys := newSystem(t, demo.Namesake-1, demo.CRMOptions{})
+				neighbour := sys.Plant(t, 2)
+				her := sys.Plant(t, 1)
+				_, c := sys.Open(t)
+				sys.crm.Fail(method, demo.CRMWell, fault, demo.CRMWell, fault)
+				eraseUntilDone(t, c.(sdk.Eraser), her.Person)
+				wantLocated(t, c, her.Person, her.Kept)
+				wantLocated(t, c, neighbour.Person, neighbour.Stores)
+			})
+		}
+	}
+}
+
+func eraseUntilDone(t *testing.T, e sdk.Eraser, p sdk.Person) {
+	t.Helper()
+	ctx := sdk.WithJobInfo(t.Context(), sdk.JobInfo{JobID: t.Name()})
+	var err error
+	for range 8 {
+		attempt, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		err = e.Erase(attempt, p)
+		cancel()
+		if err == nil {
+			return
+		}
+		if sdk.IsPermanent(err) {
+			break
+		}
+	}
+	t.Fatal(err)
+}
+
+func wantLocated(t *testing.T, c sdk.Connector, p sdk.Person, want map[string]int64) {
+	t.Helper()
+	found, err := c.Locate(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, f := range found {
+		got[f.Store] += f.Count
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("located %v, want %v", got, want)
+	}
+}
+
+// TestSharedPhone asks by the landline of a household: with her address it
+// finds her alone, without it nobody can tell.
+func TestSharedPhone(t *testing.T) {
+	sys := newSystem(t, demo.Namesake-1, demo.CRMOptions{})
+	sys.Plant(t, 2)
+	her := sys.Plant(t, 1)
+	_, c := sys.Open(t)
+	landline := sdk.ID(sdk.Phone, demo.CRMHomePhone)
+	wantLocated(t, c, her.Person.Only(sdk.Email).With(landline), her.Stores)
+	_, err := c.Locate(t.Context(), sdk.NewPerson(landline))
+	if sdk.CodeOf(err) != sdk.Ambiguous || !sdk.IsPermanent(err) {
+		t.Errorf("by the landline alone: %v", err)
 	}
 }

@@ -125,6 +125,9 @@ func SeedCRM(ctx context.Context, path string, n int) error {
 
 // DumpCRM returns everything in a CRM's file, one record a line, in order.
 func DumpCRM(path string) ([]string, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("looking for the CRM: %w", err)
+	}
 	c, err := OpenCRM(0, CRMOptions{Path: path})
 	if err != nil {
 		return nil, err

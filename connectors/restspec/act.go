@@ -21,6 +21,7 @@ var errAccepted = errors.New("accepted and not finished")
 // when the one before it is finished for every record, because the later ones
 // often take away what the earlier ones are found by.
 func (r *run) act(ctx context.Context, op string, steps []*step) error {
+	r.acting = true
 	for _, s := range steps {
 		if s.list != nil {
 			if err := r.readStep(ctx, s); err != nil {

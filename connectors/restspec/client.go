@@ -64,9 +64,9 @@ func (cl *client) send(ctx context.Context, c *call, s scope, ch change, effect 
 	if err != nil {
 		return nil, sdk.Permanent(sdk.WithCode(sdk.Rejected, fmt.Errorf("%s: %w", c.label, err)))
 	}
-	// A request that may be sent again: it only reads, or it carries its
+	// A request that may be sent again: it has no effect, or it carries its
 	// effect's key, or its method says so (RFC 9110 9.2.2).
-	again := c.method != http.MethodPost && c.method != http.MethodPatch || c.idem != "" && effect != ""
+	again := effect == "" || c.idem != "" || c.method != http.MethodPost && c.method != http.MethodPatch
 	waited := time.Duration(0)
 	for try := 1; ; try++ {
 		a, err := cl.once(ctx, c, req, payload)

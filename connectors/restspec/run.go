@@ -21,6 +21,7 @@ type item struct {
 	fields map[string]any
 	parent *item
 	keep   *sdk.Keep
+	old    bool     // before the look-back window: gone through and not counted
 	inner  []keptIn // kept records found under it, by collection
 }
 
@@ -37,6 +38,8 @@ type run struct {
 	cols   map[string][]*item
 	seen   map[string]map[[16]byte]bool
 	counts *tally
+	// acting is set when what is collected is going to be changed.
+	acting bool
 	// write is set when records are copied out.
 	write func(ctx context.Context, s *step, raw json.RawMessage) error
 	// learn is set when identifiers are wanted.
@@ -180,8 +183,10 @@ func (r *run) readOne(ctx context.Context, s *step, t target) error {
 			return nil
 		}
 		if guard.undecided() {
-			// Whose it is shows only when all have been seen: few are, because
-			// a shared identifier ends the search.
+			// Whose it is shows only when all have been seen.
+			if len(held) >= r.e.maxItems {
+				return r.tooMany()
+			}
 			held = append(held, heldRecord{raw, v})
 			return nil
 		}
@@ -265,6 +270,10 @@ func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, 
 	if !r.unseen(s, v) {
 		return nil
 	}
+	old := r.tooOld(s, v)
+	if old && r.acting {
+		return nil
+	}
 	keep := r.keepOf(s, v)
 	if keep != nil {
 		for i := t.item; i != nil; i = i.parent {
@@ -273,20 +282,20 @@ func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, 
 	}
 	if s.collect {
 		if len(r.cols[s.name]) >= r.e.maxItems {
-			return sdk.Permanent(sdk.WithCode(sdk.Configuration, fmt.Errorf("more than %d records to go through; raise max_items if that is plausible", r.e.maxItems)))
+			return r.tooMany()
 		}
 		fields := make(map[string]any, len(s.fields))
 		for _, f := range s.fields {
 			fields[f] = at(v, f)
 		}
-		r.cols[s.name] = append(r.cols[s.name], &item{name: s.name, fields: fields, parent: t.item, keep: keep})
+		r.cols[s.name] = append(r.cols[s.name], &item{name: s.name, fields: fields, parent: t.item, keep: keep, old: old})
 	}
 	if r.learn != nil && len(s.yields) > 0 {
 		if err := r.learn(ctx, s, v); err != nil {
 			return err
 		}
 	}
-	if s.store == "" || r.tooOld(s, v) {
+	if s.store == "" || old {
 		return nil
 	}
 	if r.write != nil {
@@ -296,6 +305,11 @@ func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, 
 		r.counts.add(s.store, keep)
 	}
 	return nil
+}
+
+func (r *run) tooMany() error {
+	return sdk.Permanent(sdk.WithCode(sdk.Configuration,
+		fmt.Errorf("more than %d records to go through; raise max_items if that is plausible", r.e.maxItems)))
 }
 
 // unseen reports whether a record was not met before, by another identifier or
@@ -374,7 +388,9 @@ func (r *run) finish(steps []*step) {
 		}
 		counted[s.name] = true
 		for _, i := range r.cols[s.name] {
-			r.counts.add(s.store, r.kept(s.name, i))
+			if !i.old {
+				r.counts.add(s.store, r.kept(s.name, i))
+			}
 		}
 	}
 }
