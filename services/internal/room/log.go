@@ -52,3 +52,8 @@ func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
 }
+
+// LoggerTo is [Logger] to another place than standard error.
+func LoggerTo(w io.Writer, level, format string) (*slog.Logger, error) {
+	return newLogger(w, level, format)
+}

@@ -119,7 +119,7 @@ var Jobs = []Column[Job]{
 	{"manifest_digest", Text, true, func(j *Job) any { return &j.ManifestDigest }},
 	{"key_id", Text, true, func(j *Job) any { return &j.KeyID }},
 	{"action", Text, false, func(j *Job) any { return &j.Action }},
-	{"round", Int, false, func(j *Job) any { return &j.Round }},
+	{"round", Int, true, func(j *Job) any { return &j.Round }},
 	{"after", Text, false, func(j *Job) any { return &j.After }},
 	{"kinds", Text, true, func(j *Job) any { return &j.Kinds }},
 	{"state", Text, true, func(j *Job) any { return &j.State }},

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/internal/room"
+)
+
+// demoConnectors are what "habeas up" starts when the configuration names none.
+var demoConnectors = []string{"billing", "crm", "analytics", "adtech"}
+
+// children are the connectors, and the demo company's systems, as processes.
+type children struct {
+	specs   []childConfig
+	demo    bool
+	demoDir string
+	bin     string
+	logger  *slog.Logger
+	env     []string
+	rt      *runtime
+	broker  *broker
+
+	mu      sync.Mutex
+	started time.Time
+}
+
+// children finds the programs to start.
+func (c *config) children(logger *slog.Logger) (*children, error) {
+	ch := &children{specs: c.Connectors, logger: logger}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding our own program: %w", err)
+	}
+	ch.bin = filepath.Dir(self)
+	if len(ch.specs) > 0 {
+		return ch, nil
+	}
+	ch.demo, ch.demoDir = true, filepath.Join(c.StateDir, "demo")
+	configs, err := ch.demoConfigs()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range demoConnectors {
+		ch.specs = append(ch.specs, childConfig{Name: name, Command: filepath.Join(ch.bin, "habeas-"+name), Config: filepath.Join(configs, name+".yaml")})
+	}
+	for _, program := range append([]string{filepath.Join(ch.bin, "habeas-demo")}, commandsOf(ch.specs)...) {
+		if _, err := os.Stat(program); err != nil {
+			return nil, fmt.Errorf("program %s is missing: run make build, or name your own connectors in the configuration", program)
+		}
+	}
+	return ch, nil
+}
+
+// demoConfigs finds the configurations of the demo company's connectors: beside
+// the folder of the programs, or under the working directory.
+func (ch *children) demoConfigs() (string, error) {
+	for _, dir := range []string{filepath.Join(ch.bin, "..", "deploy", "demo"), filepath.Join("deploy", "demo")} {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", fmt.Errorf("finding deploy/demo: %w", err)
+		}
+		if _, err := os.Stat(filepath.Join(abs, "billing.yaml")); err == nil {
+			return abs, nil
+		}
+	}
+	return "", errors.New("deploy/demo is not here: run habeas up in a checkout of Habeas, or name your own connectors in the configuration")
+}
+
+func commandsOf(specs []childConfig) []string {
+	var out []string
+	for _, s := range specs {
+		out = append(out, s.Command)
+	}
+	return out
+}
+
+func (ch *children) names() []string {
+	var out []string
+	for _, s := range ch.specs {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+func (ch *children) prepare(r *runtime, b *broker) {
+	ch.rt, ch.broker, ch.started = r, b, time.Now()
+}
+
+// run starts everything and keeps it running until ctx is cancelled.
+func (ch *children) run(ctx context.Context) error {
+	var group room.Group
+	env := os.Environ()
+	if ch.demo {
+		more, wait, err := ch.startDemo(ctx)
+		if err != nil {
+			return err
+		}
+		env = append(env, more...)
+		group.Add("demo company", wait)
+	}
+	seal, err := room.SealKey(ch.rt.Keys.Dir, "coordinator")
+	if err != nil {
+		return err
+	}
+	for _, spec := range ch.specs {
+		state := filepath.Join(ch.rt.StateDir, "connectors", spec.Name)
+		if err := os.MkdirAll(state, 0o700); err != nil {
+			return fmt.Errorf("making the state folder of %s: %w", spec.Name, err)
+		}
+		password := filepath.Join(state, "nats.password")
+		if err := os.WriteFile(password, []byte(ch.broker.passwords[spec.Name]+"\n"), 0o600); err != nil {
+			return fmt.Errorf("writing the bus password of %s: %w", spec.Name, err)
+		}
+		own := append(append([]string{}, env...), "HABEAS_PARENT_PIPE=1", "HABEAS_NATS_URL="+ch.broker.url, "HABEAS_NATS_USER="+spec.Name,
+			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public())
+		group.Add(spec.Name, func(ctx context.Context) error { return ch.keep(ctx, spec, own) })
+	}
+	return group.Run(ctx)
+}
+
+// keep runs one connector, and starts it again when it ends.
+func (ch *children) keep(ctx context.Context, spec childConfig, env []string) error {
+	pause := 200 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := ch.start(ctx, spec, env)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > 10*time.Second {
+			pause = 200 * time.Millisecond
+		}
+		ch.logger.WarnContext(ctx, "a connector ended and is started again", slog.String("connector", spec.Name), slog.Any("error", err), slog.Duration("pause", pause))
+		room.Sleep(ctx, pause)
+		pause = min(2*pause, 10*time.Second)
+	}
+	return nil
+}
+
+func (ch *children) start(ctx context.Context, spec childConfig, env []string) error {
+	log, err := os.OpenFile(filepath.Join(ch.rt.StateDir, "logs", spec.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the log of %s: %w", spec.Name, err)
+	}
+	defer log.Close() //nolint:errcheck // the child wrote it
+	cmd, stdin, err := childCommand(ctx, spec.Command, "--config", spec.Config)
+	if err != nil {
+		return err
+	}
+	defer stdin.Close() //nolint:errcheck // the child has ended
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("running %s: %w", filepath.Base(spec.Command), err)
+	}
+	return nil
+}
+
+// childCommand makes a command that is asked to end with ctx, and that ends
+// when we do because its standard input does.
+func childCommand(ctx context.Context, program string, args ...string) (*exec.Cmd, io.Closer, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 8 * time.Second
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	cmd.Stdin = read
+	return cmd, closers{read, write}, nil
+}
+
+type closers []io.Closer
+
+// Close closes all.
+func (c closers) Close() error {
+	var errs []error
+	for _, one := range c {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// startDemo makes the demo company where it is missing and starts its servers.
+func (ch *children) startDemo(ctx context.Context) (env []string, wait func(context.Context) error, err error) {
+	program := filepath.Join(ch.bin, "habeas-demo")
+	seed := exec.CommandContext(ctx, program, "seed", "--dir", ch.demoDir)
+	if text, err := seed.CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("making the demo company: %w: %s", err, strings.TrimSpace(string(text)))
+	}
+	cmd, stdin, err := childCommand(ctx, program, "serve", "--dir", ch.demoDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd.Env = append(os.Environ(), "HABEAS_PARENT_PIPE=1")
+	log, err := os.OpenFile(filepath.Join(ch.rt.StateDir, "logs", "demo.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the log of the demo company: %w", err)
+	}
+	cmd.Stderr = log
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("starting the demo company: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("starting the demo company: %w", err)
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	var addrs struct{ CRM, Partner string }
+	if err != nil || json.Unmarshal(line, &addrs) != nil || addrs.CRM == "" {
+		return nil, nil, errors.Join(errors.New("the demo company's servers did not start; see logs/demo.log"), cmd.Wait())
+	}
+	env = []string{"HABEAS_DEMO_DIR=" + ch.demoDir, "HABEAS_DEMO_CRM=" + addrs.CRM, "HABEAS_DEMO_PARTNER=" + addrs.Partner}
+	return env, func(ctx context.Context) error {
+		defer stdin.Close() //nolint:errcheck // the child has ended
+		defer log.Close()   //nolint:errcheck // the child wrote it
+		err := cmd.Wait()
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("the demo company's servers ended: %w; see logs/demo.log", err)
+	}, nil
+}
+
+// allUp reports whether every connector has announced itself since we started
+// and its system answers.
+func (ch *children) allUp(ctx context.Context, r *runtime) bool { return len(ch.missing(ctx, r)) == 0 }
+
+func (ch *children) missing(ctx context.Context, r *runtime) []string {
+	kv, err := r.js.KeyValue(ctx, wire.BucketConnectors)
+	if err != nil {
+		return ch.names()
+	}
+	known, err := r.store.Connectors(ctx)
+	if err != nil {
+		return ch.names()
+	}
+	enrolled := make(map[string]bool)
+	for _, k := range known {
+		enrolled[k.Name] = true
+	}
+	var missing []string
+	for _, name := range ch.names() {
+		m := &habeasv1.Manifest{}
+		entry, err := kv.Get(ctx, name)
+		if err != nil || proto.Unmarshal(entry.Value(), m) != nil || m.GetBeatTime().AsTime().Before(ch.started) || !m.GetReady() || !enrolled[name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}

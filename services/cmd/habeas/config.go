@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/habeas-data/habeas/services/internal/room"
+)
+
+// config is the one configuration file. Every setting can be overridden by an
+// environment variable, HABEAS_<SECTION>_<FIELD>.
+type config struct {
+	// StateDir keeps keys, and in "habeas up" everything else.
+	StateDir    string            `yaml:"state_dir"`
+	Log         logConfig         `yaml:"log"`
+	HTTP        httpConfig        `yaml:"http"`
+	NATS        natsConfig        `yaml:"nats"`
+	Store       storeConfig       `yaml:"store"`
+	Audit       auditConfig       `yaml:"audit"`
+	Vault       vaultConfig       `yaml:"vault"`
+	Keys        keysConfig        `yaml:"keys"`
+	Intake      intakeConfig      `yaml:"intake"`
+	Coordinator coordinatorConfig `yaml:"coordinator"`
+	Delivery    deliveryConfig    `yaml:"delivery"`
+	Connectors  []childConfig     `yaml:"connectors"`
+}
+
+type logConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // json or text
+}
+
+type httpConfig struct {
+	Addr      string          `yaml:"addr"`
+	TokenFile room.SecretFile `yaml:"token_file"`
+}
+
+type natsConfig struct {
+	URL          string          `yaml:"url"`
+	User         string          `yaml:"user"`
+	PasswordFile room.SecretFile `yaml:"password_file"`
+	CredsFile    string          `yaml:"creds_file"`
+	Replicas     int             `yaml:"replicas"`
+}
+
+type storeConfig struct {
+	// DSN is "postgres://…" or "sqlite:PATH". DSNFile holds one that has a
+	// password in it.
+	DSN     string          `yaml:"dsn"`
+	DSNFile room.SecretFile `yaml:"dsn_file"`
+}
+
+func (c storeConfig) dsn() (string, error) {
+	if c.DSNFile != "" {
+		secret, err := c.DSNFile.Read()
+		return secret.Reveal(), err
+	}
+	return c.DSN, nil
+}
+
+type auditConfig struct {
+	Store storeConfig `yaml:"store"`
+	// StateDir keeps the log's key and last head; it must not be restored
+	// together with the database.
+	StateDir string `yaml:"state_dir"`
+	Origin   string `yaml:"origin"`
+}
+
+type vaultConfig struct {
+	// Key is the path of the master key file, or a URL of a key service.
+	Key string `yaml:"key"`
+}
+
+type keysConfig struct {
+	// Dir holds the rooms' private keys; a room needs only its own.
+	Dir string `yaml:"dir"`
+	// Public holds the public keys of all rooms.
+	Public string `yaml:"public"`
+}
+
+type intakeConfig struct {
+	Regime     string          `yaml:"regime"`
+	PepperFile room.SecretFile `yaml:"pepper_file"`
+}
+
+type coordinatorConfig struct {
+	Patience time.Duration `yaml:"patience"`
+	Lease    time.Duration `yaml:"lease"`
+	Retry    time.Duration `yaml:"retry"`
+	Attempts int           `yaml:"attempts"`
+}
+
+type deliveryConfig struct {
+	Packages string        `yaml:"packages"`
+	SpoolDir string        `yaml:"spool_dir"`
+	Company  string        `yaml:"company"`
+	TTL      time.Duration `yaml:"ttl"`
+}
+
+// childConfig is a connector that "habeas up" starts.
+type childConfig struct {
+	Name    string `yaml:"name"`
+	Command string `yaml:"command"`
+	Config  string `yaml:"config"`
+}
+
+func defaults() config {
+	return config{
+		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
+		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa"},
+	}
+}
+
+// loadConfig reads the file over the defaults and fills in the places that
+// follow from the state directory.
+func loadConfig(path string) (config, error) {
+	c := defaults()
+	if err := room.LoadConfig(path, &c, ownEnv(os.Environ())); err != nil {
+		return c, err
+	}
+	c.place()
+	return c, nil
+}
+
+// ownEnv leaves out the variables of the command line client and the tests.
+func ownEnv(env []string) []string {
+	skip := map[string]bool{"HABEAS_SERVER": true, "HABEAS_TOKEN_FILE": true, "HABEAS_TEST_POSTGRES": true, "HABEAS_VECTORS": true}
+	var out []string
+	for _, kv := range env {
+		for i := range kv {
+			if kv[i] == '=' {
+				if !skip[kv[:i]] {
+					out = append(out, kv)
+				}
+				break
+			}
+		}
+	}
+	return out
+}
+
+// place gives every unset path its place under the state directory.
+func (c *config) place() {
+	set := func(field *string, parts ...string) {
+		if *field == "" {
+			*field = filepath.Join(append([]string{c.StateDir}, parts...)...)
+		}
+	}
+	set(&c.Keys.Dir, "keys")
+	set(&c.Keys.Public, "keys", "public")
+	set(&c.Vault.Key, "keys", "master.key")
+	set(&c.Audit.StateDir, "log")
+	set(&c.Delivery.Packages, "packages")
+	set(&c.Delivery.SpoolDir, "spool")
+	if c.Store.DSN == "" && c.Store.DSNFile == "" {
+		c.Store.DSN = "sqlite:" + filepath.Join(c.StateDir, "habeas.db")
+	}
+	if c.Audit.Store.DSN == "" && c.Audit.Store.DSNFile == "" {
+		c.Audit.Store.DSN = "sqlite:" + filepath.Join(c.StateDir, "audit.db")
+	}
+}
+
+// makeDirs makes the folders of a state directory.
+func (c *config) makeDirs() error {
+	for _, dir := range []string{c.StateDir, c.Keys.Dir, c.Keys.Public, c.Audit.StateDir, c.Delivery.SpoolDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making %s: %w; check that the disk is not full and the folder may be written", dir, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+// Command habeas is every room of Habeas in one program, and the tools of
+// those who run it.
+//
+// Each room is a subcommand with its own configuration and credentials;
+// "habeas up" runs all of them in one process with an embedded NATS server and
+// SQLite, and the connectors as child processes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := rootCommand().ExecuteContext(ctx)
+	stop()
+	switch {
+	case err == nil:
+	case errors.Is(err, errSilent):
+		os.Exit(1)
+	default:
+		fmt.Fprintf(os.Stderr, "habeas: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// errSilent ends the program with a failure that was explained already.
+var errSilent = errors.New("failed")
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "habeas",
+		Short:         "Answers people's privacy requests in every system, and can prove it",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.AddCommand(upCommand(), migrateCommand(), requestCommand(),
+		connectorCommand(), keysCommand())
+	for _, r := range roomCommands() {
+		root.AddCommand(r)
+	}
+	return root
+}
+
+// version is what the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,381 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/audit"
+	"github.com/habeas-data/habeas/services/coordinator"
+	"github.com/habeas-data/habeas/services/delivery"
+	"github.com/habeas-data/habeas/services/intake"
+	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/litestore"
+	"github.com/habeas-data/habeas/services/request/store/pgstore"
+)
+
+// runtime is what the rooms of one process share.
+type runtime struct {
+	config
+	instance string
+	logger   *slog.Logger
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	store    store.Store
+	vault    *vault.Vault
+	token    string
+	// listener is where HTTP is served when it is open already.
+	listener net.Listener
+
+	group  room.Group
+	mounts map[string]http.Handler
+	checks map[string]func() error
+	close  []func() error
+}
+
+// open connects a process to what every room needs.
+func (c config) open(ctx context.Context, logger *slog.Logger, options ...nats.Option) (*runtime, error) {
+	id := make([]byte, 6)
+	rand.Read(id) // never fails
+	r := &runtime{
+		config: c, instance: hex.EncodeToString(id), logger: logger,
+		mounts: map[string]http.Handler{}, checks: map[string]func() error{},
+	}
+	if err := c.makeDirs(); err != nil {
+		return nil, err
+	}
+	if err := r.connect(options); err != nil {
+		return nil, err
+	}
+	dsn, err := c.Store.dsn()
+	if err != nil {
+		return nil, err
+	}
+	if r.store, err = openStore(ctx, dsn); err != nil {
+		return nil, err
+	}
+	r.close = append(r.close, r.store.Close)
+	r.checks["store"] = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		return r.store.Ping(ctx)
+	}
+	if r.vault, err = vault.New(ctx, c.Vault.Key); err != nil {
+		return nil, err
+	}
+	r.close = append(r.close, r.vault.Close)
+	token, err := c.HTTP.TokenFile.Read()
+	if err != nil {
+		return nil, err
+	}
+	r.token = token.Reveal()
+	return r, nil
+}
+
+func (r *runtime) connect(options []nats.Option) error {
+	options = append([]nats.Option{
+		nats.Name("habeas " + r.instance), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.RetryOnFailedConnect(true),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			r.logger.Warn("bus", slog.Any("error", err))
+		}),
+	}, options...)
+	if r.NATS.User != "" {
+		password, err := r.NATS.PasswordFile.Read()
+		if err != nil {
+			return err
+		}
+		options = append(options, nats.UserInfo(r.NATS.User, password.Reveal()))
+	}
+	if r.NATS.CredsFile != "" {
+		options = append(options, nats.UserCredentials(r.NATS.CredsFile))
+	}
+	conn, err := nats.Connect(r.NATS.URL, options...)
+	if err != nil {
+		return fmt.Errorf("connecting to NATS at %s: %w", r.NATS.URL, err)
+	}
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(4000))
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	r.conn, r.js = conn, js
+	r.close = append(r.close, func() error { conn.Close(); return nil })
+	r.checks["nats"] = func() error {
+		if !conn.IsConnected() {
+			return errors.New("not connected")
+		}
+		return nil
+	}
+	return nil
+}
+
+func (r *runtime) streams() wire.StreamOptions { return wire.StreamOptions{Replicas: r.NATS.Replicas} }
+
+// shut closes what open opened, in reverse.
+func (r *runtime) shut() error {
+	var errs []error
+	for i := len(r.close) - 1; i >= 0; i-- {
+		errs = append(errs, r.close[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// openStore opens the store a DSN names.
+func openStore(ctx context.Context, dsn string) (store.Store, error) {
+	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		return litestore.Open(ctx, path)
+	}
+	return pgstore.Open(ctx, dsn)
+}
+
+func migrateStore(ctx context.Context, dsn string, down bool) error {
+	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		return litestore.Migrate(ctx, path, down)
+	}
+	return pgstore.Migrate(ctx, dsn, down)
+}
+
+// protect asks for the API token in front of a handler.
+func (r *runtime) protect(h http.Handler) http.Handler { return intake.RequireToken(r.token, h) }
+
+func (r *runtime) addIntake(context.Context) error {
+	signer, err := r.signer("intake", r.instance)
+	if err != nil {
+		return err
+	}
+	set, err := regimes.Load()
+	if err != nil {
+		return err
+	}
+	pepper, err := r.pepper()
+	if err != nil {
+		return err
+	}
+	in := intake.New(intake.Config{
+		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
+		Regime: r.Intake.Regime, Logger: r.logger.With("room", "intake"),
+	})
+	api := in.API(version())
+	r.mounts["/v1/"] = r.protect(api)
+	r.mounts["/v1/openapi.json"] = api
+	r.mounts["/v1/openapi.yaml"] = api
+	return nil
+}
+
+func (r *runtime) pepper() ([]byte, error) {
+	secret, err := r.Intake.PepperFile.Read()
+	if err != nil {
+		return nil, err
+	}
+	if secret != "" {
+		return []byte(secret.Reveal()), nil
+	}
+	return room.KeyFile(filepath.Join(r.Keys.Dir, "intake.pepper.key"), func() ([]byte, error) {
+		key := make([]byte, 32)
+		rand.Read(key) // never fails
+		return []byte(hex.EncodeToString(key) + "\n"), nil
+	})
+}
+
+func (r *runtime) addCoordinator(context.Context) error {
+	signer, err := r.signer("coordinator", r.instance)
+	if err != nil {
+		return err
+	}
+	seal, err := room.SealKey(r.Keys.Dir, "coordinator")
+	if err != nil {
+		return err
+	}
+	keys, err := r.roomKeys()
+	if err != nil {
+		return err
+	}
+	recipient, err := r.exportRecipient()
+	if err != nil {
+		return err
+	}
+	c := r.Coordinator
+	co, err := coordinator.New(coordinator.Config{
+		Store: r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
+		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
+		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts},
+	})
+	if err != nil {
+		return err
+	}
+	r.group.Add("coordinator", co.Run)
+	r.checks["coordinator"] = co.Ready
+	return nil
+}
+
+func (r *runtime) addDelivery(context.Context) error {
+	identity, err := r.exportIdentity()
+	if err != nil {
+		return err
+	}
+	logger := r.logger.With("room", "delivery")
+	d, err := delivery.New(delivery.Config{
+		Source: delivery.JetStream(r.js), Packages: r.Delivery.Packages, SpoolDir: r.Delivery.SpoolDir,
+		Company: r.Delivery.Company, TTL: r.Delivery.TTL, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	queue, err := delivery.NewQueue(r.store, r.vault, r.conn, identity)
+	if err != nil {
+		return err
+	}
+	r.group.Add("delivery", func(ctx context.Context) error { return d.Run(ctx, queue) })
+	r.mounts["/v1/requests/{id}/package"] = r.protect(d.Handler(queue))
+	return nil
+}
+
+// logPrefix is where the log is served beside other rooms.
+const logPrefix = "/log"
+
+func (r *runtime) addAudit(context.Context) error {
+	signer, err := r.signer("audit", r.instance)
+	if err != nil {
+		return err
+	}
+	keys, err := r.roomKeys()
+	if err != nil {
+		return err
+	}
+	dsn, err := r.Audit.Store.dsn()
+	if err != nil {
+		return err
+	}
+	config := audit.Config{
+		JS: r.js, Streams: r.streams(), DSN: dsn, StateDir: r.Audit.StateDir, Origin: r.Audit.Origin, Signer: signer,
+		Token: r.token, Logger: r.logger,
+	}
+	for _, name := range roomNames {
+		config.Authorities = append(config.Authorities, keys[name])
+	}
+	a, err := audit.New(config)
+	if err != nil {
+		return err
+	}
+	r.group.Add("audit", a.Run)
+	r.checks["audit"] = a.Ready
+	r.mounts[logPrefix+"/"] = http.StripPrefix(logPrefix, a.Handler())
+	return nil
+}
+
+// serve runs everything that was added, with HTTP in front.
+func (r *runtime) serve(ctx context.Context, name string) error {
+	shutdown, metrics, err := room.Telemetry(ctx, name, version())
+	if err != nil {
+		return err
+	}
+	server := &room.Server{Addr: r.HTTP.Addr, Mount: r.mounts, Checks: r.checks, Metrics: metrics, Logger: r.logger, MaxBody: 16 << 20}
+	run := server.Run
+	if r.listener != nil {
+		run = func(ctx context.Context) error { return server.Serve(ctx, r.listener) }
+	}
+	r.group.Add("http", run)
+	err = r.group.Run(ctx)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, shutdown(stop), r.shut())
+}
+
+// roomCommands run one room each, for production.
+func roomCommands() []*cobra.Command {
+	rooms := []struct {
+		name, short string
+		add         func(*runtime, context.Context) error
+	}{
+		{"intake", "Run the intake room: the API", (*runtime).addIntake},
+		{"coordinator", "Run a coordinator", (*runtime).addCoordinator},
+		{"delivery", "Run the delivery room: packages", (*runtime).addDelivery},
+		{"audit", "Run the audit room: the transparency log", (*runtime).addAudit},
+	}
+	var out []*cobra.Command
+	for _, d := range rooms {
+		var file string
+		cmd := &cobra.Command{
+			Use: d.name, Short: d.short, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				c, err := loadConfig(file)
+				if err != nil {
+					return err
+				}
+				logger, err := room.Logger(c.Log.Level, c.Log.Format)
+				if err != nil {
+					return err
+				}
+				r, err := c.open(cmd.Context(), logger)
+				if err != nil {
+					return err
+				}
+				if err := d.add(r, cmd.Context()); err != nil {
+					return errors.Join(err, r.shut())
+				}
+				return r.serve(cmd.Context(), "habeas-"+d.name)
+			},
+		}
+		cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
+		out = append(out, cmd)
+	}
+	return out
+}
+
+func migrateCommand() *cobra.Command {
+	var file string
+	var down bool
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "Bring the databases to this version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			if err := c.makeDirs(); err != nil {
+				return err
+			}
+			if err := c.migrate(cmd.Context(), down); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "databases migrated")
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
+	cmd.Flags().BoolVar(&down, "down", false, "take back the last migration of each database instead")
+	return cmd
+}
+
+func (c *config) migrate(ctx context.Context, down bool) error {
+	dsn, err := c.Store.dsn()
+	if err != nil {
+		return err
+	}
+	if err := migrateStore(ctx, dsn, down); err != nil {
+		return err
+	}
+	if dsn, err = c.Audit.Store.dsn(); err != nil {
+		return err
+	}
+	direction := "up"
+	if down {
+		direction = "down"
+	}
+	return audit.Migrate(ctx, dsn, direction)
+}
