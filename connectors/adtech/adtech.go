@@ -187,7 +187,8 @@ func field(name, value string) sdk.Field {
 // Erase implements [sdk.Eraser]. The partners come first and the system's own
 // rows last: until every partner has signed that it is done, the rows are what
 // a retry knows the person by. Whoever is not known here was shared with nobody
-// from here, and no partner is told of them.
+// from here, and no partner is told of them. A look-back window limits what a
+// person is shown, not what is erased.
 func (a *adtech) Erase(ctx context.Context, p sdk.Person) error {
 	r, err := a.known(ctx, p)
 	if err != nil {

@@ -248,6 +248,23 @@ func TestOptOut(t *testing.T) {
 	}
 }
 
+// TestChoiceOutlivesErasure: a choice made on the site, known by a mark on the
+// profile alone, still holds for all her names when she comes back.
+func TestChoiceOutlivesErasure(t *testing.T) {
+	b := newBench(t, 0)
+	b.exec(t, `UPDATE profiles SET opted_out_at = '2026-01-01T00:00:00Z' WHERE profile_id = $1`, demo.AdtechProfile(demo.Copier))
+	for n, want := range map[int]bool{demo.Copier: true, demo.Leaver: false} {
+		if err := b.Erase(t.Context(), sdk.NewPerson(email(n))); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []sdk.Identifier{email(n), cookie(n), sdk.ID(sdk.UserID, demo.PersonAt(n).UserID)} {
+			if in, err := b.OptedOut(t.Context(), sdk.NewPerson(id)); err != nil || in != want {
+				t.Errorf("person %d by %s: %v, %v", n, id.Kind, in, err)
+			}
+		}
+	}
+}
+
 // TestOptOutBeforePartners: the own effect does not wait for a partner.
 func TestOptOutBeforePartners(t *testing.T) {
 	b := newBench(t, 0)

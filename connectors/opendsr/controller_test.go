@@ -323,8 +323,18 @@ func TestForgedCallbacks(t *testing.T) {
 	if _, ok := sdk.AsNotYet(b.ensure(t)); !ok {
 		t.Fatal("a forged callback was believed")
 	}
-	// The real one, twice, and an older one after it.
 	pending := strings.Replace(completed, "completed", "pending", 1)
+	// Out of order, and all of them genuine.
+	for _, body := range []string{strings.Replace(completed, "completed", "in_progress", 1), pending} {
+		if got := b.callback(demo.PartnerDomain, b.sign(t, body), body); got != http.StatusAccepted {
+			t.Errorf("a signed callback was answered %d", got)
+		}
+	}
+	var status string
+	if err := b.ledger.QueryRowContext(t.Context(), `SELECT status FROM opendsr_requests`).Scan(&status); err != nil || status != "in_progress" {
+		t.Errorf("an older status replaced a newer one: %q, %v", status, err)
+	}
+	// Completed, twice, and an older one after it.
 	for _, body := range []string{completed, completed, pending} {
 		if got := b.callback(demo.PartnerDomain, b.sign(t, body), body); got != http.StatusAccepted {
 			t.Errorf("a signed callback was answered %d", got)
