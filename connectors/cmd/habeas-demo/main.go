@@ -5,6 +5,7 @@
 //	habeas-demo seed  --dir DIR [--people N] [--force]
 //	habeas-demo serve --dir DIR [--crm-addr ADDR] [--partner-addr ADDR]
 //	habeas-demo dump  --dir DIR --system billing|crm|analytics|adtech|partner
+//	habeas-demo people
 //
 // All state is in DIR and survives a restart. The servers are for this machine:
 // they have no TLS, and the partner's certificate authority is made up.
@@ -29,6 +30,7 @@ import (
 const usage = `usage:
   habeas-demo seed  --dir DIR [--people N] [--force]
   habeas-demo serve --dir DIR [--crm-addr ADDR] [--partner-addr ADDR]
+  habeas-demo people
   habeas-demo dump  --dir DIR --system ` + "billing|crm|analytics|adtech|partner"
 
 func main() {
@@ -83,6 +85,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			out := bufio.NewWriter(stdout)
 			return errors.Join(demo.Dump(ctx, out, *dir, *system), out.Flush())
 		}
+	case "people":
+		act = func() error { return people(stdout) }
 	default:
 		return errors.New(usage)
 	}
@@ -92,7 +96,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if *dir == "" {
+	if *dir == "" && args[0] != "people" {
 		return errors.New("--dir is missing: name the company's folder")
 	}
 	return act()

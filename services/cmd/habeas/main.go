@@ -43,7 +43,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(upCommand(), migrateCommand(), requestCommand(),
+	root.AddCommand(upCommand(), demoCommand(), migrateCommand(), requestCommand(), evidenceCommand(), verifyCommand(),
 		connectorCommand(), keysCommand())
 	for _, r := range roomCommands() {
 		root.AddCommand(r)
