@@ -153,7 +153,7 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, c, err := restspec.Open(context.Background(), env)
+	m, c, err := restspec.Open(t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,28 +117,35 @@ func pocketbaseBinary(t *testing.T) string {
 	if os.Getenv("CI") == "true" {
 		missing = t.Fatalf
 	}
-	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil { //nolint:gosec // a folder of tools
+	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(bin), "pocketbase-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := os.RemoveAll(tmp); err != nil {
-			t.Error(err)
-		}
-	}()
+	tmp := t.TempDir()
 	install := exec.CommandContext(t.Context(), "go", "install", pocketbaseModule)
 	install.Dir = tmp
 	install.Env = append(os.Environ(), "GOBIN="+tmp, "GOFLAGS=", "GOWORK=off")
 	if out, err := install.CombinedOutput(); err != nil {
 		missing("PocketBase cannot be had, so the connector is not tried on it: go install %s: %v\n%s", pocketbaseModule, err, out)
 	}
-	if err := os.Rename(filepath.Join(tmp, "base"), bin); err != nil {
+	putInPlace(t, filepath.Join(tmp, "base"), bin)
+	return bin
+}
+
+// putInPlace copies a program to where it stays, which may be another disk,
+// and shows it there only when it is whole.
+func putInPlace(t *testing.T, from, to string) {
+	t.Helper()
+	program, err := os.ReadFile(from)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return bin
+	part := fmt.Sprintf("%s.%d", to, os.Getpid())
+	if err := os.WriteFile(part, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(part, to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // call asks the server's API as its superuser.
@@ -256,30 +263,38 @@ func (s *pbSystem) Dump(t testing.TB) []string {
 	}()
 	var lines []string
 	for _, table := range []string{"contacts", "notes", "deals"} {
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+"_"+s.suffix) //nolint:gosec // names of this file
-		if err != nil {
-			t.Fatal(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			if err := rows.Scan(into...); err != nil {
-				t.Fatal(err)
-			}
-			lines = append(lines, strings.TrimSpace(fmt.Sprintln(append([]any{table}, values...)...)))
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
+		lines = append(lines, dumpTable(t, db, table+"_"+s.suffix)...)
+	}
+	return lines
+}
+
+func dumpTable(t testing.TB, db *sql.DB, table string) (lines []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
 		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
 			t.Fatal(err)
 		}
+		lines = append(lines, strings.TrimSpace(fmt.Sprintln(append([]any{table}, values...)...)))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return lines
 }

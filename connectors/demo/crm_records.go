@@ -6,7 +6,7 @@ import (
 )
 
 // CRMKey is the API key of the demo company's CRM. It protects invented people.
-const CRMKey = "demo-crm-key" //nolint:gosec // a key to nothing
+const CRMKey = "demo-crm-key"
 
 // CRMHomePhone is the landline of the two people who share a name and a
 // household.
@@ -63,9 +63,8 @@ func CRMRecords(p Person) []CRMRecord {
 	for i := range 1 + h%3 {
 		add("notes", map[string]any{"text": fmt.Sprintf("%s of %s prefers to be called before nine (file %d-%d)", p.First, p.Company, p.N, i), "author": "sales", "created_at": at(3 + i*20)})
 	}
-	for i := range 1 + h>>8%4 {
-		kind := []string{"call", "email", "meeting", "form"}[i]
-		add("activities", map[string]any{"type": kind, "subject": fmt.Sprintf("%s with %s %s about plan %d", kind, p.First, p.Last, p.N), "at": at(5 + i*11)})
+	for i, kind := range []string{"call", "email", "meeting", "form"}[:1+h>>8%4] {
+		add("activities", map[string]any{"type": kind, "subject": fmt.Sprintf("%s with %s %s about plan %d", kind, p.First, p.Last, p.N), "at": at(5 + uint64(i)*11)})
 	}
 	add("scores", map[string]any{"model": "lead-score-2", "score": h >> 16 % 100, "segment": []string{"likely to upgrade", "price sensitive", "at risk"}[h>>24%3], "computed_at": at(40)})
 	add("photos", map[string]any{"role": "avatar", "url": fmt.Sprintf("https://photos.example/%s.jpg", contact), "uploaded_at": at(2)})

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (cl *client) build(ctx context.Context, c *call, s scope, ch change, effect
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	for _, p := range append(cl.prog.headers[:len(cl.prog.headers):len(cl.prog.headers)], c.headers...) {
+	for _, p := range slices.Concat(cl.prog.headers, c.headers) {
 		v, err := p.value.header(s)
 		if err != nil {
 			return nil, nil, err
@@ -324,8 +325,7 @@ func (w *watched) Close() error {
 // bareError is a transport's error without the address that was asked for,
 // which may hold identifiers.
 func bareError(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
 	}
 	switch {
@@ -336,12 +336,10 @@ func bareError(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded
 	}
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return errors.New("the system's certificate cannot be trusted")
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return fmt.Errorf("connecting: %s: %w", op.Op, op.Err)
 	}
 	return errors.New("the connection broke before the answer was complete")

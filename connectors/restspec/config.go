@@ -51,7 +51,7 @@ func Open(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error) {
 			if !ok {
 				return env.Secret(name)
 			}
-			text, err := os.ReadFile(beside(env.ConfigFile, file)) //nolint:gosec // the operator names the file
+			text, err := os.ReadFile(beside(env.ConfigFile, file))
 			if err != nil {
 				return "", fmt.Errorf("config.secret_files.%s: %w", name, err)
 			}

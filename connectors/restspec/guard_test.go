@@ -1,7 +1,6 @@
 package restspec
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -89,7 +88,7 @@ func TestRebinding(t *testing.T) {
 	if err := g.check(&url.URL{Scheme: "https", Host: "localhost", Path: "/"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := g.transport().DialContext(context.Background(), "tcp", "localhost:443")
+	_, err := g.transport().DialContext(t.Context(), "tcp", "localhost:443")
 	if !errors.Is(err, errPrivate) {
 		t.Errorf("dialling inside: %v", err)
 	}

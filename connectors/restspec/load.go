@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -69,8 +70,7 @@ func (p *Program) Facts() Facts { return p.spec.Facts }
 
 // yamlError puts file and line before what the YAML library says.
 func yamlError(file string, err error) error {
-	var e yaml.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[yaml.Error](err); ok {
 		if tk := e.GetToken(); tk != nil {
 			return fmt.Errorf("%s:%d: %s", file, tk.Position.Line, e.GetMessage())
 		}
@@ -89,7 +89,7 @@ type checker struct {
 // at is the place of a fault: keys and list positions from the root.
 type place []any
 
-func (p place) with(more ...any) place { return append(p[:len(p):len(p)], more...) }
+func (p place) with(more ...any) place { return append(slices.Clip(p), more...) }
 
 func (p place) String() string {
 	var b strings.Builder

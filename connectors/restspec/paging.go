@@ -218,10 +218,7 @@ func linkNext(h http.Header) string {
 				break
 			}
 			target, rest := line[:end], line[end+1:]
-			params := rest
-			if i := strings.IndexByte(rest, '<'); i >= 0 {
-				params = rest[:i]
-			}
+			params, _, _ := strings.Cut(rest, "<")
 			line = rest
 			for param := range strings.SplitSeq(params, ";") {
 				name, value, _ := strings.Cut(strings.TrimRight(strings.TrimSpace(param), ", "), "=")

@@ -224,44 +224,6 @@ func (r *run) hers(s *step, t target, v any) bool {
 	return false
 }
 
-// personGuard tells the records of other people who share an identifier.
-type personGuard struct {
-	same  *SamePerson
-	known []string
-	first string
-}
-
-func newPersonGuard(same *SamePerson, p sdk.Person) *personGuard {
-	g := &personGuard{same: same}
-	if same != nil {
-		g.known = p.Values(same.Kind)
-	}
-	return g
-}
-
-func (g *personGuard) undecided() bool { return g.same != nil && len(g.known) == 0 }
-
-func (g *personGuard) judge(v any) (bool, error) {
-	if g.same == nil {
-		return true, nil
-	}
-	owner, _ := scalarText(at(v, g.same.Field))
-	if owner == "" {
-		return true, nil
-	}
-	if len(g.known) > 0 {
-		return slices.ContainsFunc(g.known, func(k string) bool { return sameIdentifier(g.same.Kind, k, owner) }), nil
-	}
-	if g.first == "" {
-		g.first = owner
-	}
-	if !sameIdentifier(g.same.Kind, g.first, owner) {
-		return false, sdk.Permanent(sdk.WithCode(sdk.Ambiguous,
-			fmt.Errorf("the identifier reaches records with different %s: ask the consumer for another identifier", g.same.Field)))
-	}
-	return true, nil
-}
-
 // take counts, copies or collects one record of the person's.
 func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, v any) error {
 	if err := ctx.Err(); err != nil {
@@ -393,42 +355,4 @@ func (r *run) finish(steps []*step) {
 			}
 		}
 	}
-}
-
-// tally counts records by store and by the basis they are kept on.
-type tally struct {
-	order []tallyKey
-	found map[tallyKey]*sdk.Found
-}
-
-type tallyKey struct{ store, basis string }
-
-func newTally() *tally { return &tally{found: map[tallyKey]*sdk.Found{}} }
-
-func (t *tally) add(store string, keep *sdk.Keep) {
-	key := tallyKey{store: store}
-	if keep != nil {
-		key.basis = keep.Basis
-	}
-	f := t.found[key]
-	if f == nil {
-		f = &sdk.Found{Store: store}
-		if keep != nil {
-			f.Keep = &sdk.Keep{Basis: keep.Basis, Until: keep.Until}
-		}
-		t.found[key] = f
-		t.order = append(t.order, key)
-	}
-	f.Count++
-	if keep != nil && keep.Until.After(f.Keep.Until) {
-		f.Keep.Until = keep.Until
-	}
-}
-
-func (t *tally) result() []sdk.Found {
-	var out []sdk.Found
-	for _, k := range t.order {
-		out = append(out, *t.found[k])
-	}
-	return out
 }

@@ -34,8 +34,8 @@ func (c *checker) flatten(op string, steps []Step) []placed {
 		wanted := map[string]bool{}
 		if one {
 			wanted[name] = true
-			for j := len(c.prog.spec.Locate) - 1; j >= 0; j-- {
-				if l := c.prog.spec.Locate[j]; wanted[l.Name] && l.Each != "" {
+			for _, l := range slices.Backward(c.prog.spec.Locate) {
+				if wanted[l.Name] && l.Each != "" {
 					wanted[l.Each] = true
 				}
 			}

@@ -151,9 +151,10 @@ func TestQuotingFilters(t *testing.T) {
 	}{
 		{"backslash", func(s string, q byte) int {
 			for i := 0; i < len(s); i++ {
-				if s[i] == '\\' {
+				switch s[i] {
+				case '\\':
 					i++
-				} else if s[i] == q {
+				case q:
 					return i
 				}
 			}
