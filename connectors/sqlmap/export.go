@@ -94,7 +94,6 @@ type exporter struct {
 
 	shown []*field
 	text  string // what is read of t: key, carried columns, shown columns
-	on    string
 }
 
 // columns lists what is read. Of a withheld column only whether it is filled

@@ -36,9 +36,13 @@ const ready = 60 * time.Second
 
 var server = sync.OnceValues(start)
 
-// leash is the server's standard input. It stays open as long as this process
-// lives; a pipe that nobody holds would be closed as garbage.
-var leash io.WriteCloser
+// private is a server this process started.
+type private struct {
+	address string
+	// leash is the server's standard input. It stays open as long as this
+	// process lives; a pipe that nobody holds would be closed as garbage.
+	leash io.WriteCloser
+}
 
 // New makes an empty database and returns its address, a postgres:// URL. The
 // database goes when the test ends.
@@ -46,14 +50,14 @@ func New(t testing.TB) string {
 	t.Helper()
 	base := os.Getenv("HABEAS_TEST_POSTGRES")
 	if base == "" {
-		var err error
-		base, err = server()
+		own, err := server()
 		if errors.Is(err, errMissing) && os.Getenv("CI") != "true" {
 			t.Skip(err)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		base = own.address
 	}
 	name := "habeas_test_" + token()
 	admin(t, base, "CREATE DATABASE "+name)
@@ -138,44 +142,45 @@ wait $!
 rm -rf "$2"
 `
 
-// start makes and starts a private server and returns its address.
-func start() (string, error) {
+// start makes and starts a private server and returns it.
+func start() (*private, error) {
 	initdb, err := program("initdb")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	postgres, err := program("postgres")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	attr, err := account()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "pgtest")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if attr != nil {
 		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	init := exec.Command(initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync") //nolint:gosec // installed programs
 	init.SysProcAttr, init.Dir = attr, dir
 	if out, err := init.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("making a PostgreSQL cluster: %w: %s", err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("making a PostgreSQL cluster: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	run := exec.Command("/bin/sh", "-c", supervise, "sh", postgres, dir) //nolint:gosec // installed programs
 	run.SysProcAttr, run.Dir = attr, dir
-	if leash, err = run.StdinPipe(); err != nil {
-		return "", err
+	leash, err := run.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
 	if err := run.Start(); err != nil {
-		return "", fmt.Errorf("starting PostgreSQL: %w", err)
+		return nil, fmt.Errorf("starting PostgreSQL: %w", err)
 	}
 	address := "postgres://postgres@/postgres?host=" + url.QueryEscape(dir)
-	return address, await(address, dir)
+	return &private{address: address, leash: leash}, await(address, dir)
 }
 
 // await connects until the server answers.
