@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+"""Checks an evidence pack with nothing but Python's standard library and openssl.
+
+usage: verify.py [DIR] [--key FILE]...    exit status 0 when everything holds, else 1
+
+Without --key the keys are those in the pack: that shows the pack is of one piece, not whose it is.
+"""
+import base64, calendar, hashlib, json, os, re, subprocess, sys, tempfile, time
+
+FIXED = {"keys.json", "policy.txt", "checkpoints/end", "certificate.html", "population.csv", "metrics.csv", "README.md", "verify.py"}
+RECORD = re.compile(r"^records/([0-9]{12})-([a-z]+)\.dsse\.json$")
+STATEMENT, PAYLOAD = "https://in-toto.io/Statement/v1", "application/vnd.in-toto+json"
+PREDICATE = "https://github.com/habeas-data/habeas/evidence/%s/v1"
+ED25519 = bytes.fromhex("302a300506032b6570032100")  # the DER before a raw Ed25519 key
+ACTIONS = ["UNSPECIFIED", "RESOLVE", "LOCATE", "EXPORT", "ERASE", "CORRECT", "OPT_OUT"]
+CONNECTORS_SIGN = {"located", "outcome", "verification"}
+OUTCOMES = ["done", "no_match", "retained", "deferred", "needs_identifier", "partial", "over_limit", "plan_changed", "not_supported", "failed"]
+SUCCESS = {"done", "no_match", "retained"}
+CLOCK_SKEW = 300  # seconds a signer's clock may be behind
+
+
+class Refused(Exception):
+    pass
+
+
+def need(ok, message):
+    if not ok:
+        raise Refused(message)
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def unbase64(text):
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 in another than its one right form")
+    return data
+
+
+def fingerprint(der):
+    return "SHA256:" + base64.b64encode(sha(der)).decode().rstrip("=")
+
+
+def signed(der, message, signature):
+    """Whether openssl accepts the Ed25519 signature."""
+    with tempfile.TemporaryDirectory() as d:
+        def put(name, data):
+            path = os.path.join(d, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            return path
+        pem = b"-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(der) + b"\n-----END PUBLIC KEY-----\n"
+        return subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", put("key", pem), "-rawin", "-in", put("message", message),
+                               "-sigfile", put("signature", signature)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def read_files(root):
+    """All files, held against SHA256SUMS and the layout."""
+    files = {}
+    for folder, _, names in os.walk(root):
+        for n in names:
+            path = os.path.join(folder, n)
+            need(os.path.isfile(path) and not os.path.islink(path), "%s: not a plain file" % n)
+            with open(path, "rb") as f:
+                files[os.path.relpath(path, root).replace(os.sep, "/")] = f.read()
+    need("SHA256SUMS" in files, "SHA256SUMS is missing")
+    listed = files.pop("SHA256SUMS")
+    want = dict(reversed(line.split("  ", 1)) for line in listed.decode().splitlines())
+    for name in sorted(set(want) | set(files)):
+        need(name in files, "%s is listed and missing" % name)
+        need(name in want, "%s is not listed in SHA256SUMS" % name)
+        need(sha(files[name]).hex() == want[name], "%s was altered" % name)
+    right = "".join("%s  %s\n" % (sha(files[n]).hex(), n) for n in sorted(files, key=str.encode))
+    need(right.encode() == listed, "SHA256SUMS is not in its one right form")
+    records = [n for n in files if RECORD.match(n)]
+    known = FIXED | set(records) | {proof_of(n) for n in records}
+    need(known == set(files), "files are missing or do not belong: %s" % sorted(known ^ set(files)))
+    return files, records
+
+
+def proof_of(name):
+    return "proofs/" + name[len("records/"):-len(".dsse.json")] + ".tlog-proof"
+
+
+def check_head(text, vkey):
+    """A checkpoint signed by the log: its size and root."""
+    name, keyhash, key = vkey.split("+", 2)
+    raw = unbase64(key)
+    need(raw[0] == 1 and len(raw) == 33 and sha(name.encode() + b"\n" + raw)[:4].hex() == keyhash, "the log's key is malformed")
+    m = re.fullmatch("(([^\n]+)\n([0-9]+)\n([^\n]+)\n)\n\u2014 ([^ \n]+) ([^\n]+)\n", text.decode())
+    need(m and m[2] == name and m[5] == name and str(int(m[3])) == m[3], "checkpoints/end is not a checkpoint of the log")
+    root, signature = unbase64(m[4]), unbase64(m[6])
+    need(len(root) == 32 and signature[:4].hex() == keyhash, "checkpoints/end is signed with another key")
+    need(signed(ED25519 + raw[1:], m[1].encode(), signature[4:]), "the signature of checkpoints/end does not hold")
+    return int(m[3]), root
+
+
+def root_of(index, size, leaf, path):
+    """The root an audit path leads to (RFC 9162, section 2.1.3.2)."""
+    need(0 <= index < size, "a leaf is outside the log")
+    fn, sn, r = index, size - 1, leaf
+    for p in path:
+        need(sn > 0, "an audit path is too long")
+        if fn & 1 or fn == sn:
+            r = sha(b"\x01" + p + r)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = sha(b"\x01" + r + p)
+        fn, sn = fn >> 1, sn >> 1
+    need(sn == 0, "an audit path is too short")
+    return r
+
+
+def check_proof(data, leaf, digest, checkpoint, size, root):
+    head, _, note = data.partition(b"\n\n")
+    lines = head.decode().split("\n")
+    need(note == checkpoint, "proven against another checkpoint")
+    need(lines[:2] == ["c2sp.org/tlog-proof@v1", "index %d" % leaf], "not a proof of this leaf")
+    path = [unbase64(x) for x in lines[2:]]
+    need(all(len(p) == 32 for p in path), "a hash of another size")
+    entry = b"habeas/v1 sha256 " + digest.hex().encode() + b"\n"
+    need(root_of(leaf, size, sha(b"\x00" + entry), path) == root, "does not lead to the checkpoint's root")
+
+
+def seconds(timestamp):
+    m = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z", timestamp or "")
+    need(m, "a time is missing or malformed")
+    return calendar.timegm(time.strptime(m[1], "%Y-%m-%dT%H:%M:%S")) + float(m[2] or 0)
+
+
+def parse(name, data):
+    """A record without belief: what it says and what is signed."""
+    leaf, word = RECORD.match(name).groups()
+    envelope = json.loads(data)
+    need(envelope["payloadType"] == PAYLOAD and len(envelope["signatures"]) == 1, "not an envelope of one signature")
+    payload, signature = unbase64(envelope["payload"]), envelope["signatures"][0]
+    statement = json.loads(payload)
+    need(statement["_type"] == STATEMENT and statement["predicateType"] == PREDICATE % word, "not a statement of its type")
+    says = statement["predicate"]
+    need(says["origin"]["key_id"] == signature["keyid"], "the key in the payload is not the envelope's")
+    message = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+    return {"file": name, "leaf": int(leaf), "type": word, "says": says, "origin": says["origin"], "key": signature["keyid"],
+            "digest": sha(data), "message": message, "signature": unbase64(signature["sig"])}
+
+
+def check_signatures(records, authorities):
+    """Goes through the log in its order: a record counts when its key was good at its place."""
+    known = {}
+    for r in records:
+        key, issuer = known.get(r["key"]), r["origin"]["issuer"]
+        der = authorities.get(r["key"]) or (key and key["der"])
+        need(der, "%s: no key record names its key" % r["file"])
+        need(signed(der, r["message"], r["signature"]), "%s: the signature does not hold" % r["file"])
+        if key:
+            at = seconds(r["origin"].get("time"))
+            need(key["owner"] == issuer, "%s: signed with the key of %s" % (r["file"], key["owner"]))
+            need(not key["revoked"] and at >= key["start"] - CLOCK_SKEW and at <= key["end"], "%s: its key was not valid" % r["file"])
+        need(r["key"] in authorities or r["type"] in CONNECTORS_SIGN, "%s: %s may not sign this" % (r["file"], issuer))
+        if r["type"] == "key":
+            learn(known, r)
+
+
+def learn(known, r):
+    k = r["says"]
+    der = unbase64(k["public_key"])
+    need(len(der) == 44 and der.startswith(ED25519) and fingerprint(der) == k["fingerprint"], "%s: not an Ed25519 key with its fingerprint" % r["file"])
+    end = seconds(k["not_after_time"]) if "not_after_time" in k else float("inf")
+    new = {"der": der, "owner": k["owner"], "start": seconds(k.get("not_before_time")), "end": end, "revoked": k.get("revoked", False)}
+    old = known.get(k["fingerprint"], new)
+    need(old["owner"] == new["owner"], "%s: the key is %s's" % (r["file"], old["owner"]))
+    known[k["fingerprint"]] = dict(new, start=min(old["start"], new["start"]), end=min(old["end"], new["end"]), revoked=old["revoked"] or new["revoked"])
+
+
+def plan_digest(plan):
+    def join(*fields):
+        return "\t".join(str(f) for f in fields) + "\n"
+    text = "".join(join("job", l["job_id"], l.get("connector", ""), l.get("connector_version", ""), l.get("manifest_digest", ""),
+                        action(l), ",".join(l.get("kinds", [])), ",".join(l.get("stores", [])), l.get("stage", 0), l.get("key_id", ""))
+                   for l in sorted(plan.get("lines", []), key=lambda l: l["job_id"].encode()))
+    text += "".join(join("omit", o["connector"], o.get("reason", ""), ",".join(o.get("kinds", [])))
+                    for o in sorted(plan.get("omissions", []), key=lambda o: o["connector"].encode()))
+    return sha(text.encode())
+
+
+def action(message):
+    return ACTIONS.index(message.get("action", "ACTION_UNSPECIFIED")[len("ACTION_"):])
+
+
+def count(store, what):
+    n = int(store.get(what + "_count", 0))
+    need(n >= 0, "a count is negative")
+    return n
+
+
+def check_request(name, records):
+    """That the records of one request add up; returns its lines for people."""
+    of = lambda word: [r for r in records if r["type"] == word]
+    need(len(of("intake")) == 1 and len(of("closure")) <= 1, "not one intake and at most one closure record")
+    person = of("intake")[0]["says"].get("subject_commitment", "")
+    for r in of("located") + of("outcome") + of("verification"):
+        need(r["says"].get("subject_commitment", "") == person, "%s is about another person" % r["file"])
+    for p in of("plan"):
+        need(unbase64(p["says"].get("plan_digest", "")) == plan_digest(p["says"]), "plan_digest of %s is not that of its lines" % p["file"])
+    plan = max((p["says"] for p in of("plan")), key=lambda p: p.get("round", 0), default={})
+    lines = {l["job_id"]: dict(l, outcome="", counts=[]) for l in plan.get("lines", [])}
+    for r in of("outcome"):
+        l, says = lines.get(r["says"].get("job_id")), r["says"].get("outcome", {})
+        need(l is not None, "%s answers a job that is in no plan" % r["file"])
+        need(r["origin"]["issuer"] == l["connector"] and action(r["says"]) == action(l), "%s answers for another connector or action" % r["file"])
+        result = [o for o in OUTCOMES if o in says]
+        if result and l["outcome"] not in SUCCESS:  # the first success, else the last word
+            l["outcome"], l["counts"] = result[0], says.get("stores", [])
+    for l in lines.values():
+        check_counts(l, [r["says"] for r in of("located") if r["says"].get("job_id") == l["job_id"]])
+    closure = of("closure")[0] if of("closure") else None
+    if closure:
+        check_closure(closure, records, plan, lines.values(), of("intake")[0]["says"].get("right"))
+    yield "request %s: %s" % (name, closure["says"].get("result") if closure else "still open")
+    for l in lines.values():
+        total = {w: sum(count(s, w) for s in l["counts"]) for w in ("located", "kept", "remaining", "exported")}
+        yield "  %-20s %-10s %-10s located %d, kept %d, remaining %d, copied out %d" % (
+            l["connector"], l["action"][len("ACTION_"):].lower(), l["outcome"] or "no answer", total["located"], total["kept"], total["remaining"], total["exported"])
+
+
+def check_counts(l, located):
+    erased_well = action(l) == ACTIONS.index("ERASE") and l["outcome"] in SUCCESS
+    found = kept = left = 0
+    for s in l["counts"]:
+        f, k, r, _ = (count(s, w) for w in ("located", "kept", "remaining", "exported"))
+        need(not erased_well or f >= k + r, "job %s: more kept and left than was located" % l["job_id"])
+        need(not k or s.get("basis"), "job %s: records kept without a basis" % l["job_id"])
+        found, kept, left = found + f, kept + k, left + r
+    need(l["outcome"] != "no_match" or found + kept + left == 0, "job %s says no_match and counts records" % l["job_id"])
+    if not erased_well:
+        return
+    need(left == 0 and (l["outcome"] == "retained") == (kept > 0), "job %s says %s, kept %d and left %d" % (l["job_id"], l["outcome"], kept, left))
+    place = lambda s: (s.get("store"), s.get("category"))
+    for f in min(located, key=lambda x: x.get("attempt", 0), default={}).get("stores", []):
+        have = sum(count(s, "located") for s in l["counts"] if place(s) == place(f))
+        need(have >= count(f, "located"), "job %s: records that were located are not accounted for" % l["job_id"])
+
+
+def check_closure(closure, records, plan, lines, right):
+    named = {unbase64(d) for d in closure["says"].get("record_digests", [])}
+    need(named <= {r["digest"] for r in records}, "records that the closure names are missing")
+    need(all(r["leaf"] < closure["leaf"] for r in records if r["digest"] in named), "the closure was logged before a record it names")
+    need(not plan or closure["says"].get("plan_digest", "") == plan.get("plan_digest", ""), "the closure is of another plan")
+    result = closure["says"].get("result")
+    if result not in ("complete", "complete_with_exceptions"):
+        return
+    need(lines, "said to be complete and there is no plan")
+    good = {(l["connector"], action(l)) for l in lines if l["outcome"] in SUCCESS}
+    for l in lines:
+        need((l["connector"], action(l)) in good, "said to be %s and %s has no outcome that says so" % (result, l["connector"]))
+        need(l["outcome"] != "retained" or result != "complete", "said to be complete and records were kept")
+        only_looked = right == "delete" and action(l) == ACTIONS.index("LOCATE") and l["outcome"] == "done"
+        need(not only_looked or not any(count(s, "located") for s in l["counts"]), "said to be %s and %s can't erase" % (result, l["connector"]))
+
+
+def trusted(paths):
+    """The keys in files: one a line, the log's or a room's."""
+    log, rooms = None, {}
+    for path in paths:
+        with open(path) as f:
+            for line in (x.strip() for x in f if x.strip() and x[0] not in "#-"):
+                if re.match(r"[^ +]+\+[0-9a-f]{8}\+", line):
+                    log = line
+                else:
+                    rooms[fingerprint(unbase64(line))] = unbase64(line)
+    return log, rooms
+
+
+def main(root, keyfiles):
+    files, names = read_files(root)
+    keys = json.loads(files["keys.json"])
+    need(json.dumps(keys, indent=2, ensure_ascii=False) + "\n" == files["keys.json"].decode(), "keys.json is not in its one right form")
+    log, rooms = trusted(keyfiles)
+    vkey = keys["log"]["verifier_key"]
+    need(log in (None, vkey), "the log's key is not the one you trust")
+    need(vkey.split("+")[0] == keys["log"]["origin"] and files["policy.txt"].decode() == "log %s\nquorum none\n" % vkey, "policy.txt is of another log")
+    listed = {a["fingerprint"]: unbase64(a["public_key"]) for a in keys["authorities"]}
+    need(all(fingerprint(der) == f for f, der in listed.items()), "keys.json: a fingerprint is not that of its key")
+    size, root_hash = check_head(files["checkpoints/end"], vkey)
+    records = sorted((parse(n, files[n]) for n in names), key=lambda r: r["leaf"])
+    need(len({r["leaf"] for r in records}) == len(records), "two records have one leaf")
+    for r in records:
+        try:
+            check_proof(files[proof_of(r["file"])], r["leaf"], r["digest"], files["checkpoints/end"], size, root_hash)
+        except Refused as e:
+            raise Refused("%s: %s" % (proof_of(r["file"]), e))
+    check_signatures(records, rooms or listed)
+    requests = {}
+    for r in records:
+        if r["says"].get("request_id"):
+            requests.setdefault(r["says"]["request_id"], []).append(r)
+    need(requests, "there is no record of any request")
+    for name in sorted(requests):
+        print("\n".join(check_request(name, requests[name])))
+    print("holds: %d records under the head of %d leaves of %s" % (len(records), size, keys["log"]["origin"]))
+    if not log or not rooms:
+        print("note: keys were taken from the pack itself; to know whose it is, get them another way and use --key")
+
+
+if __name__ == "__main__":
+    args, keyfiles = sys.argv[1:], []
+    while "--key" in args:
+        at = args.index("--key")
+        keyfiles += args[at + 1:at + 2]
+        del args[at:at + 2]
+    try:
+        main(args[0] if args else os.path.dirname(os.path.abspath(__file__)), keyfiles)
+    except (Refused, KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as e:
+        print("REFUSED: %s: %s" % (type(e).__name__, e) if not isinstance(e, Refused) else "REFUSED: %s" % e, file=sys.stderr)
+        sys.exit(1)
