@@ -96,17 +96,20 @@ func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 func (s *Store) Close() error { return s.db.Close() }
 
 // tx runs fn in an immediate transaction.
-func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := fn(tx); err != nil {
+	// Also when fn panics: the lock must not outlive it.
+	defer func() {
 		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
-			return errors.Join(err, rollback)
+			err = errors.Join(err, rollback)
 		}
+	}()
+	if err := fn(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -152,23 +155,23 @@ func claimKey(ctx context.Context, tx *sql.Tx, r *store.Request) (store.Created,
 	if r.IdempotencyKey == "" {
 		return store.Created{ID: r.ID}, nil
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO idempotency (key, request_id, fingerprint) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-		r.IdempotencyKey, string(r.ID), r.Fingerprint); err != nil {
+	result, err := tx.ExecContext(ctx, `INSERT INTO idempotency (key, request_id, fingerprint) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		r.IdempotencyKey, string(r.ID), r.Fingerprint)
+	if err != nil {
 		return store.Created{}, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 1 {
+		return store.Created{ID: r.ID}, err
 	}
 	var id string
 	var print []byte
 	if err := tx.QueryRowContext(ctx, `SELECT request_id, fingerprint FROM idempotency WHERE key = ?`, r.IdempotencyKey).Scan(&id, &print); err != nil {
 		return store.Created{}, err
 	}
-	switch {
-	case id == string(r.ID):
-		return store.Created{ID: r.ID}, nil
-	case !slices.Equal(print, r.Fingerprint):
+	if !slices.Equal(print, r.Fingerprint) {
 		return store.Created{Err: store.ErrConflict}, nil
-	default:
-		return store.Created{ID: request.ID(id), Existing: true}, nil
 	}
+	return store.Created{ID: request.ID(id), Existing: true}, nil
 }
 
 // Advance implements [store.Store].

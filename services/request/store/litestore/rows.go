@@ -41,19 +41,20 @@ func (n nullTime) Scan(src any) error {
 func value[T any](c row.Column[T], r *T) any {
 	switch p := c.Ptr(r).(type) {
 	case *string:
-		return *p
+		return row.CleanText(*p)
 	case *int64:
 		return *p
 	case *time.Time:
 		return micros(*p)
 	case *[]byte:
-		if *p == nil {
+		switch {
+		case *p == nil, c.Type == row.JSON && len(*p) == 0:
 			return nil
+		case c.Type == row.JSON:
+			return string(row.CleanJSON(*p))
+		default:
+			return *p
 		}
-		if c.Type == row.JSON {
-			return string(*p)
-		}
-		return *p
 	default:
 		panic(fmt.Sprintf("column %s: unknown type %T", c.Name, p))
 	}
@@ -149,7 +150,7 @@ func queryRequests(ctx context.Context, q querier, text string, args ...any) ([]
 }
 
 func queryJobs(ctx context.Context, q querier, ids []request.ID) (map[request.ID][]store.Job, error) {
-	rows, err := query(ctx, q, row.Jobs, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id IN (SELECT value FROM json_each(?)) ORDER BY request_id, id", idList(ids))
+	rows, err := query(ctx, q, row.Jobs, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id IN (SELECT value FROM json_each(?)) ORDER BY request_id, place", idList(ids))
 	if err != nil {
 		return nil, err
 	}

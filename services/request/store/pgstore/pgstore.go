@@ -138,36 +138,24 @@ func claimKeys(ctx context.Context, tx pgx.Tx, news []store.New, created []store
 			keys, ids, prints = append(keys, k), append(ids, string(n.Request.ID)), append(prints, n.Request.Fingerprint)
 		}
 	}
-	type claim struct {
-		id    string
-		print []byte
+	taken, err := insertKeys(ctx, tx, keys, ids, prints)
+	if err != nil {
+		return nil, err
 	}
-	owners := make(map[string]claim, len(keys))
-	if len(keys) > 0 {
-		if _, err := tx.Exec(ctx, `INSERT INTO idempotency (key, request_id, fingerprint)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) AS n (k, i, f) ORDER BY k
-			ON CONFLICT (key) DO NOTHING`, keys, ids, prints); err != nil {
-			return nil, err
-		}
-		rows, err := tx.Query(ctx, `SELECT key, request_id, fingerprint FROM idempotency WHERE key = ANY($1)`, keys)
-		if err != nil {
-			return nil, err
-		}
-		var key string
-		var c claim
-		if _, err := pgx.ForEachRow(rows, []any{&key, &c.id, &c.print}, func() error {
-			owners[key] = claim{c.id, slices.Clone(c.print)}
-			return nil
-		}); err != nil {
-			return nil, err
-		}
+	owners, err := ownersOf(ctx, tx, keys)
+	if err != nil {
+		return nil, err
 	}
 	var fresh []int
 	for i, n := range news {
-		owner, keyed := owners[n.Request.IdempotencyKey]
+		key := n.Request.IdempotencyKey
+		owner, keyed := owners[key]
 		switch {
-		case !keyed || owner.id == string(n.Request.ID):
+		case !keyed:
 			fresh = append(fresh, i)
+		case taken[key] && owner.id == string(n.Request.ID):
+			fresh = append(fresh, i)
+			delete(taken, key) // the rest of the batch repeats it
 		case !slices.Equal(owner.print, n.Request.Fingerprint):
 			created[i] = store.Created{Err: store.ErrConflict}
 		default:
@@ -175,6 +163,51 @@ func claimKeys(ctx context.Context, tx pgx.Tx, news []store.New, created []store
 		}
 	}
 	return fresh, nil
+}
+
+// insertKeys stores the keys nobody has used and returns them. It waits for
+// transactions that are about to use one of them, in the order of the keys.
+func insertKeys(ctx context.Context, tx pgx.Tx, keys, ids []string, prints [][]byte) (map[string]bool, error) {
+	taken := make(map[string]bool, len(keys))
+	if len(keys) == 0 {
+		return taken, nil
+	}
+	rows, err := tx.Query(ctx, `INSERT INTO idempotency (key, request_id, fingerprint)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) AS n (k, i, f) ORDER BY k
+		ON CONFLICT (key) DO NOTHING RETURNING key`, keys, ids, prints)
+	if err != nil {
+		return nil, err
+	}
+	var key string
+	_, err = pgx.ForEachRow(rows, []any{&key}, func() error {
+		taken[key] = true
+		return nil
+	})
+	return taken, err
+}
+
+// claim is who used an idempotency key, and for what.
+type claim struct {
+	id    string
+	print []byte
+}
+
+func ownersOf(ctx context.Context, tx pgx.Tx, keys []string) (map[string]claim, error) {
+	owners := make(map[string]claim, len(keys))
+	if len(keys) == 0 {
+		return owners, nil
+	}
+	rows, err := tx.Query(ctx, `SELECT key, request_id, fingerprint FROM idempotency WHERE key = ANY($1)`, keys)
+	if err != nil {
+		return nil, err
+	}
+	var key string
+	var c claim
+	_, err = pgx.ForEachRow(rows, []any{&key, &c.id, &c.print}, func() error {
+		owners[key] = claim{c.id, slices.Clone(c.print)}
+		return nil
+	})
+	return owners, err
 }
 
 // Advance implements [store.Store].

@@ -19,19 +19,20 @@ var pgTypes = map[row.Type]string{row.Text: "text", row.Int: "bigint", row.Bytes
 func value[T any](c row.Column[T], r *T) any {
 	switch p := c.Ptr(r).(type) {
 	case *string:
-		return *p
+		return row.CleanText(*p)
 	case *int64:
 		return *p
 	case *time.Time:
 		return orNull(*p)
 	case *[]byte:
-		if *p == nil {
+		switch {
+		case *p == nil, c.Type == row.JSON && len(*p) == 0:
 			return nil
+		case c.Type == row.JSON:
+			return string(row.CleanJSON(*p))
+		default:
+			return *p
 		}
-		if c.Type == row.JSON {
-			return string(*p)
-		}
-		return *p
 	default:
 		panic(fmt.Sprintf("column %s: unknown type %T", c.Name, p))
 	}
@@ -139,7 +140,7 @@ func queryRequests(ctx context.Context, q querier, query string, args ...any) ([
 }
 
 func queryJobs(ctx context.Context, q querier, requests []string) (map[request.ID][]store.Job, error) {
-	rows, err := q.Query(ctx, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id = ANY($1) ORDER BY request_id, id", requests)
+	rows, err := q.Query(ctx, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id = ANY($1) ORDER BY request_id, place", requests)
 	if err != nil {
 		return nil, err
 	}

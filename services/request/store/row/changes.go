@@ -26,7 +26,10 @@ func Of(snaps []*store.Snapshot) (Changes, error) {
 		for i := range s.Jobs {
 			switch {
 			case i >= s.Stored:
-				c.Added = append(c.Added, OfJob(&s.Jobs[i]))
+				// Ids are no order: they come from the clocks of several machines.
+				added := OfJob(&s.Jobs[i])
+				added.Place = int64(i)
+				c.Added = append(c.Added, added)
 			case s.ChangedJobs[i]:
 				c.Changed = append(c.Changed, OfJob(&s.Jobs[i]))
 			}

@@ -105,7 +105,7 @@ var Requests = []Column[Request]{
 type Job struct {
 	ID, RequestID, Connector, ConnectorVersion, ManifestDigest, KeyID string
 	Action, After, Kinds, State, Code, Message                        string
-	Round, Attempt, CapOverride, Discovered                           int64
+	Round, Place, Attempt, CapOverride, Discovered                    int64
 	PlanDigest, Located, Outcome, LocatedEnvelope                     []byte
 	SentAt, NextAt, UpdatedAt                                         time.Time
 }
@@ -120,6 +120,7 @@ var Jobs = []Column[Job]{
 	{"key_id", Text, true, func(j *Job) any { return &j.KeyID }},
 	{"action", Text, false, func(j *Job) any { return &j.Action }},
 	{"round", Int, true, func(j *Job) any { return &j.Round }},
+	{"place", Int, false, func(j *Job) any { return &j.Place }},
 	{"after", Text, false, func(j *Job) any { return &j.After }},
 	{"kinds", Text, true, func(j *Job) any { return &j.Kinds }},
 	{"state", Text, true, func(j *Job) any { return &j.State }},
@@ -231,7 +232,7 @@ func (r *Request) Domain() (store.Request, error) {
 	return out, nil
 }
 
-// OfJob makes the row of a job.
+// OfJob makes the row of a job, without its place among the others.
 func OfJob(j *store.Job) *Job {
 	var discovered int64
 	if j.Discovered {

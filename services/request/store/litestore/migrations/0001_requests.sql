@@ -51,6 +51,7 @@ CREATE TABLE job (
     key_id            text NOT NULL,
     action            text NOT NULL,
     round             integer NOT NULL,
+    place             integer NOT NULL,
     after             text NOT NULL,
     kinds             text NOT NULL,
     state             text NOT NULL,
@@ -67,7 +68,7 @@ CREATE TABLE job (
     next_at           integer,
     updated_at        integer NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX job_request ON job (request_id, id);
+CREATE INDEX job_request ON job (request_id, place);
 CREATE INDEX job_out ON job (connector, sent_at) WHERE state = 'sent';
 CREATE INDEX job_waiting ON job (next_at) WHERE state IN ('planned', 'deferred');
 
