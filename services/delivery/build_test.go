@@ -35,7 +35,7 @@ func TestBuildFromJetStream(t *testing.T) {
 	f.part("billing", "customers", fields{"email", "jane@example.com", "name", "Jane"})
 	f.part("crm", "contacts", fields{"phone", "+15550100", "vip", true}, fields{"phone", nil, "score", 1.5, "tags", []string{"a", "b"}})
 	f.part("billing", "customers", fields{"email", "j@example.com", "plan", "pro"}) // a second job's
-	f.order.Parts = append(f.order.Parts, f.order.Parts[0])                          // an outcome delivered twice
+	f.order.Parts = append(f.order.Parts, f.order.Parts[0])                         // an outcome delivered twice
 	for name, sealed := range f.exports {
 		connector, object, _ := strings.Cut(name, "/")
 		if err := wire.EnsureConnector(t.Context(), bus.JS, connector, wire.StreamOptions{}); err != nil {
@@ -294,8 +294,14 @@ func TestBadParts(t *testing.T) {
 			return f.rawPart("crm", "contacts", good, `{"category":"A","fields":[],"jane@example.com":1}`)
 		}},
 		{"two records in a line", "line 2", func(f *fixture) *delivery.Part { return f.rawPart("crm", "contacts", good+good) }},
-		{"neither value nor withheld", "field 1", func(f *fixture) *delivery.Part {
-			return f.rawPart("crm", "contacts", `{"category":"A","fields":[{"name":"jane@example.com"}]}`)
+		{"no name", "field 1", func(f *fixture) *delivery.Part {
+			return f.rawPart("crm", "contacts", `{"category":"A","fields":[{"value":"jane@example.com"}]}`)
+		}},
+		{"both value and withheld", "field 1", func(f *fixture) *delivery.Part {
+			return f.rawPart("crm", "contacts", `{"category":"A","fields":[{"name":"jane@example.com","value":1,"withheld":"x"}]}`)
+		}},
+		{"fields twice", "line 2", func(f *fixture) *delivery.Part {
+			return f.rawPart("crm", "contacts", `{"category":"A","fields":[],"fields":[{"name":"jane@example.com","value":1}]}`)
 		}},
 		{"category of many letters", "category", func(f *fixture) *delivery.Part {
 			return f.rawPart("crm", "contacts", `{"category":"jane@example.com","fields":[]}`)

@@ -126,3 +126,17 @@ func (r *Room) Stored(ctx context.Context) (keys []string, err error) {
 	})
 	return keys, err
 }
+
+// ParseRecord reads a line without the content scan, except for its names.
+func ParseRecord(line []byte) (names, values []string, err error) {
+	sc := newScreen(scanValue)
+	sc.off = true
+	rec, err := parseRecord(line, "", sc)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range rec.fields {
+		names, values = append(names, f.name), append(values, string(f.value))
+	}
+	return names, values, nil
+}

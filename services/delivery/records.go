@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"unicode/utf8"
 
 	"filippo.io/age"
 )
@@ -36,25 +38,21 @@ type field struct {
 	inside  []string
 }
 
+var errNotRecord = errors.New("not one record of category and fields")
+
 type partHeader struct {
 	Store    string `json:"store"`
 	Category string `json:"category"`
 }
 
-type partLine struct {
-	Category string      `json:"category"`
-	Fields   []partField `json:"fields"`
-}
-
-type partField struct {
-	Name     *string         `json:"name"`
-	Value    json.RawMessage `json:"value"`
-	Withheld string          `json:"withheld"`
-}
-
 // each opens a part and calls fn for every record, screened. The record is
 // good until fn returns. It may be called many times.
 func (s *spooled) each(ctx context.Context, identity age.Identity, sc *screen, fn func(*record) error) error {
+	if s.clean {
+		passing := *sc
+		passing.off = true
+		sc = &passing
+	}
 	var failed error // fn's own error is not the part's fault
 	err := s.read(ctx, identity, sc, func(r *record) error {
 		failed = fn(r)
@@ -115,38 +113,100 @@ func (s *spooled) read(ctx context.Context, identity age.Identity, sc *screen, f
 }
 
 // parseRecord decodes one line strictly, since a member it does not know could
-// be data that the person would not get. Errors do not repeat the line.
+// be data that the person would not get. Values keep their bytes and share
+// them with text. Errors do not repeat the line.
 func parseRecord(text []byte, category string, sc *screen) (*record, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	var line partLine
-	if err := dec.Decode(&line); err != nil || dec.InputOffset() != int64(len(text)) {
-		return nil, errors.New("not one record of category and fields")
+	if !utf8.Valid(text) {
+		text = bytes.ToValidUTF8(text, []byte("\ufffd"))
 	}
-	rec := &record{category: line.Category, fields: make([]field, 0, len(line.Fields))}
-	if rec.category == "" {
-		rec.category = category
+	if !json.Valid(text) {
+		return nil, errNotRecord
+	}
+	rec := &record{category: category}
+	c := &cursor{text: text}
+	var fields []byte
+	ok := c.object(func(name string, value []byte) bool {
+		switch name {
+		case "category":
+			letter, isText := textOf(value)
+			if letter != "" {
+				rec.category = letter
+			}
+			return isText
+		case "fields":
+			again := fields != nil
+			fields = value
+			return !again
+		}
+		return false
+	})
+	if !ok || fields == nil {
+		return nil, errNotRecord
 	}
 	if err := checkLetters([]string{rec.category}); err != nil {
 		return nil, errors.New("category: want one statutory letter")
 	}
-	for i, f := range line.Fields {
-		if f.Name == nil || (f.Value == nil) == (f.Withheld == "") {
-			return nil, fmt.Errorf("field %d: want a name and either a value or withheld", i+1)
+	var err error
+	n := 0
+	ok = (&cursor{text: fields}).array(func(element []byte) bool {
+		n++
+		var f field
+		if f, err = parseField(element, sc); err != nil {
+			return false
 		}
-		screened, err := sc.field(*f.Name, f.Value, f.Withheld)
-		if err != nil {
-			return nil, fmt.Errorf("field %d: %w", i+1, err)
-		}
-		rec.fields = append(rec.fields, screened)
+		rec.fields = append(rec.fields, f)
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("field %d: %w", n, err)
+	}
+	if !ok {
+		return nil, errNotRecord
 	}
 	distinctNames(rec.fields)
 	return rec, nil
 }
 
+// withheldUnnamed is what a connector withholds without saying what it is.
+const withheldUnnamed = "item of a type that is never disclosed"
+
+// parseField decodes and screens one field. One with neither a value nor a
+// type is withheld by a connector that did not name the type.
+func parseField(text []byte, sc *screen) (field, error) {
+	var name, withheld string
+	var value []byte
+	var named bool
+	ok := (&cursor{text: text}).object(func(member string, v []byte) (isText bool) {
+		switch member {
+		case "name":
+			again := named
+			name, named = sc.nameOf(v)
+			return named && !again
+		case "value":
+			again := value != nil
+			value = v
+			return !again
+		case "withheld":
+			withheld, isText = textOf(v)
+			return isText
+		}
+		return false
+	})
+	if !ok || !named || value != nil && withheld != "" {
+		return field{}, errors.New("want a name and either a value or withheld")
+	}
+	if value == nil && withheld == "" {
+		withheld = withheldUnnamed
+	}
+	return sc.field(name, value, withheld)
+}
+
 // distinctNames numbers fields of one name, so that none is lost where names
 // have to be distinct.
 func distinctNames(fields []field) {
+	if len(fields) <= 16 && !slices.ContainsFunc(fields, func(f field) bool { return repeated(fields, f.name) }) {
+		return
+	}
 	seen := make(map[string]bool, len(fields))
 	for i := range fields {
 		name := fields[i].name
@@ -155,6 +215,16 @@ func distinctNames(fields []field) {
 		}
 		fields[i].name, seen[name] = name, true
 	}
+}
+
+func repeated(fields []field, name string) bool {
+	n := 0
+	for i := range fields {
+		if fields[i].name == name {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // lineReader reads lines of bounded length.

@@ -16,7 +16,8 @@ type group struct {
 const maxGroups = 19
 
 // scanDigits looks for card numbers, Social Security numbers and taxpayer
-// numbers. labelled counts nine bare digits as one.
+// numbers. Nine bare digits are one when the field's name, labelled, or the
+// text itself speaks of such a number.
 func scanDigits(text string, labelled bool) string {
 	groups := digitGroups(text)
 	for i, g := range groups {
@@ -74,7 +75,7 @@ func ssnAt(text string, groups []group, labelled bool) string {
 	switch {
 	case size(0) == 3 && len(groups) >= 3 && groups[0].sep != 0 && groups[0].sep == groups[1].sep && size(1) == 2 && size(2) == 4:
 		return ssnKind(text[groups[0].start:groups[0].end], text[groups[1].start:groups[1].end], text[groups[2].start:groups[2].end])
-	case size(0) == 9 && labelled:
+	case size(0) == 9 && (labelled || ssnLabel.MatchString(text)):
 		t := text[groups[0].start:groups[0].end]
 		return ssnKind(t[:3], t[3:5], t[5:])
 	}
@@ -192,8 +193,9 @@ func hasIBAN(text string) bool {
 		if want == 0 {
 			continue
 		}
-		compact := make([]byte, 0, want)
-		for j := i; j < len(text) && len(compact) < want; j++ {
+		compact := make([]byte, 0, 34)
+		j := i
+		for ; j < len(text) && len(compact) < want; j++ {
 			c := text[j]
 			if c == ' ' || c == '-' {
 				continue
@@ -206,7 +208,8 @@ func hasIBAN(text string) bool {
 			}
 			compact = append(compact, c)
 		}
-		if len(compact) == want && mod97(compact) == 1 {
+		ends := j == len(text) || !isLetter(text[j]) && !isDigit(text[j])
+		if ends && len(compact) == want && mod97(compact) == 1 {
 			return true
 		}
 	}

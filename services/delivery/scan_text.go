@@ -62,7 +62,7 @@ func scanText(text string, labelled bool) string {
 		return ""
 	}
 	if digits >= 9 {
-		if kind := scanDigits(text, labelled || ssnLabel.MatchString(text)); kind != "" {
+		if kind := scanDigits(text, labelled); kind != "" {
 			return kind
 		}
 		if hasIBAN(text) {

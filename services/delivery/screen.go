@@ -38,12 +38,18 @@ type scanner func(rules []nameRule, value string, number bool) (string, error)
 type screen struct {
 	scan  scanner
 	rules map[string][]nameRule // by dotted name
+	names map[string]string     // by their JSON
+	// off passes everything: for parts that were screened whole before and
+	// had nothing to withhold.
+	off bool
 }
 
 // maxNames bounds the cache of names: nested values may have any number.
 const maxNames = 20_000
 
-func newScreen(scan scanner) *screen { return &screen{scan: scan, rules: map[string][]nameRule{}} }
+func newScreen(scan scanner) *screen {
+	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}}
+}
 
 // scanValue is the scanner of every room.
 func scanValue(rules []nameRule, value string, number bool) (string, error) {
@@ -104,6 +110,9 @@ func (s *screen) field(name string, value json.RawMessage, withheld string) (f f
 			err = fmt.Errorf("%w: it panicked with %T", ErrScan, v)
 		}
 	}()
+	if s.off {
+		return field{name: name, value: value, withheld: withheld}, nil
+	}
 	inName, err := s.run(nil, name, false)
 	if err != nil {
 		return field{}, err
@@ -143,6 +152,17 @@ func (s *screen) run(rules []nameRule, value string, number bool) (string, error
 	return kind, nil
 }
 
+// nameOf decodes a field's name. Records repeat theirs, so it remembers them.
+func (s *screen) nameOf(raw []byte) (name string, ok bool) {
+	if name, ok = s.names[string(raw)]; ok {
+		return name, true
+	}
+	if name, ok = textOf(raw); ok && len(s.names) < maxNames {
+		s.names[string(raw)] = name
+	}
+	return name, ok
+}
+
 func (s *screen) rulesOf(name string) []nameRule {
 	rules, ok := s.rules[name]
 	if !ok {
@@ -168,14 +188,10 @@ func (s *screen) value(name string, raw json.RawMessage) (json.RawMessage, []str
 	case raw[0] == 't' || raw[0] == 'f' || raw[0] == 'n':
 		return raw, nil, nil
 	}
-	text, number := string(raw), raw[0] != '"'
-	if !number {
-		text = text[1 : len(text)-1]
-		if strings.IndexByte(text, '\\') >= 0 {
-			if err := json.Unmarshal(raw, &text); err != nil {
-				return nil, nil, errNotJSON
-			}
-		}
+	text, isText := textOf(raw)
+	number := !isText
+	if number {
+		text = string(raw)
 	}
 	kind, err := s.run(s.rulesOf(name), text, number)
 	if err != nil {

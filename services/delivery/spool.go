@@ -73,6 +73,9 @@ func (r *cancelReader) Close() error {
 type spooled struct {
 	Part
 	file *os.File
+	// clean says that the survey screened all of it and found nothing. The
+	// file cannot change any more, so that once is enough.
+	clean bool
 }
 
 // spool copies a part into a file that has no name any more, so that a crash

@@ -67,9 +67,15 @@ func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *sc
 		for _, letter := range p.Categories {
 			s.addCategory(letter)
 		}
-		if err := p.each(ctx, identity, sc, s.add); err != nil {
+		clean := true
+		if err := p.each(ctx, identity, sc, func(r *record) error {
+			clean = clean && !slices.ContainsFunc(r.fields, func(f field) bool { return f.scanned })
+			s.add(r)
+			return nil
+		}); err != nil {
 			return nil, err
 		}
+		p.clean = clean
 		if err := s.addDeclared(p.Withheld, sc); err != nil {
 			return nil, err
 		}
@@ -91,7 +97,7 @@ func (s *storeData) addCategory(letter string) {
 	}
 }
 
-func (s *storeData) add(r *record) error {
+func (s *storeData) add(r *record) {
 	s.records++
 	s.counts[r.category]++
 	s.addCategory(r.category)
@@ -109,7 +115,6 @@ func (s *storeData) add(r *record) error {
 	if len(s.samples) < sampleRows {
 		s.samples = append(s.samples, sample(r))
 	}
-	return nil
 }
 
 func (s *storeData) addWithheld(f field) {
@@ -171,10 +176,7 @@ func cellText(value json.RawMessage) string {
 	case value[0] != '"':
 		return string(value)
 	}
-	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
-		return string(value) // unreachable: the value was decoded before
-	}
+	text, _ := textOf(value)
 	return text
 }
 
