@@ -32,10 +32,7 @@ import (
 func Main(name string, open Opener) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if os.Getenv("HABEAS_PARENT_PIPE") == "1" {
-		ctx = untilEOF(ctx, os.Stdin)
-	}
-	err := Command(ctx, name, open, os.Args[1:], os.Stdout, os.Stderr)
+	err := Command(WithParentPipe(ctx), name, open, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case err == nil:
 	case errors.Is(err, flag.ErrHelp):
@@ -48,13 +45,18 @@ func Main(name string, open Opener) {
 	}
 }
 
-// untilEOF returns a context that ends when r does.
-func untilEOF(ctx context.Context, r io.Reader) context.Context {
+// WithParentPipe returns a context that also ends when standard input does,
+// if HABEAS_PARENT_PIPE=1 says that it is a pipe held open by the process that
+// started this one.
+func WithParentPipe(ctx context.Context) context.Context {
+	if os.Getenv("HABEAS_PARENT_PIPE") != "1" {
+		return ctx
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
 		// What comes, and how it ends, does not matter: the end does.
-		_, _ = io.Copy(io.Discard, r)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	return ctx
 }

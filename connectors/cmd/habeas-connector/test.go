@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/habeas-data/habeas/proto/wire"
+)
+
+// testFlags are the choices of habeas-connector test.
+type testFlags struct {
+	identifiers, config, natsURL, listen string
+	erase                                bool
+	patience                             time.Duration
+}
+
+func testCommand() *cobra.Command {
+	var f testFlags
+	cmd := &cobra.Command{
+		Use:   "test NAME --identifiers FILE [flags] [-- PROGRAM ARGS...]",
+		Short: "Test a connector in any language over the bus, as the coordinator would meet it",
+		Long: `Test a connector in any language over the bus, as the coordinator would meet it.
+
+The tool starts a NATS server of its own, with a user that has a connector's
+permissions and nothing else, and plays the coordinator. The connector is
+
+    -- PROGRAM ARGS...   started by the tool, told where the bus is by HABEAS_NATS_URL,
+                         HABEAS_NATS_USER, HABEAS_NATS_PASSWORD_FILE, HABEAS_STATE_DIR
+                         and HABEAS_COORDINATOR_KEY;
+    --config FILE        a connector from a YAML alone, started the same way;
+    neither              started by you: the tool prints what it needs to know.
+
+FILE says who is in the system:
+
+    person: {email: ann@example.com}       # is found; erased if --erase is given
+    others: [{email: bob@example.com}]     # are found, and left alone
+    stranger: {email: no@example.invalid}  # is not found; made up if left out`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runTest(cmd.Context(), args[0], args[1:], f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.identifiers, "identifiers", "", "YAML file that says who is in the system")
+	flags.StringVar(&f.config, "config", "", "a connector's YAML, to run it from that alone")
+	flags.StringVar(&f.natsURL, "nats", "", "a bus that is there already, reached with the coordinator's rights")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the tool's own bus")
+	flags.BoolVar(&f.erase, "erase", false, "also test erasure: the person will be gone")
+	flags.DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for each answer")
+	if err := cmd.MarkFlagRequired("identifiers"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+// cast is who is in the system, as kind and value.
+type cast struct {
+	Person   map[string]string   `yaml:"person"`
+	Others   []map[string]string `yaml:"others"`
+	Stranger map[string]string   `yaml:"stranger"`
+}
+
+func readCast(file string) (cast, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return cast{}, fmt.Errorf("reading the identifiers: %w", err)
+	}
+	var c cast
+	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+		return cast{}, fmt.Errorf("reading %s: %s", file, yaml.FormatError(err, false, false))
+	}
+	if len(c.Person) == 0 {
+		return cast{}, fmt.Errorf("reading %s: person: at least one identifier is needed", file)
+	}
+	return c, nil
+}
+
+func runTest(ctx context.Context, name string, program []string, f testFlags, out, errOut io.Writer) (err error) {
+	if err := wire.CheckName(name); err != nil {
+		return err
+	}
+	people, err := readCast(f.identifiers)
+	if err != nil {
+		return err
+	}
+	coordinator, err := wire.NewSealKey()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "habeas-connector-test-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+
+	url := f.natsURL
+	var access busAccess
+	if url == "" {
+		bus, err := startBus(f.listen, filepath.Join(dir, "bus"), name)
+		if err != nil {
+			return err
+		}
+		defer bus.stop()
+		url, access = bus.coordinatorURL, bus.access
+	}
+	conn, err := nats.Connect(url, nats.MaxReconnects(-1))
+	if err != nil {
+		return fmt.Errorf("connecting to the bus: %w", err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	if err := wire.EnsureStreams(ctx, js, wire.StreamOptions{}); err != nil {
+		return err
+	}
+	if err := wire.EnsureConnector(ctx, js, name, wire.StreamOptions{}); err != nil {
+		return err
+	}
+	if f.config != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		program = []string{self, "run", f.config}
+	}
+	child, err := startProgram(ctx, program, access, dir, coordinator.Public(), errOut)
+	if err != nil {
+		return err
+	}
+	if child == nil {
+		if err := access.tell(out, dir, coordinator.Public()); err != nil {
+			return err
+		}
+	}
+	failed, err := examine(ctx, &examiner{
+		js: js, name: name, coordinator: coordinator, people: people, erase: f.erase, patience: f.patience, out: out,
+	})
+	err = errors.Join(err, child.stop())
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d promises are not kept", failed)
+	}
+	return err
+}
