@@ -151,7 +151,7 @@ func (o *Order) check() error {
 func checkLetters(letters []string) error {
 	for _, l := range letters {
 		if l != "" && !validLetter.MatchString(l) {
-			return errors.New("Categories: want statutory letters")
+			return errors.New("field Categories: want statutory letters")
 		}
 	}
 	return nil

@@ -99,7 +99,7 @@ func (r *Room) spool(ctx context.Context, p Part) (s *spooled, err error) {
 	if err != nil {
 		return nil, partError(p, err)
 	}
-	defer src.Close()                                          //nolint:errcheck // only read from; what matters is the digest
+	defer src.Close()                                          // only read from; what matters is the digest
 	defer context.AfterFunc(ctx, func() { _ = src.Close() })() // wakes a read that does not look at its context
 	stall := time.AfterFunc(r.config.StallTimeout, func() { cancel(fmt.Errorf("no data for %v", r.config.StallTimeout)) })
 	defer stall.Stop()

@@ -34,7 +34,7 @@ func LoadConfig(path string, v any, env []string) error {
 		return fmt.Errorf("loading settings into %T: want a pointer to a struct", v)
 	}
 	if path != "" {
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // G304: the path is the operator's
 		if err != nil {
 			return fmt.Errorf("reading settings: %w", err)
 		}
@@ -170,13 +170,13 @@ func collectFields(v reflect.Value, prefix string, fields map[string]reflect.Val
 }
 
 func isText(v reflect.Value) bool {
-	_, ok := v.Addr().Interface().(encoding.TextUnmarshaler)
+	_, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	return ok
 }
 
 // setField sets a setting from text. Its errors do not repeat the text.
 func setField(v reflect.Value, text string) error {
-	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if t, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return t.UnmarshalText([]byte(text))
 	}
 	switch {

@@ -84,10 +84,10 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 func serveRecovered(next http.Handler, w *recorder, r *http.Request, logger *slog.Logger) (cut bool) {
 	defer func() {
 		v := recover()
-		switch {
-		case v == nil:
+		switch v {
+		case nil:
 			return
-		case v == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+		case http.ErrAbortHandler: // net/http compares it so
 			cut = true
 			return
 		}
@@ -109,8 +109,7 @@ func serveRecovered(next http.Handler, w *recorder, r *http.Request, logger *slo
 // the runtime made it.
 func panicText(v any) string {
 	if err, ok := v.(error); ok {
-		var re runtime.Error
-		if errors.As(err, &re) {
+		if re, ok := errors.AsType[runtime.Error](err); ok {
 			return re.Error()
 		}
 	}

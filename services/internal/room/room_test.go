@@ -140,7 +140,7 @@ func TestPropagation(t *testing.T) {
 	if h.Get("traceparent") == "" {
 		t.Fatalf("headers %v", h)
 	}
-	far := trace.SpanContextFromContext(room.Extract(context.Background(), h))
+	far := trace.SpanContextFromContext(room.Extract(t.Context(), h))
 	if far.TraceID() != span.SpanContext().TraceID() || !far.IsRemote() {
 		t.Errorf("far side has trace %v, want %v", far.TraceID(), span.SpanContext().TraceID())
 	}

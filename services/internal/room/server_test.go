@@ -55,7 +55,7 @@ func get(t *testing.T, url string) (int, http.Header, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // only read from
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestServerStopLetsRequestsFinish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer events.Body.Close() //nolint:errcheck // only read from
+	defer events.Body.Close()
 	lines := bufio.NewScanner(events.Body)
 	if !lines.Scan() || lines.Text() != "data: 1" {
 		t.Fatalf("first event %q", lines.Text())
