@@ -14,7 +14,7 @@ GOLANGCI_LINT_VERSION := v2.14.0
 
 MODULES := proto connectors/sdk connectors services
 CONNECTORS := billing crm analytics adtech
-PROGRAMS := habeas habeas-connector habeas-demo $(addprefix habeas-,$(CONNECTORS))
+PROGRAMS := habeas habeas-connector habeas-demo habeas-instant $(addprefix habeas-,$(CONNECTORS))
 
 .PHONY: help
 help: ## List the targets
@@ -30,7 +30,7 @@ demo: build ## Show a copy, a deletion and an opt-out, and check the evidence
 
 .PHONY: bench
 bench: build ## Measure requests per second against this machine's own limits
-	$(BIN)/habeas bench
+	HABEAS_DURABLE=1 scripts/postgres-for-tests.sh $(BIN)/habeas bench
 
 .PHONY: test
 test: ## All tests of all modules; installs or starts what they need
@@ -48,7 +48,7 @@ build: $(addprefix $(BIN)/,$(PROGRAMS)) ## Build all programs into .bin
 FORCE:
 $(BIN)/habeas: FORCE
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./services/cmd/habeas
-$(BIN)/habeas-connector $(BIN)/habeas-demo: FORCE
+$(BIN)/habeas-connector $(BIN)/habeas-demo $(BIN)/habeas-instant: FORCE
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./connectors/cmd/$(@F)
 $(addprefix $(BIN)/habeas-,$(CONNECTORS)): $(BIN)/habeas-%: FORCE
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./connectors/$*

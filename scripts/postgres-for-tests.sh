@@ -5,8 +5,16 @@
 # from the distribution's packages first. CI prefers packages to Docker, because
 # the tests that stop and start a server need its programs.
 #
+# With HABEAS_DURABLE=1 it writes to the disk as in production; without, tests
+# are spared the wait.
+#
 # usage: scripts/postgres-for-tests.sh COMMAND [ARG...]
 set -euo pipefail
+
+durability="-c fsync=off -c full_page_writes=off"
+if [ "${HABEAS_DURABLE:-}" = 1 ]; then
+	durability="-c shared_buffers=512MB -c max_wal_size=4GB"
+fi
 
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -48,7 +56,7 @@ start_programs() {
 	for try in 1 2 3 4 5; do
 		port=$((20000 + RANDOM % 20000))
 		if ${as[@]+"${as[@]}"} "$bin/pg_ctl" start -w -s -D "$dir/data" -l "$dir/data/log" \
-			-o "-p $port -k $dir -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off -c full_page_writes=off" </dev/null >/dev/null 2>&1; then
+			-o "-p $port -k $dir -c listen_addresses=127.0.0.1 -c max_connections=300 $durability" </dev/null >/dev/null 2>&1; then
 			pg_ctl="$bin/pg_ctl"
 			export HABEAS_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable"
 			cd "$OLDPWD"
@@ -68,7 +76,7 @@ stop_programs() {
 
 start_docker() {
 	container=$(docker run --detach --rm --publish 127.0.0.1::5432 --env POSTGRES_HOST_AUTH_METHOD=trust \
-		postgres:17-alpine -c max_connections=300 -c fsync=off)
+		postgres:17-alpine -c max_connections=300 $durability)
 	trap 'docker stop --time 0 "$container" >/dev/null' EXIT
 	local try address
 	for try in $(seq 60); do

@@ -79,7 +79,8 @@ type verificationBody struct {
 	Level  string `json:"level" enum:"reasonable,reasonably_high" doc:"How sure that makes you (11 CCR 7062)"`
 }
 
-type submissionBody struct {
+// SubmissionBody is a request as it is submitted.
+type SubmissionBody struct {
 	Regime       string            `json:"regime,omitempty" doc:"The law, such as us-ca-ccpa; left out, the configured one" maxLength:"64"`
 	Right        string            `json:"right" doc:"know_categories, know_specific, delete, correct, opt_out_sale_share or limit_spi" maxLength:"64"`
 	Channel      string            `json:"channel,omitempty" doc:"How it was made: api, web, email, phone, mail, …" maxLength:"64"`
@@ -89,7 +90,7 @@ type submissionBody struct {
 	Verification *verificationBody `json:"verification,omitempty" doc:"Attests who the requester is; never for opting out"`
 }
 
-func (b *submissionBody) entry(key string) Entry {
+func (b *SubmissionBody) entry(key string) Entry {
 	e := Entry{
 		IdempotencyKey: key, ReceivedAt: b.ReceivedAt,
 		Submission: request.Submission{Regime: b.Regime, Right: request.Right(b.Right), Channel: request.Channel(b.Channel)},
@@ -108,7 +109,7 @@ func (b *submissionBody) entry(key string) Entry {
 
 type submitInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" doc:"The same key gives the same request" maxLength:"200"`
-	Body           submissionBody
+	Body           SubmissionBody
 }
 
 type requestOutput struct{ Body View }
@@ -132,7 +133,7 @@ type bulkInput struct {
 
 type bulkItem struct {
 	IdempotencyKey string `json:"idempotency_key,omitempty" maxLength:"200"`
-	submissionBody
+	SubmissionBody
 }
 
 type bulkResult struct {

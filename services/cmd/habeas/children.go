@@ -36,8 +36,10 @@ type children struct {
 	rt      *runtime
 	broker  *broker
 
-	mu      sync.Mutex
 	started time.Time
+
+	mu      sync.Mutex
+	running map[string]*os.Process
 }
 
 // children finds the programs to start.
@@ -165,8 +167,38 @@ func (ch *children) start(ctx context.Context, spec childConfig, env []string) e
 	}
 	defer stdin.Close() //nolint:errcheck // the child has ended
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", filepath.Base(spec.Command), err)
+	}
+	ch.note(spec.Name, cmd.Process)
+	defer ch.note(spec.Name, nil)
+	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("running %s: %w", filepath.Base(spec.Command), err)
+	}
+	return nil
+}
+
+func (ch *children) note(name string, p *os.Process) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.running == nil {
+		ch.running = make(map[string]*os.Process)
+	}
+	if p == nil {
+		delete(ch.running, name)
+		return
+	}
+	ch.running[name] = p
+}
+
+// signal sends a signal to every connector.
+func (ch *children) signal(sig os.Signal) error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for name, p := range ch.running {
+		if err := p.Signal(sig); err != nil {
+			return fmt.Errorf("signalling %s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (c *client) do(ctx context.Context, method, path string, headers map[string
 }
 
 // problemError turns problem+json into a sentence for a terminal.
-func problemError(resp *http.Response) error {
+func problemError(resp *http.Response) (err error) {
 	var p struct {
 		Title, Detail string
 		Errors        []struct{ Message, Location string }
@@ -124,6 +124,11 @@ func problemError(resp *http.Response) error {
 		return fmt.Errorf("the API answered %s", resp.Status)
 	}
 	text := orElse(p.Detail, p.Title)
+	const shown = 10
+	if more := len(p.Errors) - shown; more > 0 {
+		p.Errors = p.Errors[:shown]
+		defer func() { err = fmt.Errorf("%w\n  and %d more", err, more) }()
+	}
 	for _, e := range p.Errors {
 		text += "\n  " + strings.TrimPrefix(e.Location, "body.") + ": " + e.Message
 	}
