@@ -1,8 +1,13 @@
 package litestore
 
 import (
+	"database/sql"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pressly/goose/v3"
 
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/storetest"
@@ -18,16 +23,74 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func openAt(t testing.TB, path string) store.Store {
+func TestMigrations(t *testing.T) {
+	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		db, err := open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closed(t, db) })
+		p := provider(t, db)
+		newest := int64(len(p.ListSources()))
+		return storetest.Schema{
+			Newest: newest,
+			To: func(t testing.TB, version int64) {
+				if _, err := p.UpTo(t.Context(), version); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.DownTo(t.Context(), version); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Migrate: func(t testing.TB, down bool) {
+				if err := Migrate(t.Context(), path, down); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Exec: func(t testing.TB, script string) {
+				if _, err := db.ExecContext(t.Context(), script); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Tables: func(t testing.TB) (n int) {
+				const count = `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'habeas_migration'`
+				if err := db.QueryRowContext(t.Context(), count).Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				return n
+			},
+			Open: func(t testing.TB) store.Store { return openAt(t, path) },
+		}
+	})
+}
+
+func provider(t testing.TB, db *sql.DB) *goose.Provider {
+	t.Helper()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("habeas_migration"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func openAt(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { closed(t, s) })
 	return s
+}
+
+func closed(t testing.TB, c interface{ Close() error }) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
 }
