@@ -46,7 +46,7 @@ func (f SecretFile) Read() (Secret, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
 	}
-	defer file.Close() // only read from
+	defer file.Close() //nolint:errcheck // only read from
 	content, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
