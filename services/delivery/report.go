@@ -200,7 +200,7 @@ func orUnclassified(letters []string) []string {
 }
 
 func (s *storeData) report() storeReport {
-	sr := storeReport{Connector: s.connector, Store: s.name, Count: s.records, data: s, letters: append([]string{}, s.categories...), Shown: len(s.samples)}
+	sr := storeReport{Connector: s.connector, Store: s.name, Count: s.records, data: s, letters: s.categories(), Shown: len(s.samples)}
 	if len(s.columns) > tableColumns {
 		sr.Lists = s.samples
 		return sr

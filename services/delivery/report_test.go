@@ -97,23 +97,28 @@ func TestCSVInjection(t *testing.T) {
 
 func TestReportSays(t *testing.T) {
 	f := newFixture(t)
-	f.part("billing", "invoices", fields{"number", "INV-1", "total", 12.5}).Categories = []string{"D"}
+	f.part("billing", "invoices", fields{"number", "INV-1", "total", 12.5}).Categories = []string{"A", "B"}
+	f.rawPart("billing", "invoices", `{"category":"D","fields":[]}`)
 	var many []fields
 	for range 30 {
 		many = append(many, fields{"a", 1, "b", 2, "c", 3, "d", 4, "e", 5, "f", 6, "g", 7, "h", 8})
 	}
 	f.part("analytics", "events", many...).Categories = []string{"F", "K"}
+	f.rawPart("analytics", "profile", `{"category":"","fields":[]}`, `{"category":"K","fields":[{"name":"x","value":1}]}`).Categories = []string{"F", "K"}
 	p := f.build()
 	page := p.files["report.html"]
 	checkHTML(t, page)
 	for _, want := range []string{
-		`<html lang="en">`, "Your personal information at Clientary", "California Consumer Privacy Act", "We hold 31 records about you in 2 places",
-		"Identifiers (A)", "November 2, 2025 to November 20, 2026", "<caption>All records</caption>", "INV-1",
+		`<html lang="en">`, "Your personal information at Clientary", "California Consumer Privacy Act", "We hold 34 records about you in 3 places",
+		"Identifiers (A)", "Commercial information (D)", "Internet or other electronic network activity (F)", "Inferences (K)", "November 2, 2025 to November 20, 2026", "<caption>All records</caption>", "INV-1",
 		"The first 20 are shown here", `<a href="csv/analytics-events.csv">`, `<th scope="col"`, `class="record"`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("report.html does not say %q", want)
 		}
+	}
+	if strings.Contains(page, "Customer records (B)") {
+		t.Error("report.html names a category that nothing was found of")
 	}
 	if strings.Contains(page, "Collected, but not handed out") || strings.Contains(page, "not complete") {
 		t.Error("report.html speaks of what is not so")

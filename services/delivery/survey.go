@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ const (
 type storeData struct {
 	connector, name string
 	parts           []*spooled
-	categories      []string // letters, declared and seen, sorted
+	declared        []string // letters of the manifest
 	records         int64
 	counts          map[string]int64 // records by letter; "" when a record has none
 	columns         []string
@@ -64,9 +65,7 @@ func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *sc
 			stores = append(stores, s)
 		}
 		s.parts = append(s.parts, p)
-		for _, letter := range p.Categories {
-			s.addCategory(letter)
-		}
+		s.declared = append(s.declared, p.Categories...)
 		clean := true
 		if err := p.each(ctx, identity, sc, func(r *record) error {
 			clean = clean && !slices.ContainsFunc(r.fields, func(f field) bool { return f.scanned })
@@ -88,19 +87,21 @@ func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *sc
 	return stores, nil
 }
 
-func (s *storeData) addCategory(letter string) {
-	if letter == "" {
-		return
+// categories are the letters of the store's records, sorted. Those that the
+// manifest declares count when some record does not say its own.
+func (s *storeData) categories() []string {
+	letters := slices.Collect(maps.Keys(s.counts))
+	if s.counts[""] > 0 {
+		letters = append(letters, s.declared...)
 	}
-	if i, found := slices.BinarySearch(s.categories, letter); !found {
-		s.categories = slices.Insert(s.categories, i, letter)
-	}
+	letters = slices.DeleteFunc(letters, func(letter string) bool { return letter == "" })
+	slices.Sort(letters)
+	return slices.Compact(letters)
 }
 
 func (s *storeData) add(r *record) {
 	s.records++
 	s.counts[r.category]++
-	s.addCategory(r.category)
 	for _, f := range r.fields {
 		if _, ok := s.columnIndex[f.name]; !ok {
 			if len(s.columns) >= maxColumns {
