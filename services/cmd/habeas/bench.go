@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type benchOptions struct {
 	postgres             string
 	json                 bool
 	keep                 bool
+	profile              string
 }
 
 // benchResult is what was measured. Absolute figures are this machine's on this
@@ -97,6 +99,7 @@ rate), from what the requests really did. "make bench" starts a PostgreSQL for i
 	f.IntVar(&o.open, "open", 0, "how many requests to leave open while memory is measured, such as 100000")
 	f.StringVar(&o.postgres, "postgres", os.Getenv("HABEAS_TEST_POSTGRES"), "a PostgreSQL where databases may be made; HABEAS_TEST_POSTGRES")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the rooms under load")
 	f.BoolVar(&o.keep, "keep", false, "keep the folder and the databases")
 	return cmd
 }
@@ -344,6 +347,10 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	stopProfile, err := b.startProfile()
+	if err != nil {
+		return nil, err
+	}
 	started := time.Now()
 	if err := b.load(ctx, b.requests); err != nil {
 		return nil, err
@@ -353,6 +360,9 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 	}
 	r.PerSecond = float64(b.requests) / time.Since(started).Seconds()
 	r.Memory.Loaded = residentSize()
+	if err := stopProfile(); err != nil {
+		return nil, err
+	}
 	after, err := b.counters(ctx)
 	if err != nil {
 		return nil, err
@@ -364,6 +374,24 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 		err = b.openRequests(ctx, &r.Memory)
 	}
 	return r, err
+}
+
+// startProfile starts the CPU profile that was asked for.
+func (b *benchRun) startProfile() (stop func() error, err error) {
+	if b.profile == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(b.profile)
+	if err != nil {
+		return nil, fmt.Errorf("making the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the profile: %w", err), f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // idleRequests submits one request at a time and waits until it is closed.

@@ -117,7 +117,7 @@ func tellStory(ctx context.Context, c config, local clientFile, dir string, out 
 		return err
 	}
 	for i, s := range stories {
-		if err := tellEvidence(ctx, cl, ids[i], filepath.Join(dir, "evidence-"+s.right), out); err != nil {
+		if err := tellEvidence(ctx, cl, ids[i], filepath.Join(dir, "evidence-"+s.right), filepath.Join(c.StateDir, "keys", "public"), out); err != nil {
 			return fmt.Errorf("evidence of %s: %w", s.right, err)
 		}
 	}
@@ -181,11 +181,10 @@ func follow(ctx context.Context, cl *client, id string, out io.Writer) (requestV
 		if err := cl.call(ctx, http.MethodGet, requestPath(id), nil, nil, &v); err != nil {
 			return v, err
 		}
-		for i, j := range v.Jobs {
+		for _, j := range v.Jobs {
 			if err := line(fmt.Sprintf("%-10s %-8s %-10s %s", j.Connector, j.Action, j.State, counts(j))); err != nil {
 				return v, err
 			}
-			_ = i
 		}
 		if v.Attention != "" {
 			return v, fmt.Errorf("a person must look: %s", v.Attention)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -50,10 +52,11 @@ func verifyCommand() *cobra.Command {
 		Use: "verify DIR", Short: "Check an evidence pack, trusting nothing but it and public keys", Args: cobra.ExactArgs(1),
 		Long: `Check every signature, every proof and the arithmetic of an evidence pack. With
 --key it trusts only the keys you got another way: the log's public key and the
-rooms' evidence keys. Without, the pack's own keys show that it is whole, and not
-who made it.`,
+rooms' evidence keys, as "habeas up" keeps them in .state/keys/public. Without,
+the pack's own keys show that it is whole, and not who made it.`,
+		Example: "  habeas verify evidence --key .state/keys/public",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			trust, err := pack.LoadTrust(keys...)
+			trust, err := loadTrust(keys)
 			if err != nil {
 				return err
 			}
@@ -66,9 +69,33 @@ who made it.`,
 			return err
 		},
 	}
-	cmd.Flags().StringArrayVar(&keys, "key", nil, "file with public keys to trust; may be given more than once")
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "file or folder with public keys to trust; may be given more than once")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// loadTrust reads keys from files, and from the *.pub and *.vkey files of
+// folders.
+func loadTrust(paths []string) (pack.Trust, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return pack.Trust{}, fmt.Errorf("reading keys: %w", err)
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		for _, pattern := range []string{"*.evidence.pub", "*.vkey"} {
+			found, err := filepath.Glob(filepath.Join(path, pattern))
+			if err != nil {
+				return pack.Trust{}, fmt.Errorf("reading keys: %w", err)
+			}
+			files = append(files, found...)
+		}
+	}
+	return pack.LoadTrust(files...)
 }
 
 func printReport(w io.Writer, r *pack.Report, asJSON bool) error {
@@ -90,16 +117,20 @@ func printReport(w io.Writer, r *pack.Report, asJSON bool) error {
 }
 
 // tellEvidence exports and checks the evidence of one request in the demo.
-func tellEvidence(ctx context.Context, cl *client, id, dir string, out io.Writer) error {
+func tellEvidence(ctx context.Context, cl *client, id, dir, keys string, out io.Writer) error {
 	source := &auditapi.Client{URL: cl.server + logPrefix, Token: cl.token}
 	if err := pack.Export(ctx, source, id, dir, nil); err != nil {
 		return err
 	}
-	report, err := pack.Verify(dir, pack.Trust{})
+	trust, err := loadTrust([]string{keys})
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "\nhabeas verify %s\n  ", dir); err != nil {
+	report, err := pack.Verify(dir, trust)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(out, "\nhabeas verify %s --key %s\n  ", dir, keys); err != nil {
 		return err
 	}
 	return printReport(out, report, false)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -245,6 +246,9 @@ func (r *runtime) addDelivery(context.Context) error {
 	return nil
 }
 
+// logKeyFile holds the log's public key in note format.
+const logKeyFile = "log.vkey"
+
 // logPrefix is where the log is served beside other rooms.
 const logPrefix = "/log"
 
@@ -271,6 +275,10 @@ func (r *runtime) addAudit(context.Context) error {
 	a, err := audit.New(config)
 	if err != nil {
 		return err
+	}
+	path := filepath.Join(r.Keys.Public, logKeyFile)
+	if err := os.WriteFile(path, []byte(a.VerifierKey()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
+		return fmt.Errorf("publishing the log's key: %w", err)
 	}
 	r.group.Add("audit", a.Run)
 	r.checks["audit"] = a.Ready
