@@ -226,6 +226,20 @@ func TestRecordsInAreRecordsOut(t *testing.T) {
 
 func toAny[T any](v T) any { return v }
 
+// TestBoundedNames has names that would each be a column as long as a page.
+func TestBoundedNames(t *testing.T) {
+	f := newFixture(t)
+	long := strings.Repeat("n", 10_000)
+	f.part("crm", "contacts", fields{long, "x", "a", 1, long + "2", withheld("passport number")})
+	p := f.build()
+	if rows := p.csv(t, "csv/crm-contacts.csv"); len(rows[0]) != 3 || rows[0][2] != "more fields" || !strings.Contains(rows[1][2], long) {
+		t.Errorf("header %.200v", rows[0])
+	}
+	if p.result.Withheld[0].Field != "more fields" {
+		t.Errorf("withheld %.200v", p.result.Withheld)
+	}
+}
+
 func TestRepeatedNamesAndManyColumns(t *testing.T) {
 	f := newFixture(t)
 	wide := fields{"x", "1", "x", "2"}

@@ -1,6 +1,9 @@
 package delivery
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // group is a run of digits in a text.
 type group struct {
@@ -20,11 +23,12 @@ const maxGroups = 19
 // text itself speaks of such a number.
 func scanDigits(text string, labelled bool) string {
 	groups := digitGroups(text)
+	label := sync.OnceValue(func() bool { return labelled || ssnLabel.MatchString(text) })
 	for i, g := range groups {
 		if g.loose {
 			continue
 		}
-		if kind := ssnAt(text, groups[i:], labelled); kind != "" {
+		if kind := ssnAt(text, groups[i:], label); kind != "" {
 			return kind
 		}
 		if cardAt(text, groups[i:]) {
@@ -70,12 +74,12 @@ func insideToken(text string, g group) bool {
 
 // ssnAt looks for a Social Security or individual taxpayer number that begins
 // with the first group: 3-2-4 digits, or nine in a row when labelled.
-func ssnAt(text string, groups []group, labelled bool) string {
+func ssnAt(text string, groups []group, labelled func() bool) string {
 	size := func(i int) int { return groups[i].end - groups[i].start }
 	switch {
 	case size(0) == 3 && len(groups) >= 3 && groups[0].sep != 0 && groups[0].sep == groups[1].sep && size(1) == 2 && size(2) == 4:
 		return ssnKind(text[groups[0].start:groups[0].end], text[groups[1].start:groups[1].end], text[groups[2].start:groups[2].end])
-	case size(0) == 9 && (labelled || ssnLabel.MatchString(text)):
+	case size(0) == 9 && labelled():
 		t := text[groups[0].start:groups[0].end]
 		return ssnKind(t[:3], t[3:5], t[5:])
 	}

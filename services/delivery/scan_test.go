@@ -201,3 +201,20 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 }
+
+// TestScanOfHostileShapes must end soon: its values would take minutes where
+// work grows with the square of their size.
+func TestScanOfHostileShapes(t *testing.T) {
+	for name, value := range map[string]string{
+		"nine digits, many times": `"` + strings.Repeat("123456789,", 200_000) + `"`,
+		"single digits":           `"` + strings.Repeat("4 ", 1_000_000) + `"`,
+		"letters and digits":      `"` + strings.Repeat(strings.Repeat("a", 1000)+"1", 2000) + `"`,
+		"deep":                    strings.Repeat(`{"password":[`, 4000) + "1" + strings.Repeat("]}", 4000),
+		"long names":              `{"` + strings.Repeat("a.", 1_000_000) + `":{"b":1}}`,
+		"half an IBAN":            `"` + strings.Repeat("DE89 ", 400_000) + `"`,
+	} {
+		if _, kinds, err := delivery.ScanField("note", value); err != nil || len(kinds) > 0 {
+			t.Errorf("%s: %v, %v", name, kinds, err)
+		}
+	}
+}

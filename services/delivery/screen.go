@@ -157,7 +157,7 @@ func (s *screen) nameOf(raw []byte) (name string, ok bool) {
 	if name, ok = s.names[string(raw)]; ok {
 		return name, true
 	}
-	if name, ok = textOf(raw); ok && len(s.names) < maxNames {
+	if name, ok = textOf(raw); ok && len(s.names) < maxNames && len(name) <= maxName {
 		s.names[string(raw)] = name
 	}
 	return name, ok
@@ -170,7 +170,9 @@ func (s *screen) rulesOf(name string) []nameRule {
 			clear(s.rules)
 		}
 		rules = rulesFor(name)
-		s.rules[name] = rules
+		if len(name) <= maxName {
+			s.rules[name] = rules
+		}
 	}
 	return rules
 }
@@ -268,11 +270,19 @@ func (w *nestedScreen) object(name string) error {
 			return err
 		}
 		w.out.WriteByte(':')
-		if err := w.value(name + "." + key); err != nil {
+		if err := w.value(inner(name, key)); err != nil {
 			return err
 		}
 	}
 	return w.end('}')
+}
+
+// inner is the dotted name of a member. Of deep ones only the end counts.
+func inner(name, key string) string {
+	if len(name) > 100 {
+		_, name, _ = strings.Cut(name[len(name)-100:], ".")
+	}
+	return name + "." + key
 }
 
 func (w *nestedScreen) array(name string) error {

@@ -18,6 +18,10 @@ const (
 	// them go together into one more column.
 	maxColumns = 2000
 	moreFields = "more fields"
+	// maxName is the longest name that is worth a column.
+	maxName = 512
+	// maxWithheld bounds the lines of one store's list of what is withheld.
+	maxWithheld = 5000
 
 	sampleRows   = 20
 	sampleFields = 40
@@ -104,7 +108,7 @@ func (s *storeData) add(r *record) {
 	s.counts[r.category]++
 	for _, f := range r.fields {
 		if _, ok := s.columnIndex[f.name]; !ok {
-			if len(s.columns) >= maxColumns {
+			if len(s.columns) >= maxColumns || len(f.name) > maxName {
 				s.more = true
 			} else {
 				s.columnIndex[f.name] = len(s.columns)
@@ -127,11 +131,16 @@ func (s *storeData) addWithheld(f field) {
 	if _, ok := s.columnIndex[name]; !ok {
 		name = moreFields // as the CSV has it; the number of names stays bounded
 	}
+	kinds := f.inside
 	if f.withheld != "" {
-		s.withheld[withheldItem{name, f.withheld, foundBy}]++
+		kinds = []string{f.withheld}
 	}
-	for _, kind := range f.inside {
-		s.withheld[withheldItem{name, kind, foundBy}]++
+	for _, kind := range kinds {
+		item := withheldItem{name, kind, foundBy}
+		if s.withheld[item] == 0 && len(s.withheld) >= maxWithheld {
+			item = withheldItem{moreFields, withheldUnnamed, foundBy}
+		}
+		s.withheld[item]++
 	}
 }
 

@@ -62,7 +62,7 @@ func Telemetry(ctx context.Context, name, version string) (shutdown func(context
 	traces, meters := trace.NewTracerProvider(traceOpts...), metric.NewMeterProvider(meterOpts...)
 	otel.SetTracerProvider(traces)
 	otel.SetMeterProvider(meters)
-	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	otel.SetTextMapPropagator(propagation.TraceContext{}) // no baggage: a client could put anything into it
 
 	shutdown = func(ctx context.Context) error {
 		if err := errors.Join(traces.Shutdown(ctx), meters.Shutdown(ctx)); err != nil {
