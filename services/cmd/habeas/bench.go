@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -91,7 +90,9 @@ all evidence in the log, on PostgreSQL and a NATS server of its own, and in the
 same run what this machine's JetStream and PostgreSQL can do at most. The limit is
 1 / (messages published / publish rate + messages consumed / fetch rate + rows / row
 rate), from what the requests really did. "make bench" starts a PostgreSQL for it.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return bench(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.requests, "requests", 5000, "how many requests to carry through")
@@ -491,7 +492,6 @@ func brokerCommand() *cobra.Command {
 			case <-ended:
 			case <-cmd.Context().Done():
 			}
-			slog.Debug("the broker ends")
 			return nil
 		},
 	}

@@ -30,7 +30,7 @@ const (
 )
 
 func newHTTPClient() *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // it is a *http.Transport
+	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 16
 	return &http.Client{Transport: t}
 }

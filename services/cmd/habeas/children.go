@@ -32,7 +32,6 @@ type children struct {
 	demoDir string
 	bin     string
 	logger  *slog.Logger
-	env     []string
 	rt      *runtime
 	broker  *broker
 
@@ -165,7 +164,7 @@ func (ch *children) start(ctx context.Context, spec childConfig, env []string) e
 	if err != nil {
 		return err
 	}
-	defer stdin.Close() //nolint:errcheck // the child has ended
+	defer stdin.Close()
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", filepath.Base(spec.Command), err)
@@ -206,7 +205,7 @@ func (ch *children) signal(sig os.Signal) error {
 // childCommand makes a command that is asked to end with ctx, and that ends
 // when we do because its standard input does.
 func childCommand(ctx context.Context, program string, args ...string) (*exec.Cmd, io.Closer, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the operator names the programs
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 8 * time.Second
 	read, write, err := os.Pipe()
@@ -231,7 +230,7 @@ func (c closers) Close() error {
 // startDemo makes the demo company where it is missing and starts its servers.
 func (ch *children) startDemo(ctx context.Context) (env []string, wait func(context.Context) error, err error) {
 	program := filepath.Join(ch.bin, "habeas-demo")
-	seed := exec.CommandContext(ctx, program, "seed", "--dir", ch.demoDir)
+	seed := exec.CommandContext(ctx, program, "seed", "--dir", ch.demoDir) //nolint:gosec // it lies beside our own program
 	if text, err := seed.CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("making the demo company: %w: %s", err, strings.TrimSpace(string(text)))
 	}
@@ -259,8 +258,8 @@ func (ch *children) startDemo(ctx context.Context) (env []string, wait func(cont
 	}
 	env = []string{"HABEAS_DEMO_DIR=" + ch.demoDir, "HABEAS_DEMO_CRM=" + addrs.CRM, "HABEAS_DEMO_PARTNER=" + addrs.Partner}
 	return env, func(ctx context.Context) error {
-		defer stdin.Close() //nolint:errcheck // the child has ended
-		defer log.Close()   //nolint:errcheck // the child wrote it
+		defer stdin.Close()
+		defer log.Close() //nolint:errcheck // the child wrote it
 		err := cmd.Wait()
 		if ctx.Err() != nil {
 			return nil

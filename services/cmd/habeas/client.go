@@ -81,7 +81,7 @@ func (c *client) call(ctx context.Context, method, path string, headers map[stri
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	if answer == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (c *client) do(ctx context.Context, method, path string, headers map[string
 		return nil, fmt.Errorf("calling %s: %w; is it running?", c.server, errors.Unwrap(err))
 	}
 	if resp.StatusCode >= 300 {
-		defer resp.Body.Close() //nolint:errcheck // only read from
+		defer resp.Body.Close()
 		return nil, problemError(resp)
 	}
 	return resp, nil
@@ -123,16 +123,17 @@ func problemError(resp *http.Response) (err error) {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil {
 		return fmt.Errorf("the API answered %s", resp.Status)
 	}
-	text := orElse(p.Detail, p.Title)
+	var text strings.Builder
+	text.WriteString(orElse(p.Detail, p.Title))
 	const shown = 10
 	if more := len(p.Errors) - shown; more > 0 {
 		p.Errors = p.Errors[:shown]
 		defer func() { err = fmt.Errorf("%w\n  and %d more", err, more) }()
 	}
 	for _, e := range p.Errors {
-		text += "\n  " + strings.TrimPrefix(e.Location, "body.") + ": " + e.Message
+		text.WriteString("\n  " + strings.TrimPrefix(e.Location, "body.") + ": " + e.Message)
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }
 
 // download saves what path gives into a file that appears only when whole.
@@ -141,7 +142,7 @@ func (c *client) download(ctx context.Context, path, file string) (size int64, e
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".download-*")
 	if err != nil {
 		return 0, fmt.Errorf("saving %s: %w", file, err)

@@ -86,7 +86,7 @@ func tellStory(ctx context.Context, c config, local clientFile, dir string, out 
 		return err
 	}
 	cl := &client{server: local.Server, token: token.Reveal(), http: &http.Client{}}
-	cast, err := demoCast(ctx, c)
+	cast, err := demoCast(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,12 +128,12 @@ func tellStory(ctx context.Context, c config, local clientFile, dir string, out 
 type cast map[string]map[string][]string
 
 // demoCast asks the demo company who its people are.
-func demoCast(ctx context.Context, c config) (cast, error) {
+func demoCast(ctx context.Context) (cast, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding our own program: %w", err)
 	}
-	text, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(self), "habeas-demo"), "people").Output()
+	text, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(self), "habeas-demo"), "people").Output() //nolint:gosec // it lies beside our own program
 	if err != nil {
 		return nil, fmt.Errorf("asking the demo company for its people: %w", err)
 	}
@@ -281,7 +281,7 @@ func lookAgain(ctx context.Context, c config, person map[string][]string, out io
 		return err
 	}
 	for _, system := range demoConnectors {
-		dump, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(self), "habeas-demo"), "dump", "--dir", filepath.Join(c.StateDir, "demo"), "--system", system).Output()
+		dump, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(self), "habeas-demo"), "dump", "--dir", filepath.Join(c.StateDir, "demo"), "--system", system).Output() //nolint:gosec // it lies beside our own program
 		if err != nil {
 			return fmt.Errorf("looking into %s: %w", system, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,8 +131,8 @@ func (r *runtime) streams() wire.StreamOptions { return wire.StreamOptions{Repli
 // shut closes what open opened, in reverse.
 func (r *runtime) shut() error {
 	var errs []error
-	for i := len(r.close) - 1; i >= 0; i-- {
-		errs = append(errs, r.close[i]())
+	for _, shut := range slices.Backward(r.close) {
+		errs = append(errs, shut())
 	}
 	return errors.Join(errs...)
 }

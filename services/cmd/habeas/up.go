@@ -142,7 +142,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 
 // lockState makes sure that one process has the state folder.
 func lockState(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, fmt.Errorf("locking the state folder: %w", err)
 	}
@@ -157,7 +157,7 @@ func (c *config) openLog() (*os.File, *slog.Logger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("making the folder for logs: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "habeas.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, "habeas.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the log: %w", err)
 	}

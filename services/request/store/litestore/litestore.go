@@ -164,11 +164,11 @@ func claimKey(ctx context.Context, tx *sql.Tx, r *store.Request) (store.Created,
 		return store.Created{ID: r.ID}, err
 	}
 	var id string
-	var print []byte
-	if err := tx.QueryRowContext(ctx, `SELECT request_id, fingerprint FROM idempotency WHERE key = ?`, r.IdempotencyKey).Scan(&id, &print); err != nil {
+	var fingerprint []byte
+	if err := tx.QueryRowContext(ctx, `SELECT request_id, fingerprint FROM idempotency WHERE key = ?`, r.IdempotencyKey).Scan(&id, &fingerprint); err != nil {
 		return store.Created{}, err
 	}
-	if !slices.Equal(print, r.Fingerprint) {
+	if !slices.Equal(fingerprint, r.Fingerprint) {
 		return store.Created{Err: store.ErrConflict}, nil
 	}
 	return store.Created{ID: request.ID(id), Existing: true}, nil

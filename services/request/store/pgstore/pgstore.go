@@ -300,8 +300,7 @@ func (s *Store) tx(ctx context.Context, fn func(pgx.Tx) error) error {
 
 // redact drops the parts of a database error that may quote a row.
 func redact(err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("PostgreSQL error %s (table %s, constraint %s): %w", pg.Code, pg.TableName, pg.ConstraintName, errDatabase)
 	}
 	return err
