@@ -10,7 +10,9 @@ import (
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 )
 
-// abilities reads off the connector's type what it can do.
+// abilities reads off the connector's type what it can be asked for. That it is
+// a [Corrector] is left out: no job of version 1 carries corrections, and an
+// ability that is declared is planned with.
 func abilities(c Connector) []habeasv1.Action {
 	actions := []habeasv1.Action{habeasv1.Action_ACTION_LOCATE}
 	add := func(has bool, a habeasv1.Action) {
@@ -21,12 +23,10 @@ func abilities(c Connector) []habeasv1.Action {
 	_, resolver := c.(Resolver)
 	_, exporter := c.(Exporter)
 	_, eraser := c.(Eraser)
-	_, corrector := c.(Corrector)
 	_, optOuter := c.(OptOuter)
 	add(resolver, habeasv1.Action_ACTION_RESOLVE)
 	add(exporter, habeasv1.Action_ACTION_EXPORT)
 	add(eraser, habeasv1.Action_ACTION_ERASE)
-	add(corrector, habeasv1.Action_ACTION_CORRECT)
 	add(optOuter, habeasv1.Action_ACTION_OPT_OUT)
 	return actions
 }
