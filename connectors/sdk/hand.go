@@ -25,7 +25,9 @@ type hand struct {
 type heldJob struct {
 	msg   jetstream.Msg
 	jobID string
-	again bool // it was delivered before
+	// deliveries is how often it was delivered, this time included.
+	deliveries uint64
+	again      bool // it was delivered before
 }
 
 func newHand(most int) *hand {
@@ -54,7 +56,7 @@ func (h *hand) hold(meta *jetstream.MsgMetadata, msg jetstream.Msg) *heldJob {
 	if h.held[seq] != nil {
 		return nil
 	}
-	job := &heldJob{msg: msg, again: meta.NumDelivered > 1}
+	job := &heldJob{msg: msg, deliveries: meta.NumDelivered, again: meta.NumDelivered > 1}
 	h.held[seq] = job
 	h.all.Add(1)
 	return job

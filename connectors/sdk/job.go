@@ -19,6 +19,8 @@ type task struct {
 	job    *habeasv1.Job
 	person Person
 	start  time.Time
+	// deliveries is how often the bus has delivered this message.
+	deliveries uint64
 	// again is set when the job may have been worked on before, here or by
 	// another instance.
 	again bool
@@ -40,7 +42,7 @@ func (w *worker) handle(ctx context.Context, msg jetstream.Msg, held *heldJob) v
 		return handBack(time.Second) // another attempt is being worked on
 	}
 	ctx, end := w.telemetry.job(ctx, msg.Headers(), job)
-	t := &task{job: job, start: time.Now(), again: held.again || job.GetAttempt() > 1}
+	t := &task{job: job, start: time.Now(), deliveries: held.deliveries, again: held.again || job.GetAttempt() > 1}
 	var o *habeasv1.Outcome
 	if err != nil {
 		if job.GetJobId() == "" || job.GetRequestId() == "" {
@@ -49,6 +51,8 @@ func (w *worker) handle(ctx context.Context, msg jetstream.Msg, held *heldJob) v
 			return neverAgain("not a job")
 		}
 		o = failedOutcome(codeMalformed, true, redact(err.Error(), Person{}))
+	} else if t.deliveries > mostDeliveries {
+		o = failedOutcome(codeExhausted, true, "delivered too often without an answer: it may be what ends this connector each time")
 	} else {
 		o, err = w.do(ctx, t)
 		if err != nil {
@@ -71,13 +75,22 @@ func (w *worker) handle(ctx context.Context, msg jetstream.Msg, held *heldJob) v
 	return finished
 }
 
-// codeMalformed is the one failure code a connector does not give itself.
-const codeMalformed = "malformed"
+// The failure codes a connector does not give itself.
+const (
+	codeMalformed = "malformed"
+	codeExhausted = "exhausted"
+)
 
 // How long to leave a job to the bus when it can't be finished now.
 const (
 	busPause      = 2 * time.Second
 	longestNotYet = 10 * time.Second // longer waits are outcomes: deferred
+
+	// A job that was handed back so often waits at the coordinator instead, so
+	// that only a job whose work ends the process can reach mostDeliveries: it
+	// becomes a failure that somebody sees, and not one more crash.
+	patientDeliveries = 10
+	mostDeliveries    = 20
 )
 
 // handBackError asks for a job to be delivered again after a pause.
@@ -103,7 +116,7 @@ func (w *worker) failure(ctx context.Context, t *task, err error) (*habeasv1.Out
 	case errors.Is(err, errBus):
 		w.Logger.Warn("handing a job back", "job", t.job.GetJobId(), "error", redact(err.Error(), t.person))
 		return nil, &handBackError{after: busPause}
-	case notYet && after <= longestNotYet:
+	case notYet && after <= longestNotYet && t.deliveries < patientDeliveries:
 		return nil, &handBackError{after: max(after, time.Millisecond)}
 	case notYet:
 		return w.deferredOutcome(t, time.Now().Add(after), "accepted"), nil
