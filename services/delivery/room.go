@@ -168,6 +168,16 @@ func (r *Room) fulfil(ctx context.Context, orders Orders, o Order) error {
 	return err
 }
 
+// Ready reports whether packages can be made and stored now, for /readyz.
+func (r *Room) Ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if _, err := os.Stat(r.config.SpoolDir); err != nil {
+		return fmt.Errorf("reaching the spool folder: %w", err)
+	}
+	return r.shelf.check(ctx)
+}
+
 // Remove removes a package before its time, for one when the person has
 // deleted their request. A package that is not there is no error.
 func (r *Room) Remove(ctx context.Context, key string) error { return r.shelf.remove(ctx, key) }

@@ -204,6 +204,19 @@ func TestCancel(t *testing.T) {
 	f.nothingStored()
 }
 
+func TestReady(t *testing.T) {
+	f := newFixture(t)
+	if err := f.room.Ready(); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(f.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.room.Ready(); err == nil || !strings.Contains(err.Error(), "packages") {
+		t.Errorf("without its folder: %v", err)
+	}
+}
+
 func TestNew(t *testing.T) {
 	if _, err := delivery.New(delivery.Config{Packages: t.TempDir()}); err == nil {
 		t.Error("no source, no error")

@@ -23,6 +23,8 @@ type shelf interface {
 	// remove removes a package; one that is not there is no error.
 	remove(ctx context.Context, key string) error
 	list(ctx context.Context, fn func(key string, made time.Time) error) error
+	// check reports whether packages can be reached.
+	check(ctx context.Context) error
 }
 
 // shelfWriter writes one package.
@@ -51,12 +53,13 @@ func openShelf(ctx context.Context, where string) (*bucketShelf, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the folder for packages: %w", err)
 	}
-	return &bucketShelf{bucket: b, where: where}, nil
+	return &bucketShelf{bucket: b, where: where, folder: true}, nil
 }
 
 type bucketShelf struct {
 	bucket *blob.Bucket
 	where  string
+	folder bool
 }
 
 func (s *bucketShelf) create(ctx context.Context, key string) (shelfWriter, error) {
@@ -139,6 +142,22 @@ func (s *bucketShelf) open(ctx context.Context, key string) (io.ReadCloser, int6
 func (s *bucketShelf) remove(ctx context.Context, key string) error {
 	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return fmt.Errorf("removing a package: %w", err)
+	}
+	return nil
+}
+
+func (s *bucketShelf) check(ctx context.Context) error {
+	if s.folder { // a folder's bucket calls itself accessible when it is gone
+		if _, err := os.Stat(s.where); err != nil {
+			return fmt.Errorf("reaching the packages: %w", err)
+		}
+	}
+	ok, err := s.bucket.IsAccessible(ctx)
+	if err == nil && !ok {
+		err = errors.New("it is not there")
+	}
+	if err != nil {
+		return fmt.Errorf("reaching the packages: %w", err)
 	}
 	return nil
 }
