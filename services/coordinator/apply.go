@@ -82,8 +82,16 @@ func storesJSON(stores []*habeasv1.StoreCount) []byte {
 func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	j := &st.s.Jobs[i]
 	state, code, message := stateOf(j.Action, st.s.Request.Right(), p.GetOutcome())
-	if state == "" || !request.CanMoveJob(j.State, state) {
+	if state == "" || p.GetAction() != wireAction(j.Action) || !request.CanMoveJob(j.State, state) {
 		return
+	}
+	if attempt := int(p.GetAttempt()); attempt < j.Attempt || attempt <= j.Attempt && j.State == request.JobPlanned {
+		if !state.Success() {
+			return // the job was sent again since, or is about to be: that answer counts
+		}
+		if attempt < j.Attempt {
+			j.Round = 0 // what was found since may have gone out with the later attempt alone
+		}
 	}
 	text, err := protojson.Marshal(p.GetOutcome())
 	if err != nil {
@@ -99,24 +107,35 @@ func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	st.settle(i, state, p.GetOutcome())
 }
 
+// Bounds of how long a connector can put a job off.
+const (
+	shortestDeferral = time.Second
+	longestDeferral  = 30 * 24 * time.Hour
+)
+
 // settle moves a job to what its outcome says, or puts it off where trying
 // again may help.
 func (st *step) settle(i int, state request.JobState, o *habeasv1.Outcome) {
 	j := &st.s.Jobs[i]
 	rules := st.w.rules
+	again := state == request.JobPlanChanged || state == request.JobFailed && !o.GetFailed().GetPermanent()
 	switch {
 	case state == request.JobDeferred:
-		j.State, j.NextAt = state, o.GetDeferred().GetUntilTime().AsTime()
-	case state == request.JobPlanChanged && j.Attempt < rules.Attempts:
-		j.State, j.NextAt = request.JobPlanned, st.w.now.Add(time.Second)
-	case state == request.JobFailed && !o.GetFailed().GetPermanent() && j.Attempt < rules.Attempts:
+		until := later(o.GetDeferred().GetUntilTime().AsTime(), st.w.now.Add(shortestDeferral))
+		if most := st.w.now.Add(longestDeferral); until.After(most) {
+			until = most
+		}
+		j.State, j.NextAt = state, until
+	case again && j.Attempt < rules.Attempts:
+		// A connector whose plan changed announces itself anew; until we have
+		// heard of it, asking again gets the same answer.
 		j.State, j.NextAt = request.JobDeferred, st.w.now.Add(backoff(rules, j.Attempt))
-	case state == request.JobFailed && !o.GetFailed().GetPermanent():
+	case state == request.JobFailed && again:
 		j.State, j.Code = state, "exhausted"
 	default:
 		j.State = state
 	}
-	if j.State.Terminal() {
+	if j.State.Success() { // one that is retried must still know what there was
 		j.LocatedEnvelope = nil
 	}
 }
@@ -152,7 +171,7 @@ func stateOf(action request.Action, right request.Right, o *habeasv1.Outcome) (s
 	case *habeasv1.Outcome_OverLimit:
 		return request.JobOverLimit, "over_limit", ""
 	case *habeasv1.Outcome_PlanChanged:
-		return request.JobPlanChanged, "plan_changed", ""
+		return request.JobPlanChanged, "plan_changed", "the connector is not the one the plan was made for"
 	case *habeasv1.Outcome_NotSupported:
 		return request.JobNotSupported, "not_supported", ""
 	case *habeasv1.Outcome_Failed:

@@ -9,12 +9,12 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/habeas-data/habeas/proto/wire"
-	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -27,12 +27,14 @@ func (r *Room) collect(ctx context.Context, batch []jetstream.Msg) error {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, m := range batch {
-		g.Go(func() error {
-			records[i] = r.read(ctx, m)
-			return nil
+		g.Go(func() (err error) {
+			records[i], err = r.read(ctx, m)
+			return err
 		})
 	}
-	_ = g.Wait() // the functions return no errors
+	if err := g.Wait(); err != nil {
+		return err
+	}
 	byRequest := make(map[request.ID][]*wire.Record)
 	var ids []request.ID
 	for _, rec := range records {
@@ -45,7 +47,7 @@ func (r *Room) collect(ctx context.Context, batch []jetstream.Msg) error {
 		}
 		byRequest[id] = append(byRequest[id], rec)
 	}
-	err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
+	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		for _, rec := range byRequest[st.s.Request.ID] {
 			if !st.apply(rec) {
 				r.Logger.DebugContext(ctx, "record was known or is for no job of its issuer", slog.String("request", rec.RequestID()), slog.String("issuer", rec.Issuer()))
@@ -59,7 +61,9 @@ func (r *Room) collect(ctx context.Context, batch []jetstream.Msg) error {
 	}
 	r.counters.collected.Add(ctx, int64(len(ids)))
 	r.forgetEarly(ctx, records)
-	return ackAll(batch)
+	return settle(batch, func(i int) bool {
+		return records[i] == nil || !slices.Contains(stuck, request.ID(records[i].RequestID()))
+	})
 }
 
 // forgetEarly forgets records that audit told of before they were stored here.
@@ -78,151 +82,60 @@ func (r *Room) forgetEarly(ctx context.Context, records []*wire.Record) {
 	}
 }
 
-func ackAll(batch []jetstream.Msg) error {
-	for _, m := range batch {
-		if err := m.Ack(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+// settle acknowledges the messages that were done with and asks for the others
+// again.
+func settle(batch []jetstream.Msg, done func(i int) bool) error {
+	for i, m := range batch {
+		settle := m.Ack
+		if !done(i) {
+			settle = func() error { return m.NakWithDelay(stuckPause) }
+		}
+		if err := settle(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 			return fmt.Errorf("acknowledging: %w", err)
 		}
 	}
 	return nil
 }
 
+// stuckPause is how long messages wait for a request that can't be worked on.
+const stuckPause = 30 * time.Second
+
 // read parses and checks one record. It returns nil for those that concern
 // others and for those it refused.
-func (r *Room) read(ctx context.Context, m jetstream.Msg) *wire.Record {
+func (r *Room) read(ctx context.Context, m jetstream.Msg) (*wire.Record, error) {
 	issuer := wire.IssuerOf(m.Subject())
 	if _, room := r.RoomKeys[issuer]; room {
-		return nil // our own and the other rooms' records are audit's to check
+		return nil, nil // our own and the other rooms' records are audit's to check
 	}
 	rec, err := wire.ParseRecord(m.Data())
 	if err != nil {
 		r.reject(ctx, "malformed", m, err)
-		return nil
+		return nil, nil
 	}
 	if rec.Type != wire.RecordLocated && rec.Type != wire.RecordOutcome {
-		return nil
+		return nil, nil
 	}
-	key, ok := r.keys.find(ctx, r.Store, rec.KeyID)
+	if _, err := request.ParseID(rec.RequestID()); err != nil {
+		r.reject(ctx, "malformed", m, err)
+		return nil, nil
+	}
+	key, ok, err := r.keys.find(ctx, r.Store, rec.KeyID)
 	switch {
+	case err != nil:
+		return nil, err
 	case !ok:
-		r.reject(ctx, "unknown_key", m, fmt.Errorf("key %s was never accepted", rec.KeyID))
+		r.reject(ctx, "unknown_key", m, errors.New("the record's key was never accepted"))
 	case key.owner != issuer || rec.Issuer() != issuer:
-		r.reject(ctx, "wrong_issuer", m, fmt.Errorf("key of %s, record of %s, published by %s", key.owner, rec.Issuer(), issuer))
+		r.reject(ctx, "wrong_issuer", m, fmt.Errorf("the key is %s's, and %s published the record", key.owner, issuer))
 	default:
 		if err := rec.Verify(key.public); err != nil {
 			r.reject(ctx, "bad_signature", m, err)
-			return nil
+			return nil, nil
 		}
-		return rec
+		return rec, nil
 	}
-	return nil
+	return nil, nil
 }
-
-// takeDiscovered takes identifiers that connectors found.
-func (r *Room) takeDiscovered(ctx context.Context, batch []jetstream.Msg) error {
-	for _, m := range batch {
-		if err := r.discover(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Room) discover(ctx context.Context, m jetstream.Msg) error {
-	d, err := wire.ParseDiscovered(m.Headers(), m.Data())
-	if err != nil || d.GetConnector() != wire.IssuerOf(m.Subject()) {
-		r.reject(ctx, "malformed", m, err)
-		return nil
-	}
-	c, known := r.connectors.get(d.GetConnector())
-	if !known || c.SealKey != d.GetSealerKey() {
-		r.reject(ctx, "unknown_key", m, errors.New("sealed by a key the connector did not announce"))
-		return nil
-	}
-	subject, err := r.SealKey.OpenSubject(d.GetSealedSubject(), d.GetSealerKey(), d.GetJobId())
-	if err != nil {
-		r.reject(ctx, "sealed_for_another", m, err)
-		return nil
-	}
-	var found []request.Identifier
-	for _, id := range subject.GetIdentifiers() {
-		if !slices.Contains(c.Yields, id.GetKind()) {
-			continue
-		}
-		normal, err := request.NewIdentifier(request.Kind(id.GetKind()), id.GetValue()).Normalize()
-		if err != nil {
-			r.Logger.WarnContext(ctx, "a discovered identifier can't be used", slog.String("connector", c.Name), slog.String("kind", id.GetKind()))
-			continue
-		}
-		found = append(found, normal)
-	}
-	if err := r.merge(ctx, request.ID(d.GetRequestId()), request.ID(d.GetJobId()), c.Name, found); err != nil {
-		if errors.Is(err, store.ErrNotFound) {
-			r.reject(ctx, "unknown_request", m, err)
-			return nil
-		}
-		return err
-	}
-	if err := m.Ack(); err != nil {
-		return fmt.Errorf("acknowledging: %w", err)
-	}
-	return nil
-}
-
-// merge adds identifiers to a request. The data key is unwrapped before the
-// transaction: a key service may be far away.
-func (r *Room) merge(ctx context.Context, id, jobID request.ID, connector string, found []request.Identifier) error {
-	req, _, err := r.Store.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	if len(req.WrappedKey) == 0 {
-		return nil // the request's personal data are destroyed: it is long closed
-	}
-	key, err := r.Vault.Unwrap(ctx, req.WrappedKey)
-	if err != nil {
-		return err
-	}
-	defer key.Destroy()
-	return r.advance(ctx, store.Selector{IDs: []request.ID{id}}, func(st *step) error {
-		if !slices.ContainsFunc(st.s.Jobs, func(j store.Job) bool { return j.ID == jobID && j.Connector == connector }) {
-			return nil
-		}
-		kinds, err := addIdentifiers(key, &st.s.Request, found)
-		if err != nil {
-			return err
-		}
-		st.discovered(jobID, kinds)
-		return nil
-	})
-}
-
-// addIdentifiers puts new identifiers under the request's key and returns the
-// kinds that gained a value.
-func addIdentifiers(key vault.DataKey, r *store.Request, found []request.Identifier) ([]string, error) {
-	have, err := key.OpenIdentifiers(r.ID, r.Sealed)
-	if err != nil {
-		return nil, err
-	}
-	var kinds []string
-	for _, id := range found {
-		if slices.Contains(have, id) || len(have) >= maxIdentifiers {
-			continue
-		}
-		have = append(have, id)
-		if !slices.Contains(kinds, string(id.Kind)) {
-			kinds = append(kinds, string(id.Kind))
-		}
-	}
-	if len(kinds) > 0 {
-		r.Sealed = key.SealIdentifiers(r.ID, have)
-	}
-	return kinds, nil
-}
-
-// maxIdentifiers bounds what resolving may gather for one person; more than
-// this is a graph that joins strangers.
-const maxIdentifiers = 500
 
 // takeLogged learns which records are leaves of the log and closes the
 // requests whose closure is.
@@ -237,8 +150,7 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 		}
 		for _, rec := range l.GetRecords() {
 			digests = append(digests, rec.GetDigest())
-			if rec.GetType() == string(wire.RecordClosure) {
-				id := request.ID(rec.GetRequestId())
+			if id, err := request.ParseID(rec.GetRequestId()); err == nil && rec.GetType() == string(wire.RecordClosure) {
 				closures[id] = append(closures[id], rec.GetDigest())
 			}
 		}
@@ -251,7 +163,7 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	for id := range closures {
 		ids = append(ids, id)
 	}
-	err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
+	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		req := &st.s.Request
 		if req.State() != request.Closing || !slices.ContainsFunc(closures[req.ID], func(d []byte) bool { return slices.Equal(d, req.ClosureDigest) }) {
 			return nil
@@ -262,7 +174,7 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	return ackAll(batch)
+	return settle(batch, func(int) bool { return len(stuck) == 0 })
 }
 
 // digestRing remembers the last digests audit told of, because audit may be

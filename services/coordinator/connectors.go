@@ -71,6 +71,9 @@ func (r *Room) watch(ctx context.Context) error {
 // announced takes a connector's manifest or sign of life.
 func (r *Room) announced(ctx context.Context, entry jetstream.KeyValueEntry) {
 	c, err := parseManifest(entry.Key(), entry.Value())
+	if _, room := r.RoomKeys[entry.Key()]; room {
+		err = fmt.Errorf("manifest of %s: that is the name of a room", entry.Key())
+	}
 	if err != nil {
 		r.counters.rejected.Add(ctx, 1)
 		r.Logger.ErrorContext(ctx, "a connector's manifest was refused", slog.Any("error", err))
@@ -88,6 +91,7 @@ func (r *Room) announced(ctx context.Context, entry jetstream.KeyValueEntry) {
 	r.connectors.put(c)
 	r.Logger.InfoContext(ctx, "connector announced", slog.String("connector", c.Name), slog.String("version", c.Version), slog.String("digest", c.Digest))
 	r.wake()
+	r.reconsider.Store(true)
 }
 
 // enrol gives a new or changed connector its place: its consumer, its line in
@@ -118,10 +122,10 @@ func (r *Room) acceptKey(ctx context.Context, owner, instance string, key ed2551
 	fresh, err := r.Store.PutKey(ctx, id, store.Key{Owner: owner, DER: wire.PublicDER(key)}, store.Record{
 		Digest: rec.Digest[:], Type: string(rec.Type), Issuer: rec.Issuer(), Envelope: rec.Envelope, CreatedAt: now,
 	})
+	r.keys.forget() // another coordinator may have been first to accept it
 	if err != nil || !fresh {
 		return err
 	}
-	r.keys.forget()
 	if _, err := r.JS.PublishMsg(ctx, wire.RecordMessage(rec)); err != nil {
 		// The record is in the store; the sweeper publishes it.
 		r.Logger.WarnContext(ctx, "publishing a key record", slog.String("owner", owner), slog.Any("error", err))
@@ -150,19 +154,19 @@ func (k *keyring) forget() {
 
 // find returns an accepted key. Another coordinator may have accepted it, so a
 // missing one is looked for in the store, at most once a second.
-func (k *keyring) find(ctx context.Context, s store.Store, id string) (ownedKey, bool) {
+func (k *keyring) find(ctx context.Context, s store.Store, id string) (ownedKey, bool, error) {
 	k.mu.RLock()
 	key, ok := k.keys[id]
 	fresh := time.Since(k.read) < time.Second
 	k.mu.RUnlock()
 	if ok || fresh {
-		return key, ok
+		return key, ok, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	stored, err := s.Keys(ctx)
 	if err != nil {
-		return ownedKey{}, false
+		return ownedKey{}, false, err
 	}
 	k.keys = make(map[string]ownedKey, len(stored))
 	for id, s := range stored {
@@ -172,5 +176,5 @@ func (k *keyring) find(ctx context.Context, s store.Store, id string) (ownedKey,
 	}
 	k.read = time.Now()
 	key, ok = k.keys[id]
-	return key, ok
+	return key, ok, nil
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,8 +57,15 @@ type Room struct {
 	connectors registry
 	keys       keyring
 	planning   chan struct{}
+	hinted     chan []request.ID
 	logged     digestRing
 	counters   counters
+
+	// reconsider is set when connectors came or changed, for requests that
+	// nobody could be asked for.
+	reconsider atomic.Bool
+	background sync.WaitGroup
+	sweeper    sweeper
 
 	mu   sync.Mutex
 	lost map[string]bool
@@ -72,7 +81,7 @@ func New(c Config) (*Room, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{Config: c, planning: make(chan struct{}, 1), err: errors.New("starting")}
+	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), err: errors.New("starting")}
 	return r, r.counters.init()
 }
 
@@ -114,9 +123,12 @@ func (r *Room) Run(ctx context.Context) error {
 	}
 	defer func() { _ = hints.Unsubscribe() }() // the connection may be closed already
 	r.setReady(nil)
+	r.reconsider.Store(true)
 	g, ctx := errgroup.WithContext(ctx)
+	defer r.background.Wait()
 	g.Go(func() error { return r.watchConnectors(ctx) })
 	g.Go(func() error { return r.planLoop(ctx) })
+	g.Go(func() error { return r.hintLoop(ctx) })
 	g.Go(func() error { return r.sweepLoop(ctx) })
 	for _, c := range []struct {
 		stream, durable string
@@ -186,11 +198,37 @@ func (r *Room) hint(ctx context.Context, body []byte) {
 		r.Logger.WarnContext(ctx, "a hint that is no list of requests was ignored")
 		return
 	}
-	go func() {
-		if err := r.advance(ctx, store.Selector{IDs: ids}, nil); err != nil && ctx.Err() == nil {
+	ids = slices.DeleteFunc(ids, func(id request.ID) bool {
+		_, err := request.ParseID(string(id))
+		return err != nil
+	})
+	select {
+	case r.hinted <- ids:
+	default: // the sweeper will see to them
+	}
+}
+
+// hintLoop looks at the requests of which we were told.
+func (r *Room) hintLoop(ctx context.Context) error {
+	for {
+		var ids []request.ID
+		select {
+		case <-ctx.Done():
+			return nil
+		case ids = <-r.hinted:
+		}
+		for more := true; more && len(ids) < batchSize; {
+			select {
+			case others := <-r.hinted:
+				ids = append(ids, others...)
+			default:
+				more = false
+			}
+		}
+		if _, err := r.advance(ctx, store.Selector{IDs: ids}, nil); err != nil && ctx.Err() == nil {
 			r.Logger.ErrorContext(ctx, "following a hint; the sweeper will", slog.Any("error", err))
 		}
-	}()
+	}
 }
 
 func (r *Room) wake() {
@@ -207,7 +245,7 @@ func (r *Room) planLoop(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		for {
-			n, err := r.advanceCount(ctx, store.Selector{State: request.Accepted, Limit: planBatch}, nil)
+			n, _, err := r.advanceCount(ctx, store.Selector{State: request.Accepted, Limit: planBatch}, nil)
 			if err != nil && ctx.Err() == nil {
 				r.Logger.ErrorContext(ctx, "planning; trying again", slog.Any("error", err))
 			}
@@ -235,33 +273,47 @@ func (r *Room) world() *world {
 
 // advance runs the decision over the selected requests and publishes what
 // follows from it. before, when given, puts into each snapshot what has
-// arrived.
-func (r *Room) advance(ctx context.Context, sel store.Selector, before func(*step) error) error {
-	_, err := r.advanceCount(ctx, sel, before)
-	return err
+// arrived. stuck are requests that could not be decided about: they are left as
+// they were, so that one of them does not hold up the others.
+func (r *Room) advance(ctx context.Context, sel store.Selector, before func(*step) error) (stuck []request.ID, err error) {
+	_, stuck, err = r.advanceCount(ctx, sel, before)
+	return stuck, err
 }
 
-func (r *Room) advanceCount(ctx context.Context, sel store.Selector, before func(*step) error) (int, error) {
+// advanceCount is advance and counts the requests that were decided about.
+func (r *Room) advanceCount(ctx context.Context, sel store.Selector, before func(*step) error) (n int, stuck []request.ID, err error) {
 	if sel.State == "" && len(sel.IDs) == 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
 	var steps []*step
 	w := r.world()
-	_, err := r.Store.Advance(ctx, sel, true, func(snaps []*store.Snapshot) error {
+	_, err = r.Store.Advance(ctx, sel, true, func(snaps []*store.Snapshot) error {
 		steps = make([]*step, len(snaps))
 		var g errgroup.Group
 		g.SetLimit(8)
 		for i, s := range snaps {
 			steps[i] = &step{w: w, s: s}
-			g.Go(func() error { return r.decide(steps[i], before) })
+			g.Go(func() error {
+				if steps[i].err = r.decide(steps[i], before); steps[i].err != nil {
+					steps[i].undo()
+				}
+				return nil
+			})
 		}
 		return g.Wait()
 	})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
+	steps = slices.DeleteFunc(steps, func(st *step) bool {
+		if st.err != nil {
+			stuck = append(stuck, st.s.Request.ID)
+			r.Logger.ErrorContext(ctx, "a request can't be decided about and is left as it is", slog.String("request", string(st.s.Request.ID)), slog.Any("error", st.err))
+		}
+		return st.err != nil
+	})
 	r.publish(ctx, steps)
-	return len(steps), nil
+	return len(steps), stuck, nil
 }
 
 // decide is the whole decision over one request.

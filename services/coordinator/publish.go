@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -49,10 +50,16 @@ func (r *Room) publish(ctx context.Context, steps []*step) {
 	var sent []outgoing
 	var futures []jetstream.PubAckFuture
 	var refused []outgoing
+	stalled := false
 	for _, batch := range batches {
 		for _, o := range batch {
+			if stalled {
+				refused = append(refused, o)
+				continue
+			}
 			f, err := r.JS.PublishMsgAsync(o.msg, jetstream.WithStallWait(5*time.Second))
 			if err != nil {
+				stalled = errors.Is(err, jetstream.ErrTooManyStalledMsgs)
 				refused = append(refused, o)
 				continue
 			}
@@ -62,19 +69,23 @@ func (r *Room) publish(ctx context.Context, steps []*step) {
 	r.counters.published.Add(ctx, int64(len(sent)))
 	r.tell(steps)
 	if len(sent)+len(refused) > 0 {
-		go r.confirm(context.WithoutCancel(ctx), sent, futures, refused)
+		r.background.Go(func() { r.confirm(ctx, sent, futures, refused) })
 	}
 }
 
 // confirm waits for the bus's answers and puts refused jobs back.
 func (r *Room) confirm(ctx context.Context, sent []outgoing, futures []jetstream.PubAckFuture, refused []outgoing) {
-	timeout := time.After(10 * time.Second)
+	timeout, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	for i, f := range futures {
 		select {
 		case <-f.Ok():
 			continue
 		case <-f.Err():
-		case <-timeout:
+		case <-timeout.Done():
+		}
+		if ctx.Err() != nil {
+			return // the next start finds them
 		}
 		refused = append(refused, sent[i])
 	}
@@ -87,12 +98,15 @@ func (r *Room) confirm(ctx context.Context, sent []outgoing, futures []jetstream
 		}
 	}
 	if len(refused) > 0 {
+		if err := r.ensure(ctx); err != nil { // a stream may be gone
+			r.Logger.WarnContext(ctx, "making streams and consumers", slog.Any("error", err))
+		}
 		r.Logger.WarnContext(ctx, "the bus did not take messages; they will be sent again", slog.Int("messages", len(refused)), slog.Int("jobs", len(ids)))
 	}
 	if len(ids) == 0 {
 		return
 	}
-	err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
+	_, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		for i := range st.s.Jobs {
 			if j := &st.s.Jobs[i]; j.State == request.JobSent && attempts[j.ID] == j.Attempt && j.Attempt > 0 {
 				// Deferred and not planned: an attempt was made and may yet be answered.
@@ -144,6 +158,7 @@ func (r *Room) jobMessages(ctx context.Context, st *step) ([]outgoing, error) {
 		trace.WithAttributes(attribute.Int("habeas.jobs", len(st.send))))
 	defer span.End()
 	out := make([]outgoing, 0, len(st.send))
+	var failed error
 	for _, i := range st.send {
 		j := s.Jobs[i]
 		c, known := st.w.connector(j.Connector)
@@ -151,13 +166,14 @@ func (r *Room) jobMessages(ctx context.Context, st *step) ([]outgoing, error) {
 			continue
 		}
 		msg, err := r.jobMessage(s, &j, c, ids)
-		if err != nil {
-			return out, fmt.Errorf("job for %s: %w", j.Connector, err)
+		if err != nil { // the others can be sent all the same
+			failed = errors.Join(failed, fmt.Errorf("job for %s: %w", j.Connector, err))
+			continue
 		}
 		room.Inject(ctx, msg.Header)
 		out = append(out, outgoing{msg: msg, job: &j})
 	}
-	return out, nil
+	return out, failed
 }
 
 func (r *Room) jobMessage(s *store.Snapshot, j *store.Job, c Connector, ids []request.Identifier) (*nats.Msg, error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nkeys"
 	"google.golang.org/protobuf/proto"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -69,8 +70,8 @@ func parseManifest(name string, data []byte) (Connector, error) {
 	if err != nil {
 		return Connector{}, fmt.Errorf("manifest of %s: field evidence_key: %w", name, err)
 	}
-	if m.GetSealKey() == "" {
-		return Connector{}, fmt.Errorf("manifest of %s: field seal_key is missing", name)
+	if !nkeys.IsValidPublicCurveKey(m.GetSealKey()) {
+		return Connector{}, fmt.Errorf("manifest of %s: field seal_key: want a public curve key (X...)", name)
 	}
 	c := Connector{
 		Name: name, Version: m.GetVersion(), Digest: m.GetDigest(), KeyID: wire.Fingerprint(key), Key: key,

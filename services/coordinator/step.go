@@ -84,6 +84,14 @@ type step struct {
 	closing bool
 	// moved is set when the request's state has changed.
 	moved bool
+	// err is why nothing could be decided.
+	err error
+}
+
+// undo takes everything back that would be written.
+func (st *step) undo() {
+	s := st.s
+	s.Changed, s.ChangedJobs, s.Records, s.Jobs, st.send = false, nil, nil, s.Jobs[:s.Stored], nil
 }
 
 func (st *step) run() error {
@@ -97,6 +105,7 @@ func (st *step) run() error {
 	st.closing = r.State() == request.Closing && len(r.ClosureDigest) == 0
 	if st.closing {
 		st.withdraw()
+		r.Attention = "" // it is decided: nobody has to look any more
 	}
 	return nil
 }
@@ -219,139 +228,41 @@ func (st *step) kinds(c Connector) []string {
 	return kinds
 }
 
-// ready sends the jobs whose time has come.
-func (st *step) ready() {
-	for i := range st.s.Jobs {
-		j := &st.s.Jobs[i]
-		switch {
-		case j.State == request.JobPlanned, j.State == request.JobDeferred && !j.NextAt.After(st.w.now):
-		case j.State == request.JobSent && st.w.lost[j.Connector] && st.w.now.Sub(j.SentAt) >= st.w.rules.Lease:
-		default:
-			continue
-		}
-		c, known := st.w.connector(j.Connector)
-		if !known {
-			st.wait(i, st.w.now.Add(st.w.rules.RetryMost))
-			continue
-		}
-		if until := st.blocked(i, c); until.After(st.w.now) && j.State == request.JobPlanned {
-			st.wait(i, until)
-			continue
-		}
-		st.dispatch(i, c)
-	}
-}
-
-func (st *step) dispatch(i int, c Connector) {
-	j := &st.s.Jobs[i]
-	if j.ManifestDigest != c.Digest || j.KeyID != c.KeyID || !slices.Equal(j.Kinds, st.kinds(c)) {
-		st.plan(i, c)
-	}
-	j.State, j.SentAt, j.NextAt, j.UpdatedAt = request.JobSent, st.w.now, time.Time{}, st.w.now
-	j.Round = st.s.Request.Round
-	j.Attempt++
-	st.s.Touch(i)
-	st.send = append(st.send, i)
-}
-
-// wait leaves a job for later.
-func (st *step) wait(i int, until time.Time) {
-	if j := &st.s.Jobs[i]; !j.NextAt.Equal(until) {
-		j.NextAt = until
-		st.s.Touch(i)
-	}
-}
-
-// blocked says until when a planned job should wait for others of its request:
-// for the time being when it must, for the connector's patience when it would
-// rather, and not at all when nothing stands before it. A connector that is
-// down so delays those that need it, and the others by no more than patience.
-func (st *step) blocked(i int, c Connector) time.Time {
-	j := &st.s.Jobs[i]
-	if j.Action == request.ActionResolve {
-		return time.Time{}
-	}
-	var until time.Time
-	for k := range st.s.Jobs {
-		o := &st.s.Jobs[k]
-		if k == i || o.State.Terminal() {
-			continue
-		}
-		other, known := st.w.connector(o.Connector)
-		switch {
-		case o.Action == request.ActionResolve && o.Connector != c.Name && known && overlap(other.Yields, c.Accepts):
-			until = later(until, st.patience(o))
-		case o.Action != request.ActionErase || j.Action != request.ActionErase:
-		case slices.Contains(c.After, o.Connector):
-			until = later(until, st.w.now.Add(st.w.rules.RetryMost))
-		case known && other.Tier < c.Tier:
-			until = later(until, st.patience(o))
-		}
-	}
-	return until
-}
-
-// patience is until when others wait for job o. A job that was put off or
-// failed is not waited for.
-func (st *step) patience(o *store.Job) time.Time {
-	switch {
-	case o.State == request.JobDeferred || o.Attempt > 1:
-		return time.Time{}
-	case o.SentAt.IsZero():
-		return st.w.now.Add(st.w.rules.Patience)
-	default:
-		return o.SentAt.Add(st.w.rules.Patience)
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // conclude moves the request to where its jobs have brought it.
 func (st *step) conclude() error {
 	r := &st.s.Request
-	states, resolving := make([]request.JobState, 0, len(st.s.Jobs)), false
+	states, resolving, acting := make([]request.JobState, 0, len(st.s.Jobs)), false, false
 	for i := range st.s.Jobs {
 		j := &st.s.Jobs[i]
 		if st.superseded(i) {
 			continue
 		}
 		states = append(states, j.State)
-		resolving = resolving || (j.Action == request.ActionResolve && !j.State.Terminal())
+		resolve := j.Action == request.ActionResolve
+		resolving = resolving || resolve && !j.State.Terminal()
+		acting = acting || !resolve
 	}
 	if err := st.moveTo(resolving); err != nil {
 		return err
 	}
-	st.attend(states)
+	st.attend(states, acting || resolving)
 	result, over := request.Conclude(states)
-	if !over || r.Attention != "" || resolving {
+	// Whoever was only asked for identifiers was not asked to do anything.
+	if !over || !acting || r.Attention != "" {
 		return nil
 	}
+	st.s.Changed = true
 	if r.Right().Packaged() {
-		st.s.Changed = true
 		return r.Move(request.Packaging)
 	}
-	st.s.Changed = true
 	return r.Close(request.Ending{Result: result})
 }
 
-// superseded reports whether a later job asked the same of the same connector
-// and succeeded, so that this one's failure is history.
+// superseded reports whether a job that did not succeed is history: the same
+// connector was asked again later, with more identifiers.
 func (st *step) superseded(i int) bool {
 	j := &st.s.Jobs[i]
-	if !j.State.Terminal() || j.State.Success() {
-		return false
-	}
-	for k := i + 1; k < len(st.s.Jobs); k++ {
-		if o := &st.s.Jobs[k]; o.Connector == j.Connector && o.Action == j.Action && o.State.Success() {
-			return true
-		}
-	}
-	return false
+	return j.State.Terminal() && !j.State.Success() && st.last(j.Connector, j.Action == request.ActionResolve) != i
 }
 
 func (st *step) moveTo(resolving bool) error {
@@ -368,20 +279,26 @@ func (st *step) moveTo(resolving bool) error {
 }
 
 // attend says whether a person must look, and no longer when nobody must.
-func (st *step) attend(states []request.JobState) {
+func (st *step) attend(states []request.JobState, asked bool) {
 	attention := ""
 	switch {
-	case len(states) == 0:
-		attention = AttentionNobody
 	case slices.Contains(states, request.JobOverLimit):
 		attention = AttentionOverLimit
-	case slices.Contains(states, request.JobFailed):
+	case slices.ContainsFunc(states, needsPerson):
 		attention = AttentionFailed
+	case !asked:
+		attention = AttentionNobody
 	}
 	if st.s.Request.Attention != attention {
 		st.s.Request.Attention = attention
 		st.s.Changed = true
 	}
+}
+
+// needsPerson reports whether a job ended in a way that a person must decide
+// about: nothing was done, and trying again may help.
+func needsPerson(s request.JobState) bool {
+	return s == request.JobFailed || s == request.JobOverLimit || s == request.JobPlanChanged
 }
 
 // withdraw ends the jobs of a request that was stopped.

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,8 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
@@ -22,6 +26,17 @@ func (r *Room) sweepLoop(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sweeper is what one sweep remembers for the next.
+type sweeper struct {
+	// suspects are connectors whose jobs seem to be lost, each with the number
+	// of the last record there was on the bus when it first seemed so.
+	suspects map[string]uint64
+	// resent is when records were last sent again, and first the oldest of
+	// them.
+	resent time.Time
+	first  []byte
 }
 
 // sweepBatch bounds one transaction of the sweeper.
@@ -37,76 +52,184 @@ func (r *Room) sweep(ctx context.Context) error {
 	r.mu.Lock()
 	r.lost = lost
 	r.mu.Unlock()
+	if err := r.advanceDue(ctx, now, stale, slices.Sorted(maps.Keys(lost))); err != nil {
+		return err
+	}
+	if err := r.askAnew(ctx); err != nil {
+		return err
+	}
+	return r.republish(ctx, now, stale)
+}
+
+// advanceDue looks at every request that has something due.
+func (r *Room) advanceDue(ctx context.Context, now, stale time.Time, lost []string) error {
+	seen := make(map[request.ID]bool)
 	for {
-		ids, err := r.Store.Due(ctx, now, stale, slices.Sorted(maps.Keys(lost)), sweepBatch)
+		ids, err := r.Store.Due(ctx, now, stale, lost, sweepBatch)
 		if err != nil {
 			return err
 		}
-		if err := r.advance(ctx, store.Selector{IDs: ids}, nil); err != nil {
+		full := len(ids) == sweepBatch
+		ids = slices.DeleteFunc(ids, func(id request.ID) bool { return seen[id] })
+		if _, err := r.advance(ctx, store.Selector{IDs: ids}, nil); err != nil {
 			return err
 		}
-		if len(ids) < sweepBatch {
-			break
+		for _, id := range ids {
+			seen[id] = true
+		}
+		if !full || len(ids) == 0 {
+			return nil
 		}
 	}
-	return r.republish(ctx, stale)
+}
+
+// askAnew looks again at requests that nobody could be asked for, when there
+// are connectors that were not there or were different before.
+func (r *Room) askAnew(ctx context.Context) (err error) {
+	if !r.reconsider.Swap(false) {
+		return nil
+	}
+	defer func() {
+		if err != nil {
+			r.reconsider.Store(true)
+		}
+	}()
+	filter := store.Filter{State: request.Running, Attention: true, Limit: sweepBatch}
+	for {
+		page, err := r.Store.List(ctx, filter)
+		if err != nil {
+			return err
+		}
+		var ids []request.ID
+		for i := range page {
+			if page[i].Attention == AttentionNobody {
+				ids = append(ids, page[i].ID)
+			}
+		}
+		if _, err := r.advance(ctx, store.Selector{IDs: ids}, nil); err != nil {
+			return err
+		}
+		if len(page) < sweepBatch {
+			return nil
+		}
+		last := &page[len(page)-1]
+		filter.Before = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
+	}
 }
 
 // findLost names the connectors some of whose sent jobs are on the bus no more:
-// everything that was answered has been read, and fewer messages wait for the
-// connector than jobs are out.
+// fewer messages wait for the connector than jobs are out, and every answer
+// that was there when this was first seen has been read.
 func (r *Room) findLost(ctx context.Context, stale time.Time) (map[string]bool, error) {
 	out, err := r.Store.Outstanding(ctx, stale)
 	if err != nil || len(out) == 0 {
+		r.sweeper.suspects = nil
 		return nil, err
 	}
-	if behind, err := r.pending(ctx, wire.StreamEvidence, wire.ConsumerCoordinatorEvidence); err == nil && behind > 0 {
-		return nil, nil // answers are still to be read
+	written, read, err := r.evidenceRead(ctx)
+	if err != nil {
+		return nil, err
 	}
-	lost := make(map[string]bool)
+	suspects, lost := make(map[string]uint64), make(map[string]bool)
 	for _, o := range out {
-		waiting, err := r.pending(ctx, wire.StreamJobs, wire.JobConsumer(o.Connector))
+		missing, err := r.missing(ctx, o)
 		if err != nil {
-			if err := wire.EnsureConnector(ctx, r.JS, o.Connector, r.Streams); err != nil {
-				return nil, err
-			}
-			waiting = 0
+			return nil, err
 		}
-		if waiting < o.Sent {
-			lost[o.Connector] = true
-			r.counters.resent.Add(ctx, o.Sent-waiting)
-			r.Logger.WarnContext(ctx, "sent jobs are not on the bus; sending them again",
-				slog.String("connector", o.Connector), slog.Int64("sent", o.Sent), slog.Int64("on_bus", waiting))
+		if missing <= 0 {
+			continue
 		}
+		since, before := r.sweeper.suspects[o.Connector]
+		if !before || since > written { // the stream was made anew
+			since = written
+		}
+		if read < since {
+			suspects[o.Connector] = since
+			continue // answers are still to be read
+		}
+		lost[o.Connector] = true
+		r.counters.resent.Add(ctx, missing)
+		r.Logger.WarnContext(ctx, "sent jobs are not on the bus; sending them again",
+			slog.String("connector", o.Connector), slog.Int64("sent", o.Sent), slog.Int64("missing", missing))
 	}
+	r.sweeper.suspects = suspects
 	return lost, nil
 }
 
-// pending counts what a consumer has still to deliver or to see acknowledged.
-func (r *Room) pending(ctx context.Context, stream, durable string) (int64, error) {
+// evidenceRead gives the number of the last record on the bus, and of the last
+// up to which we have read and stored everything.
+func (r *Room) evidenceRead(ctx context.Context) (written, read uint64, err error) {
+	stream, err := r.JS.Stream(ctx, wire.StreamEvidence)
+	if err != nil {
+		return 0, 0, fmt.Errorf("asking for stream %s: %w", wire.StreamEvidence, err)
+	}
+	written = stream.CachedInfo().State.LastSeq
+	info, err := r.consumer(ctx, wire.StreamEvidence, wire.ConsumerCoordinatorEvidence)
+	if err != nil {
+		return 0, 0, err
+	}
+	if info.NumPending == 0 && info.NumAckPending == 0 {
+		return written, written, nil
+	}
+	return written, info.AckFloor.Stream, nil
+}
+
+// missing estimates how many of a connector's outstanding jobs the bus has
+// lost. It has fewer messages than it should have or, when newer ones make up
+// the number, none that is nearly as old as the oldest job.
+func (r *Room) missing(ctx context.Context, o store.Outstanding) (int64, error) {
+	info, err := r.consumer(ctx, wire.StreamJobs, wire.JobConsumer(o.Connector))
+	if err != nil {
+		if err := r.ensure(ctx); err != nil {
+			return 0, err
+		}
+		return o.Sent, nil
+	}
+	waiting := int64(info.NumPending) + int64(info.NumAckPending) //nolint:gosec // far below 2^63
+	if waiting < o.Sent {
+		return o.Sent - waiting, nil
+	}
+	stream, err := r.JS.Stream(ctx, wire.StreamJobs)
+	if err != nil {
+		return 0, fmt.Errorf("asking for stream %s: %w", wire.StreamJobs, err)
+	}
+	oldest, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(wire.JobSubject(o.Connector)))
+	if err != nil {
+		return 0, nil //nolint:nilerr // they were all taken meanwhile: the next sweep counts anew
+	}
+	if oldest.Time.After(o.Oldest.Add(r.Rules.Lease)) {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func (r *Room) consumer(ctx context.Context, stream, durable string) (*jetstream.ConsumerInfo, error) {
 	consumer, err := r.JS.Consumer(ctx, stream, durable)
 	if err != nil {
-		return 0, fmt.Errorf("asking for consumer %s: %w", durable, err)
+		return nil, fmt.Errorf("asking for consumer %s: %w", durable, err)
 	}
-	info := consumer.CachedInfo()
-	return int64(info.NumPending) + int64(info.NumAckPending), nil //nolint:gosec // far below 2^63
+	return consumer.CachedInfo(), nil
 }
 
 // republish sends records again that audit has not told of, unless audit has
 // simply not come to them yet.
-func (r *Room) republish(ctx context.Context, stale time.Time) error {
+func (r *Room) republish(ctx context.Context, now, stale time.Time) error {
 	records, err := r.Store.Unlogged(ctx, stale, sweepBatch)
 	if err != nil || len(records) == 0 {
 		return err
 	}
-	consumer, err := r.JS.Consumer(ctx, wire.StreamEvidence, wire.ConsumerAudit)
-	if err != nil {
-		return fmt.Errorf("asking for consumer %s: %w", wire.ConsumerAudit, err)
+	if now.Sub(r.sweeper.resent) < r.Rules.Lease && bytes.Equal(r.sweeper.first, records[0].Digest) {
+		return nil // audit was given these a moment ago
 	}
-	if consumer.CachedInfo().NumPending > 0 {
+	info, err := r.consumer(ctx, wire.StreamEvidence, wire.ConsumerAudit)
+	if err != nil {
+		return err
+	}
+	if info.NumPending > 0 {
 		return nil
 	}
 	r.Logger.WarnContext(ctx, "records are not in the log; sending them again", slog.Int("records", len(records)))
+	r.sweeper.resent, r.sweeper.first = now, records[0].Digest
 	for i := range records {
 		msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
 		// Without a message id: inside the duplicate window the bus would drop

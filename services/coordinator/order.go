@@ -1,0 +1,137 @@
+package coordinator
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// ready sends the jobs whose time has come, those that others wait for first.
+func (st *step) ready() {
+	for _, i := range st.inOrder() {
+		j := &st.s.Jobs[i]
+		lost := j.State == request.JobSent && st.w.lost[j.Connector] && st.w.now.Sub(j.SentAt) >= st.w.rules.Lease
+		due := j.State == request.JobDeferred && !j.NextAt.After(st.w.now)
+		if j.State != request.JobPlanned && !due && !lost {
+			continue
+		}
+		c, known := st.w.connector(j.Connector)
+		if !known {
+			st.wait(i, st.w.now.Add(st.w.rules.RetryMost))
+			continue
+		}
+		if until := st.blocked(i, c); until.After(st.w.now) && !lost {
+			// A planned job is looked at whenever its request is.
+			j.State = request.JobPlanned
+			st.wait(i, until)
+			continue
+		}
+		st.dispatch(i, c)
+	}
+}
+
+// inOrder gives the jobs by the tier of their connectors.
+func (st *step) inOrder() []int {
+	order, tiers := make([]int, len(st.s.Jobs)), make([]int, len(st.s.Jobs))
+	for i := range st.s.Jobs {
+		order[i] = i
+		if c, known := st.w.connector(st.s.Jobs[i].Connector); known && st.s.Jobs[i].Action == request.ActionErase {
+			tiers[i] = c.Tier
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tiers[a], tiers[b]) })
+	return order
+}
+
+func (st *step) dispatch(i int, c Connector) {
+	j := &st.s.Jobs[i]
+	if j.ManifestDigest != c.Digest || j.KeyID != c.KeyID || !slices.Equal(j.Kinds, st.kinds(c)) {
+		st.plan(i, c)
+	}
+	j.State, j.SentAt, j.NextAt, j.UpdatedAt = request.JobSent, st.w.now, time.Time{}, st.w.now
+	j.Round = st.s.Request.Round
+	j.Attempt++
+	st.s.Touch(i)
+	st.send = append(st.send, i)
+}
+
+// wait leaves a job for later.
+func (st *step) wait(i int, until time.Time) {
+	if j := &st.s.Jobs[i]; !j.NextAt.Equal(until) {
+		j.NextAt = until
+		st.s.Touch(i)
+	}
+}
+
+// blocked says until when a job should wait for others of its request: for the
+// time being when it must, for the connector's patience when it would rather,
+// and not at all when nothing stands before it. A connector that is down so
+// delays those that need it, and the others by no more than patience.
+func (st *step) blocked(i int, c Connector) time.Time {
+	j := &st.s.Jobs[i]
+	if j.Action == request.ActionResolve {
+		return time.Time{}
+	}
+	var until time.Time
+	for k := range st.s.Jobs {
+		o := &st.s.Jobs[k]
+		if k == i || o.State.Terminal() && (!needsPerson(o.State) || st.superseded(k)) {
+			continue
+		}
+		other, known := st.w.connector(o.Connector)
+		bothErase := o.Action == request.ActionErase && j.Action == request.ActionErase
+		switch {
+		case bothErase && slices.Contains(c.After, o.Connector) && !st.comesAfter(other, c.Name, nil):
+			until = later(until, st.w.now.Add(st.w.rules.RetryMost))
+		case o.State.Terminal():
+		case o.Action == request.ActionResolve && o.Connector != c.Name && known && overlap(other.Yields, c.Accepts):
+			until = later(until, st.patience(o))
+		case bothErase && known && other.Tier < c.Tier:
+			until = later(until, st.patience(o))
+		}
+	}
+	return until
+}
+
+// comesAfter reports whether c must wait for the named connector, itself or
+// through those it waits for. Two that wait for each other would wait for
+// ever, so neither does.
+func (st *step) comesAfter(c Connector, name string, seen []string) bool {
+	for _, before := range c.After {
+		if before == name {
+			return true
+		}
+		if slices.Contains(seen, before) {
+			continue
+		}
+		seen = append(seen, before)
+		if other, known := st.w.connector(before); known && st.comesAfter(other, name, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// patience is until when others wait for job o. A job that was put off or
+// failed is not waited for, and one that itself has to wait for others no
+// longer than one that is silent.
+func (st *step) patience(o *store.Job) time.Time {
+	switch {
+	case o.State == request.JobDeferred || o.Attempt > 1:
+		return time.Time{}
+	case o.SentAt.IsZero():
+		return o.UpdatedAt.Add(st.w.rules.Patience)
+	default:
+		return o.SentAt.Add(st.w.rules.Patience)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
