@@ -5,7 +5,7 @@
 //	habeas-demo seed  --dir DIR [--people N] [--force]
 //	habeas-demo serve --dir DIR [--crm-addr ADDR] [--partner-addr ADDR]
 //	habeas-demo dump  --dir DIR --system billing|crm|analytics|adtech|partner
-//	habeas-demo people
+//	habeas-demo people [--first N --count N]
 //
 // All state is in DIR and survives a restart. The servers are for this machine:
 // they have no TLS, and the partner's certificate authority is made up.
@@ -30,7 +30,7 @@ import (
 const usage = `usage:
   habeas-demo seed  --dir DIR [--people N] [--force]
   habeas-demo serve --dir DIR [--crm-addr ADDR] [--partner-addr ADDR]
-  habeas-demo people
+  habeas-demo people [--first N --count N]
   habeas-demo dump  --dir DIR --system ` + "billing|crm|analytics|adtech|partner"
 
 func main() {
@@ -86,7 +86,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return errors.Join(demo.Dump(ctx, out, *dir, *system), out.Flush())
 		}
 	case "people":
-		act = func() error { return people(stdout) }
+		first := flags.Int("first", 0, "number of the first ordinary person to print")
+		count := flags.Int("count", 0, "how many ordinary people to print")
+		act = func() error { return people(stdout, *first, *count) }
 	default:
 		return errors.New(usage)
 	}

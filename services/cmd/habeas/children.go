@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -106,7 +107,8 @@ func (ch *children) prepare(r *runtime, b *broker) {
 // run starts everything and keeps it running until ctx is cancelled.
 func (ch *children) run(ctx context.Context) error {
 	var group room.Group
-	env := os.Environ()
+	// Our own address is not theirs.
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "HABEAS_HTTP_ADDR=") })
 	if ch.demo {
 		more, wait, err := ch.startDemo(ctx)
 		if err != nil {

@@ -43,6 +43,9 @@ type natsConfig struct {
 	PasswordFile room.SecretFile `yaml:"password_file"`
 	CredsFile    string          `yaml:"creds_file"`
 	Replicas     int             `yaml:"replicas"`
+	// AckWait is how long a reader may be silent before its messages go to
+	// another; 0 means 30 s. What a killed process had in hand waits for it.
+	AckWait time.Duration `yaml:"ack_wait"`
 }
 
 type storeConfig struct {

@@ -126,7 +126,9 @@ func (r *runtime) connect(options []nats.Option) error {
 	return nil
 }
 
-func (r *runtime) streams() wire.StreamOptions { return wire.StreamOptions{Replicas: r.NATS.Replicas} }
+func (r *runtime) streams() wire.StreamOptions {
+	return wire.StreamOptions{Replicas: r.NATS.Replicas, AckWait: r.NATS.AckWait}
+}
 
 // shut closes what open opened, in reverse.
 func (r *runtime) shut() error {

@@ -87,7 +87,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 		return err
 	}
 	defer broker.stop()
-	c.NATS = natsConfig{URL: broker.url, Replicas: 1}
+	c.NATS = natsConfig{URL: broker.url, Replicas: 1, AckWait: c.NATS.AckWait}
 	rt, err := c.open(ctx, logger, nats.UserInfo(roomsUser, broker.passwords[roomsUser]), nats.InProcessServer(broker.server))
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 // replaced gives paths that followed from the default state folder their place
 // under the real one.
 func (c config) replaced() config {
-	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors}
+	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors}
 	fresh.Audit.Origin = c.Audit.Origin
 	fresh.Delivery.Packages, fresh.Delivery.SpoolDir = "", ""
 	fresh.place()
