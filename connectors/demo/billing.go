@@ -108,7 +108,7 @@ const householdAddress = 1
 // BillingOf makes all rows of one person. One of the invoices at least is
 // paid, and one may be open.
 func BillingOf(p Person) []BillingRecord {
-	h := mix(uint64(p.N) ^ 0xb111) //nolint:gosec // not a count
+	h := mix(uint64(p.N) ^ 0xb111)
 	id := func(k int) int { return 1000 + p.N*100 + k }
 	name := p.First + " " + p.Last
 	var records []BillingRecord
@@ -130,11 +130,11 @@ func BillingOf(p Person) []BillingRecord {
 	customer := id(0)
 	add("customers", customer, p.CustomerID, p.Email, name, p.Phone, company, address, p.Joined)
 	add("contacts", id(0), customer, company, p.Email, name, p.Title)
-	add("subscriptions", id(0), customer, []string{"solo", "studio", "agency"}[h%3], int(1+h%5), p.Joined, nil) //nolint:gosec // below 6
+	add("subscriptions", id(0), customer, []string{"solo", "studio", "agency"}[h%3], int(1+h%5), p.Joined, nil)
 	last4 := fmt.Sprintf("%04d", mix(h^1)%10000)
 	add("payment_methods", id(0), customer, "visa", last4, fmt.Sprintf("tok_%016x", mix(h^2)), nil, p.Joined)
 	add("payment_methods", id(1), customer, nil, nil, nil, fmt.Sprintf("%012d", mix(h^3)%1_000_000_000_000), p.Joined.AddDate(0, 1, 0))
-	n := 2 + int(mix(h^4)%3) //nolint:gosec // below 5
+	n := 2 + int(mix(h^4)%3)
 	for i := range n {
 		issued := p.Joined.AddDate(0, i, 0)
 		var paid any = issued.AddDate(0, 0, 5)
@@ -142,7 +142,7 @@ func BillingOf(p Person) []BillingRecord {
 		if i == n-1 && h%2 == 0 {
 			paid, status = nil, "open"
 		}
-		cents := 1900 + int(mix(h^uint64(10+i))%20000) //nolint:gosec // small
+		cents := 1900 + int(mix(h^uint64(10+i))%20000)
 		add("invoices", id(i), fmt.Sprintf("INV-%06d-%02d", p.N, i), customer, id(0), status, issued, paid, cents, cents*8/100,
 			name, p.Email, p.Street, p.City, p.Zip, "CA", "For the attention of "+name)
 		add("invoice_lines", id(2*i), id(i), "Subscription, one month", 1, cents-500)
@@ -207,7 +207,7 @@ func (s *seeder) add(ctx context.Context, r BillingRecord) error {
 	insert := s.inserts[r.Table]
 	if insert == nil {
 		var err error
-		insert, err = s.tx.PrepareContext(ctx, "INSERT INTO "+r.Table+" VALUES (?"+strings.Repeat(", ?", len(r.Values)-1)+")")
+		insert, err = s.tx.PrepareContext(ctx, "INSERT INTO "+r.Table+" VALUES (?"+strings.Repeat(", ?", len(r.Values)-1)+")") //nolint:gosec // the tables are our own
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func TestSeedBilling(t *testing.T) {
 	}()
 	count := func(query string) (n int) {
 		t.Helper()
-		if err := db.QueryRowContext(context.Background(), query).Scan(&n); err != nil {
+		if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n

@@ -98,8 +98,7 @@ func (c *Connector) bound(ctx context.Context) (*plan, error) {
 		return nil, err
 	}
 	p, err := bind(ctx, g, c.d, c.db, c.config.Now)
-	var wrong *MapError
-	if errors.As(err, &wrong) {
+	if _, ok := errors.AsType[*MapError](err); ok {
 		return nil, sdk.Permanent(sdk.WithCode(sdk.Configuration, err))
 	}
 	if err != nil {
@@ -125,8 +124,7 @@ func (c *Connector) within(ctx context.Context, write bool, f func(context.Conte
 		return err
 	}
 	err = c.transact(ctx, p, write, f)
-	var own *writerError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*writerError](err); ok {
 		return own.err
 	}
 	err = clean(ctx, c.d, err)

@@ -111,8 +111,7 @@ func clean(ctx context.Context, d dialect, err error) error {
 	if err == nil {
 		return nil
 	}
-	var done *dbError
-	if errors.As(err, &done) {
+	if _, ok := errors.AsType[*dbError](err); ok {
 		return err
 	}
 	if ctx.Err() != nil {

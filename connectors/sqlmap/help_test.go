@@ -65,7 +65,7 @@ func openPlain(t testing.TB, driver, address, dsn string) *testDB {
 
 func (db *testDB) exec(t testing.TB, script string) {
 	t.Helper()
-	for _, statement := range strings.Split(script, ";\n") {
+	for statement := range strings.SplitSeq(script, ";\n") {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}

@@ -126,5 +126,5 @@ func roll(n int64) rune {
 	if err != nil {
 		return 0 // never: the reader ends the program instead
 	}
-	return rune(i.Int64())
+	return rune(i.Int64()) //nolint:gosec // below the length of the alphabet
 }

@@ -125,7 +125,7 @@ dataset:
 		if err := c.Export(t.Context(), email("a@example.com"), m); err != nil {
 			t.Fatal(err)
 		}
-		if grown := int64(m.peak) - int64(before.HeapAlloc); m.records != 8001 || grown > 16<<20 { //nolint:gosec // far below the limit
+		if grown := int64(m.peak) - int64(before.HeapAlloc); m.records != 8001 || grown > 16<<20 {
 			t.Errorf("%d records, heap grown by %d bytes", m.records, grown)
 		}
 	})

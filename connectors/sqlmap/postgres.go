@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"regexp"
 	"strconv"
@@ -27,11 +28,9 @@ func (postgres) open(address string) (*sql.DB, error) {
 		// The driver's error quotes the address, password and all.
 		return nil, errors.New("database: the PostgreSQL address can't be read; want postgres://user@host:5432/name")
 	}
-	for name, setting := range map[string]string{
+	maps.Copy(config.RuntimeParams, map[string]string{
 		"application_name": "habeas", "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "bytea_output": "hex",
-	} {
-		config.RuntimeParams[name] = setting
-	}
+	})
 	return stdlib.OpenDB(*config), nil
 }
 
@@ -277,8 +276,7 @@ func (postgres) failure(err error) failure {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		f := failure{text: "PostgreSQL: " + err.Error()}
-		var c *pgconn.ConnectError
-		if errors.As(err, &c) {
+		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 			f.text = "PostgreSQL: the server did not answer"
 		}
 		return f

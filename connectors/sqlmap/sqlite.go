@@ -332,8 +332,7 @@ func (sqlite) deferKeys() string { return "PRAGMA defer_foreign_keys = ON" }
 
 func (sqlite) failure(err error) failure {
 	f := failure{text: "SQLite: " + err.Error()}
-	var e *driver.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
 		switch e.Code() & 0xff {
 		case 5, 6: // SQLITE_BUSY, SQLITE_LOCKED
 			f.retry = true

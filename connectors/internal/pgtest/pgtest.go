@@ -165,12 +165,12 @@ func start() (*private, error) {
 			return nil, err
 		}
 	}
-	init := exec.Command(initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync") //nolint:gosec // installed programs
+	init := exec.Command(initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	init.SysProcAttr, init.Dir = attr, dir
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("making a PostgreSQL cluster: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	run := exec.Command("/bin/sh", "-c", supervise, "sh", postgres, dir) //nolint:gosec // installed programs
+	run := exec.Command("/bin/sh", "-c", supervise, "sh", postgres, dir)
 	run.SysProcAttr, run.Dir = attr, dir
 	leash, err := run.StdinPipe()
 	if err != nil {
@@ -194,7 +194,7 @@ func await(address, dir string) error {
 		}
 		select {
 		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // our own file; without it the error says less
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
 			return fmt.Errorf("PostgreSQL did not start: %w: %s", err, log)
 		case <-time.After(20 * time.Millisecond):
 		}
