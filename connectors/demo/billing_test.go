@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"context"
 	"database/sql"
 	"path/filepath"
 	"testing"
