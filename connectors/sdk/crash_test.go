@@ -148,7 +148,7 @@ func TestMain(m *testing.M) {
 // process starts this binary as a connector.
 func process(t *testing.T, b *broker, state, diaryDir, crash string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
 	cmd.Env = append(os.Environ(), crashEnv+"="+crash, diaryEnv+"="+diaryDir, "HABEAS_NATS_URL="+b.url(), "HABEAS_STATE_DIR="+state, "HABEAS_PARENT_PIPE=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

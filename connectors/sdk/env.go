@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -152,13 +151,4 @@ func (e *expander) expand(s string, line int) string {
 		out.WriteString(value)
 		s = after
 	}
-}
-
-// exists reports whether the file is there; an error is one of looking.
-func exists(path string) (bool, error) {
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -99,8 +99,7 @@ type handBackError struct{ after time.Duration }
 func (e *handBackError) Error() string { return "to be delivered again" }
 
 func pauseOf(err error) time.Duration {
-	var h *handBackError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*handBackError](err); ok {
 		return h.after
 	}
 	return 0

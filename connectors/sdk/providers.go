@@ -123,7 +123,7 @@ var labelValue = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 func labels(set attribute.Set, more ...string) string {
 	var pairs []string
 	for _, kv := range set.ToSlice() {
-		pairs = append(pairs, strings.ReplaceAll(string(kv.Key), ".", "_")+`="`+labelValue.Replace(kv.Value.Emit())+`"`)
+		pairs = append(pairs, strings.ReplaceAll(string(kv.Key), ".", "_")+`="`+labelValue.Replace(kv.Value.String())+`"`)
 	}
 	for pair := range slices.Chunk(more, 2) {
 		pairs = append(pairs, pair[0]+`="`+labelValue.Replace(pair[1])+`"`)

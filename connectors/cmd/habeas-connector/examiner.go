@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,10 +245,8 @@ func outcomeName(o *habeasv1.Outcome) string {
 // wantOutcome is an error unless the outcome is one of names.
 func wantOutcome(r *habeasv1.OutcomeRecord, names ...string) error {
 	have := outcomeName(r.GetOutcome())
-	for _, name := range names {
-		if have == name {
-			return nil
-		}
+	if slices.Contains(names, have) {
+		return nil
 	}
 	if f := r.GetOutcome().GetFailed(); f != nil {
 		return fmt.Errorf("answered failed{%s}: %s; want %s", f.GetCode(), f.GetMessage(), strings.Join(names, " or "))

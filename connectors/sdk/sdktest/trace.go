@@ -1,8 +1,8 @@
 package sdktest
 
 import (
-	"crypto/md5"  //nolint:gosec // a digest systems use for addresses, searched for and never relied on
-	"crypto/sha1" //nolint:gosec // as above
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -69,7 +69,7 @@ func lowerForms(trace string) []string {
 		if err == nil { // always, for a string
 			forms = append(forms, strings.ToLower(strings.Trim(string(quoted), `"`)))
 		}
-		m, s1, s256 := md5.Sum([]byte(s)), sha1.Sum([]byte(s)), sha256.Sum256([]byte(s)) //nolint:gosec // as above
+		m, s1, s256 := md5.Sum([]byte(s)), sha1.Sum([]byte(s)), sha256.Sum256([]byte(s))
 		forms = append(forms, hex.EncodeToString(m[:]), hex.EncodeToString(s1[:]), hex.EncodeToString(s256[:]))
 	}
 	slices.Sort(forms)
