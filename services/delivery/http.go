@@ -34,7 +34,7 @@ func (r *Room) Handler(q *Queue) http.Handler {
 			problem(w, http.StatusServiceUnavailable, "the package can't be opened now")
 			return
 		}
-		defer body.Close() //nolint:errcheck // only read from
+		defer body.Close()
 		w.Header().Set("Content-Type", "application/zip")
 		w.Header().Set("Content-Disposition", `attachment; filename="privacy-package.zip"`)
 		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))

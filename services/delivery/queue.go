@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,9 +70,9 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 		if err != nil {
 			return Order{}, err
 		}
-		for i := len(waiting) - 1; i >= 0; i-- { // oldest first
-			if identity, ours := q.claim(waiting[i].ID); ours {
-				return q.order(ctx, waiting[i].ID, identity)
+		for _, oldest := range slices.Backward(waiting) {
+			if identity, ours := q.claim(oldest.ID); ours {
+				return q.order(ctx, oldest.ID, identity)
 			}
 		}
 		select {
@@ -132,6 +133,9 @@ func (q *Queue) order(ctx context.Context, id request.ID, identity *age.X25519Id
 		return Order{}, err
 	}
 	for i := range jobs {
+		if laterJob(jobs, i) {
+			continue
+		}
 		if err := addJob(&o, &jobs[i], letters); err != nil {
 			q.release(id, q.now().Add(retryAfter))
 			return Order{}, err
@@ -164,6 +168,18 @@ func (q *Queue) letters(ctx context.Context) (map[[2]string][]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// laterJob reports whether the connector of job i was asked the same again
+// with more identifiers and answered: that answer holds everything this one
+// does.
+func laterJob(jobs []store.Job, i int) bool {
+	for k := i + 1; k < len(jobs); k++ {
+		if jobs[k].Connector == jobs[i].Connector && jobs[k].Action == jobs[i].Action && jobs[k].State.Success() {
+			return true
+		}
+	}
+	return false
 }
 
 func addJob(o *Order, j *store.Job, letters map[[2]string][]string) error {

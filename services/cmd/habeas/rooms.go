@@ -244,6 +244,7 @@ func (r *runtime) addDelivery(context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.checks["delivery"] = d.Ready
 	r.group.Add("delivery", func(ctx context.Context) error { return d.Run(ctx, queue) })
 	r.mounts["/v1/requests/{id}/package"] = r.protect(d.Handler(queue))
 	return nil

@@ -1,0 +1,239 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire/wiretest"
+	"github.com/habeas-data/habeas/services/delivery"
+	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/litestore"
+)
+
+// counter is where packages are handed out: a queue over a real store with one request that waits for its
+// package.
+type counter struct {
+	store store.Store
+	queue *delivery.Queue
+	room  *delivery.Room
+	id    request.ID
+}
+
+func newCounter(t *testing.T, right request.Right, jobs ...store.Job) *counter {
+	t.Helper()
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "habeas.db")
+	if err := litestore.Migrate(ctx, path, false); err != nil {
+		t.Fatal(err)
+	}
+	s, err := litestore.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	v, err := vault.New(ctx, filepath.Join(t.TempDir(), "master.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := wiretest.New(t)
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &counter{store: s, id: request.NewID()}
+	if d.queue, err = delivery.NewQueue(s, v, bus.Conn, identity); err != nil {
+		t.Fatal(err)
+	}
+	if d.room, err = delivery.New(delivery.Config{Source: delivery.JetStream(bus.JS), Packages: t.TempDir(), SpoolDir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	d.put(t, v, right, jobs)
+	return d
+}
+
+// put stores a request in state packaging with finished jobs.
+func (d *counter) put(t *testing.T, v *vault.Vault, right request.Right, jobs []store.Job) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now().UTC()
+	set, err := regimes.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms, err := set.Terms("us-ca-ccpa", now, right, request.Range{Kind: request.RangeAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := request.New(d.id, request.Submission{Regime: "us-ca-ccpa", Right: right, Channel: "api"}, terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, wrapped, err := v.NewDataKey(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := store.Request{Request: r, WrappedKey: wrapped, Commitment: make([]byte, 32), CreatedAt: now, UpdatedAt: now, RespondBy: now}
+	if _, err := d.store.Create(ctx, []store.New{{Request: stored}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.store.Advance(ctx, store.Selector{IDs: []request.ID{d.id}}, true, func(snaps []*store.Snapshot) error {
+		s := snaps[0]
+		if err := s.Request.Attest(request.Verified{Method: "test", Level: request.ReasonablyHigh, At: now, By: "test"}); err != nil {
+			return err
+		}
+		for _, to := range []request.State{request.AwaitingVerification, request.Accepted, request.Running, request.Packaging} {
+			if err := s.Request.Move(to); err != nil {
+				return err
+			}
+		}
+		for _, j := range jobs {
+			j.ID, j.RequestID, j.PlanDigest, j.UpdatedAt = request.NewID(), d.id, make([]byte, 32), now
+			s.Jobs = append(s.Jobs, j)
+		}
+		s.Changed = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func job(t *testing.T, connector string, action request.Action, state request.JobState, o *habeasv1.Outcome) store.Job {
+	t.Helper()
+	text, err := protojson.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Job{Connector: connector, Action: action, State: state, Outcome: text}
+}
+
+func done(stores ...*habeasv1.StoreCount) *habeasv1.Outcome {
+	return &habeasv1.Outcome{Result: &habeasv1.Outcome_Done{Done: &habeasv1.Done{}}, Stores: stores}
+}
+
+func part(object string) *habeasv1.Outcome {
+	return &habeasv1.Outcome{
+		Result: &habeasv1.Outcome_Done{Done: &habeasv1.Done{}},
+		Parts:  []*habeasv1.ExportPart{{Object: object, Store: "contacts", RecordCount: 1, Size: 10, Sha256: make([]byte, 32)}},
+	}
+}
+
+func (d *counter) next(t *testing.T) delivery.Order {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	o, err := d.queue.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestQueueOrder(t *testing.T) {
+	d := newCounter(t, request.KnowSpecific,
+		job(t, "crm", request.ActionResolve, request.JobDone, done()),
+		job(t, "crm", request.ActionExport, request.JobDone, part("first/0")),
+		job(t, "crm", request.ActionExport, request.JobDone, part("second/0")),
+		job(t, "legacy", request.ActionLocate, request.JobNotSupported, done(&habeasv1.StoreCount{Store: "s", LocatedCount: 2})),
+	)
+	o := d.next(t)
+	if o.RequestID != string(d.id) || o.CategoriesOnly || o.Right != "know_specific" || o.Since.IsZero() {
+		t.Errorf("order is %+v", o)
+	}
+	if len(o.Parts) != 1 || o.Parts[0].Object != "second/0" {
+		t.Errorf("parts are %+v; the later answer holds all of the earlier one", o.Parts)
+	}
+	if len(o.Missing) != 1 || o.Missing[0].Connector != "legacy" {
+		t.Errorf("missing is %+v, want the system that can't copy", o.Missing)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := d.queue.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the same order was given out twice: %v", err)
+	}
+}
+
+// A package that is done ends the request, and the person's zip comes out as
+// it went in.
+func TestQueueDoneAndDownload(t *testing.T) {
+	located := done(&habeasv1.StoreCount{Store: "contacts", Category: "A", LocatedCount: 3})
+	d := newCounter(t, request.KnowCategories, job(t, "crm", request.ActionLocate, request.JobDone, located))
+	manifest, err := proto.Marshal(&habeasv1.Manifest{Name: "crm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.store.PutConnector(t.Context(), store.Connector{Name: "crm", Manifest: manifest, Key: []byte{1}, SeenAt: time.Now(), UpdatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	h := d.room.Handler(d.queue)
+	get := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/requests/"+string(d.id)+"/package", nil))
+		return w
+	}
+	if w := get(); w.Code != http.StatusConflict {
+		t.Errorf("before: status %d, want 409", w.Code)
+	}
+	o := d.next(t)
+	if !o.CategoriesOnly || len(o.Located) != 1 || o.Located[0].Count != 3 {
+		t.Fatalf("order is %+v", o)
+	}
+	result, err := d.room.Build(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.queue.Done(t.Context(), o.RequestID, result); err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := d.store.Get(t.Context(), d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State() != request.Closing || r.Ending.Result != request.ResultComplete || !bytes.Equal(r.Package.SHA256, result.SHA256[:]) {
+		t.Errorf("request is %s, %+v, package %+v", r.State(), r.Ending, r.Package)
+	}
+	w := get()
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Code != http.StatusOK || int64(len(body)) != result.Size || !bytes.HasPrefix(body, []byte("PK")) {
+		t.Errorf("after: status %d, %d bytes, want the zip of %d", w.Code, len(body), result.Size)
+	}
+}
+
+func TestQueueFailAsksForAPerson(t *testing.T) {
+	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobDone, part("gone/0")))
+	o := d.next(t)
+	if err := d.queue.Fail(t.Context(), o.RequestID, errors.New("the part is gone")); err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := d.store.Get(t.Context(), d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State() != request.Packaging || r.Attention != delivery.AttentionPackage {
+		t.Errorf("request is %s with attention %q", r.State(), r.Attention)
+	}
+	if err := d.queue.Done(t.Context(), o.RequestID, delivery.Result{}); err == nil {
+		t.Error("a package that nobody is making was accepted")
+	}
+}
