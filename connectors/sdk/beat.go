@@ -46,7 +46,7 @@ func (w *worker) beat(ctx context.Context, leaving <-chan struct{}) {
 		next := w.Beat
 		if err != nil {
 			bucket = nil
-			if next = pause.NextBackOff(); ctx.Err() == nil {
+			if next = min(pause.NextBackOff(), w.Beat); ctx.Err() == nil {
 				w.Logger.Debug("publishing the manifest", "error", err)
 			}
 		} else {

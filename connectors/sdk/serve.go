@@ -207,7 +207,7 @@ func (w *worker) run(ctx context.Context) error {
 // consume takes jobs until ctx ends. A consumer that is not there yet, or not
 // any more, is waited for: the coordinator makes it.
 func (w *worker) consume(ctx, work context.Context) {
-	pause := newPause()
+	pause, told := newPause(), false
 	for ctx.Err() == nil {
 		consumer, err := w.js.Consumer(ctx, wire.StreamJobs, wire.JobConsumer(w.Manifest.Name))
 		if err == nil {
@@ -215,14 +215,19 @@ func (w *worker) consume(ctx, work context.Context) {
 			w.bus.Store(true)
 			w.OnReady()
 			pause.Reset()
+			told = false
 			err = w.fetch(ctx, work, consumer)
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		w.bus.Store(false)
-		w.Logger.Warn("waiting for the bus", "error", err)
-		sleep(ctx, pause.NextBackOff())
+		if !told {
+			w.Logger.Warn("waiting for the bus", "error", err)
+			told = true
+		}
+		// Not for long: asking is cheap, and jobs may be there.
+		sleep(ctx, min(pause.NextBackOff(), time.Second))
 	}
 }
 

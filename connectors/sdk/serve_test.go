@@ -218,6 +218,38 @@ func TestSettling(t *testing.T) {
 	}
 }
 
+// TestLongSettling has a system that needs longer than a job is kept in hand.
+func TestLongSettling(t *testing.T) {
+	b := newBook().put(ann, "contacts", 1)
+	b.lostAnswer = func() error { // called with b.mu held, after the erasure
+		b.records[ann]["contacts"] = 1
+		return nil
+	}
+	r := newRig(t, b, func(c *sdk.ServeConfig) { c.Manifest.Settle = time.Hour })
+	r.start()
+	first := r.do(r.erase("job-1", ann)).GetDeferred()
+	if first.GetReason() != "settling" || time.Until(first.GetUntilTime().AsTime()) < 50*time.Minute {
+		t.Fatalf("outcome %v, want deferred by an hour", first)
+	}
+	// Asked too early, it gives the same time.
+	early := r.erase("job-1", ann)
+	early.Attempt = 2
+	r.send(early)
+	if second := r.outcomes("job-1", 2)[1].GetOutcome().GetDeferred(); !proto.Equal(first, second) {
+		t.Errorf("deferred to %v and then to %v", first, second)
+	}
+	b.put(ann, "contacts", 0)
+	b.mu.Lock()
+	b.lostAnswer = nil
+	b.mu.Unlock()
+	late := r.erase("job-1", ann)
+	late.Attempt = 3
+	r.send(late)
+	if o := r.outcomes("job-1", 3)[2].GetOutcome(); o.GetDone() == nil || counts(o, "contacts").GetLocatedCount() != 1 {
+		t.Errorf("outcome %v, want done with 1 located", o)
+	}
+}
+
 // TestNotYet has a system that takes its time.
 func TestNotYet(t *testing.T) {
 	t.Run("soon: the job is delivered again", func(t *testing.T) {
