@@ -1,0 +1,178 @@
+package pack
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// claim is an inclusion proof, right or wrong.
+type claim struct {
+	Name  string   `json:"name"`
+	Index int64    `json:"index"`
+	Size  int64    `json:"size"`
+	Leaf  []byte   `json:"-"`
+	Path  [][]byte `json:"-"`
+	Root  []byte   `json:"-"`
+	Hex   struct {
+		Leaf string   `json:"leaf"`
+		Path []string `json:"path"`
+		Root string   `json:"root"`
+	} `json:"hex"`
+	Holds bool `json:"holds"`
+}
+
+// spoiled are the ways in which a claim is put wrong. Some leave it right by
+// chance; an independent implementation says which.
+var spoiled = map[string]func(*claim){
+	"as it is":             func(*claim) {},
+	"index plus one":       func(c *claim) { c.Index++ },
+	"index less one":       func(c *claim) { c.Index-- },
+	"index with a bit":     func(c *claim) { c.Index ^= 2 },
+	"index is the size":    func(c *claim) { c.Index = c.Size },
+	"size doubled":         func(c *claim) { c.Size *= 2 },
+	"size halved":          func(c *claim) { c.Size /= 2 },
+	"size plus one":        func(c *claim) { c.Size++ },
+	"size zero":            func(c *claim) { c.Size = 0 },
+	"other leaf":           func(c *claim) { c.Leaf = flip(c.Leaf) },
+	"other root":           func(c *claim) { c.Root = flip(c.Root) },
+	"root for leaf":        func(c *claim) { c.Leaf = c.Root },
+	"leaf for root":        func(c *claim) { c.Root = c.Leaf },
+	"no path":              func(c *claim) { c.Path = nil },
+	"path without end":     func(c *claim) { c.Path = c.Path[:max(len(c.Path)-1, 0)] },
+	"path without start":   func(c *claim) { c.Path = c.Path[min(1, len(c.Path)):] },
+	"root after the path":  func(c *claim) { c.Path = append(slices.Clone(c.Path), c.Root) },
+	"root before the path": func(c *claim) { c.Path = append([][]byte{c.Root}, c.Path...) },
+	"path turned round":    func(c *claim) { c.Path = slices.Clone(c.Path); slices.Reverse(c.Path) },
+	"a bit of the path": func(c *claim) {
+		if c.Path = slices.Clone(c.Path); len(c.Path) > 0 {
+			c.Path[len(c.Path)/2] = flip(c.Path[len(c.Path)/2])
+		}
+	},
+}
+
+func flip(hash []byte) []byte {
+	hash = slices.Clone(hash)
+	hash[3] ^= 16
+	return hash
+}
+
+// claims are proofs over trees of many sizes, each spoiled in every way, with
+// the verdict of an implementation that is not ours.
+func claims(t *testing.T) []claim {
+	t.Helper()
+	var hashes []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, x := range indexes {
+			out[i] = hashes[x]
+		}
+		return out, nil
+	})
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // which leaves to look at
+	var all []claim
+	for size := int64(1); size <= 70; size++ {
+		stored, err := tlog.StoredHashes(size-1, fmt.Appendf(nil, "leaf %d", size-1), reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes = append(hashes, stored...)
+		root, err := tlog.TreeHash(size, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, index := range []int64{0, size - 1, random.Int64N(size)} {
+			path, err := tlog.ProveRecord(size, index, reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, spoil := range spoiled {
+				leaf := tlog.RecordHash(fmt.Appendf(nil, "leaf %d", index))
+				c := claim{Name: fmt.Sprintf("leaf %d of %d, %s", index, size, name), Index: index, Size: size, Leaf: leaf[:], Root: root[:]}
+				for _, h := range path {
+					c.Path = append(c.Path, slices.Clone(h[:]))
+				}
+				spoil(&c)
+				c.Holds = c.Index >= 0 && proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(c.Index), uint64(c.Size), c.Leaf, c.Path, c.Root) == nil //nolint:gosec // not negative
+				c.Hex.Leaf, c.Hex.Root = hex.EncodeToString(c.Leaf), hex.EncodeToString(c.Root)
+				for _, h := range c.Path {
+					c.Hex.Path = append(c.Hex.Path, hex.EncodeToString(h))
+				}
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+func TestInclusionAgainstMerkle(t *testing.T) {
+	held := 0
+	for _, c := range claims(t) {
+		path := make([]tlog.Hash, len(c.Path))
+		for i, h := range c.Path {
+			path[i] = tlog.Hash(h)
+		}
+		if holds := checkInclusion(path, c.Index, tlog.Hash(c.Leaf), c.Size, tlog.Hash(c.Root)) == nil; holds != c.Holds {
+			t.Errorf("%s: holds is %t, want %t", c.Name, holds, c.Holds)
+		}
+		if c.Holds {
+			held++
+		}
+	}
+	if held < 210 {
+		t.Errorf("only %d claims hold", held)
+	}
+}
+
+const merkleDriver = `
+import json, sys
+import verify
+for c in json.load(sys.stdin):
+    try:
+        path = [bytes.fromhex(h) for h in c["hex"]["path"] or []]
+        root = verify.root_of(c["index"], c["size"], bytes.fromhex(c["hex"]["leaf"]), path)
+        holds = root.hex() == c["hex"]["root"]
+    except verify.Refused:
+        holds = False
+    if holds != c["holds"]:
+        print(c["name"], "holds is", holds)
+`
+
+func TestPythonInclusionAgainstMerkle(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string][]byte{"verify.py": verifyScript, "driver.py": []byte(merkleDriver)} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.CommandContext(t.Context(), "python3", filepath.Join(dir, "driver.py")) //nolint:gosec // a test
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		err := json.NewEncoder(input).Encode(claims(t))
+		if err == nil {
+			err = input.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	if out, err := command.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
