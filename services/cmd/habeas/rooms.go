@@ -102,7 +102,8 @@ func (r *runtime) connect(options []nats.Option) error {
 		if err != nil {
 			return err
 		}
-		options = append(options, nats.UserInfo(r.NATS.User, password.Reveal()))
+		// A user may hear the answers to its own questions and to nobody else's.
+		options = append(options, nats.UserInfo(r.NATS.User, password.Reveal()), nats.CustomInboxPrefix(wire.InboxPrefix(r.NATS.User)))
 	}
 	if r.NATS.CredsFile != "" {
 		options = append(options, nats.UserCredentials(r.NATS.CredsFile))
