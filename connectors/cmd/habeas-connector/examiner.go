@@ -38,6 +38,7 @@ type examiner struct {
 	first    uint64 // evidence of before this sequence is not ours
 	failed   int
 	located  []*habeasv1.StoreCount // of the person, first
+	others   []int64                // records of each of the others, first
 }
 
 // skip is a check that can't be made, with the reason.

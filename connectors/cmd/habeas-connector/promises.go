@@ -36,15 +36,18 @@ func examine(ctx context.Context, e *examiner) (failed int, err error) {
 	e.check(ctx, "signs of life go on", e.checkBeats)
 	e.check(ctx, "a stranger is not found", e.checkStranger)
 	e.check(ctx, "the person is found", e.checkLocate)
+	e.check(ctx, "the others are found", e.checkOthersFound)
 	e.check(ctx, "a job without a useful identifier asks for one", e.checkNeedsIdentifier)
 	e.check(ctx, "a job of another plan does nothing", e.checkPlanChanged)
 	e.check(ctx, "a subject sealed for another job is refused", e.checkMalformed)
 	e.check(ctx, "a subject sealed by another key is refused", e.checkSealer)
 	e.check(ctx, "a message that is no job is not stumbled over", e.checkGarbage)
 	e.check(ctx, "what it can't do it says it can't", e.checkNotSupported)
+	e.check(ctx, "a copy holds what was found", e.checkExport)
+	e.check(ctx, "what it resolves it tells the coordinator alone", e.checkResolve)
 	e.check(ctx, "more than the cap erases nothing", e.checkOverLimit)
 	e.check(ctx, "an erasure leaves nothing but what must be kept", e.checkErase)
-	e.check(ctx, "the others are left alone", e.checkOthers)
+	e.check(ctx, "the others are left alone", e.checkOthersIntact)
 	e.check(ctx, "every job is acknowledged", e.checkDrained)
 	return e.failed, nil
 }
@@ -361,7 +364,8 @@ func (e *examiner) wantLocatedFirst(ctx context.Context, jobID string) ([]byte, 
 	return bytes.Clone(records[0].Envelope), nil
 }
 
-func (e *examiner) checkOthers(ctx context.Context) error {
+// checkOthersFound counts the others' records, to compare with later.
+func (e *examiner) checkOthersFound(ctx context.Context) error {
 	if len(e.people.Others) == 0 {
 		return skip("the file names no others")
 	}
@@ -372,6 +376,23 @@ func (e *examiner) checkOthers(ctx context.Context) error {
 		}
 		if err := wantOutcome(o, "done"); err != nil {
 			return fmt.Errorf("person %d of others: %w", i+1, err)
+		}
+		e.others = append(e.others, total(o.GetOutcome().GetStores()))
+	}
+	return nil
+}
+
+func (e *examiner) checkOthersIntact(ctx context.Context) error {
+	if len(e.others) == 0 {
+		return skip("no others were found")
+	}
+	for i, want := range e.others {
+		o, err := e.locate(ctx, e.people.Others[i])
+		if err != nil {
+			return err
+		}
+		if have := total(o.GetOutcome().GetStores()); have != want {
+			return fmt.Errorf("person %d of others: %d records were there, and %d are now", i+1, want, have)
 		}
 	}
 	return nil
