@@ -43,6 +43,8 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("database: not a PostgreSQL connection string such as postgres://user@host:5432/habeas")
 	}
+	// Statements are short; compiling one takes longer than running it.
+	config.ConnConfig.RuntimeParams["jit"] = "off"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
