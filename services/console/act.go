@@ -1,0 +1,133 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// actTimeout bounds how long a decision may take to be stored.
+const actTimeout = 15 * time.Second
+
+func (r *Room) verify(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "verify", func(ctx context.Context, id request.ID) error {
+		return r.config.Act.Attest(ctx, id, request.Verified{
+			Method: strings.TrimSpace(req.PostFormValue("method")), Level: request.Level(req.PostFormValue("level")),
+		}, Name)
+	})
+}
+
+func (r *Room) cancel(w http.ResponseWriter, req *http.Request) {
+	r.stop(w, req, "cancel", request.ResultCancelled)
+}
+
+func (r *Room) deny(w http.ResponseWriter, req *http.Request) {
+	r.stop(w, req, "deny", request.ResultDenied)
+}
+
+func (r *Room) stop(w http.ResponseWriter, req *http.Request, action string, result request.Result) {
+	r.act(w, req, action, func(ctx context.Context, id request.ID) error {
+		return r.config.Act.Stop(ctx, id, request.Ending{
+			Result: result, Code: strings.TrimSpace(req.PostFormValue("code")), Reason: strings.TrimSpace(req.PostFormValue("reason")),
+		})
+	})
+}
+
+func (r *Room) retry(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "retry", func(ctx context.Context, id request.ID) error {
+		return r.again(ctx, id, req.PostFormValue("connector"), 0)
+	})
+}
+
+var errNoCap = request.FieldErrors{{Field: "most records", Problem: "is not a number above 0", Fix: "say how many records the system may act on for this request"}}
+
+func (r *Room) approve(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "approve", func(ctx context.Context, id request.ID) error {
+		limit, err := strconv.ParseInt(strings.TrimSpace(req.PostFormValue("cap")), 10, 64)
+		if err != nil || limit < 1 || req.PostFormValue("connector") == "" {
+			return errNoCap
+		}
+		return r.again(ctx, id, req.PostFormValue("connector"), limit)
+	})
+}
+
+// errNothing says that there is nothing to send again.
+var errNothing = errors.New("no system of this request has anything to try again")
+
+// again looks before it asks, so that a page that was open too long gets an
+// answer it can show.
+func (r *Room) again(ctx context.Context, id request.ID, connector string, limit int64) error {
+	stored, jobs, err := r.config.Store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		wanted := (connector == "" || j.Connector == connector) && (limit == 0 || j.State == request.JobOverLimit)
+		if wanted && retriable(stored.Request, j) {
+			return r.config.Act.Retry(ctx, id, connector, limit)
+		}
+	}
+	return errNothing
+}
+
+// act carries a decision out and goes back to the request, or shows the
+// request again with why not.
+func (r *Room) act(w http.ResponseWriter, req *http.Request, action string, do func(context.Context, request.ID) error) {
+	const most = 64 << 10
+	req.Body = http.MaxBytesReader(w, req.Body, most)
+	if err := req.ParseForm(); err != nil {
+		r.showRequest(w, req, "request.html", http.StatusBadRequest, action, "The form could not be read. Nothing was changed.")
+		return
+	}
+	id, err := request.ParseID(req.PathValue("id"))
+	if err != nil {
+		r.fail(w, req, store.ErrNotFound)
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), actTimeout)
+	defer cancel()
+	err = do(ctx, id)
+	if err == nil {
+		r.config.Logger.InfoContext(ctx, "staff decided", slog.String("request", string(id)), slog.String("action", action))
+		http.Redirect(w, req, "/requests/"+string(id), http.StatusSeeOther)
+		return
+	}
+	status, problem := refusal(err)
+	if status == 0 {
+		r.fail(w, req, err)
+		return
+	}
+	r.showRequest(w, req, "request.html", status, action, problem)
+}
+
+// refusal puts an error that the request itself is the reason of in words. The
+// status is 0 for any other.
+func refusal(err error) (status int, text string) {
+	var fields request.FieldErrors
+	switch {
+	case errors.As(err, &fields):
+		lines := make([]string, len(fields))
+		for i, f := range fields {
+			lines[i] = plain(f.Field) + " " + f.Problem + "; " + f.Fix + "."
+		}
+		return http.StatusUnprocessableEntity, strings.Join(lines, " ") + " Nothing was changed."
+	case errors.Is(err, request.ErrNoReason):
+		return http.StatusUnprocessableEntity, "Give a short code of lower-case letters, digits and underscores, such as withdrawn, and a reason in one line. Nothing was changed."
+	case errors.Is(err, request.ErrLevelTooLow):
+		return http.StatusUnprocessableEntity, "This level is too low for what is asked. Nothing was changed."
+	case errors.Is(err, errNothing):
+		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
+	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):
+		return http.StatusConflict, "The request has moved on and can't take this step any more. Nothing was changed; this page shows how it stands now."
+	default:
+		return 0, ""
+	}
+}

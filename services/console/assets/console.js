@@ -1,0 +1,73 @@
+// Keeps the parts of a page that change up to date: listens for changes, fetches
+// the parts again and puts them in place. Without it a reload does the same.
+"use strict";
+
+(() => {
+  const { live, events } = document.body.dataset;
+  if (!live || !events || !window.EventSource) return;
+  const status = document.getElementById("live-status");
+  const say = (text, trouble) => {
+    if (!status || status.textContent === text) return;
+    status.textContent = text;
+    status.classList.toggle("trouble", Boolean(trouble));
+  };
+
+  // A part somebody is typing in stays as it is until they are done.
+  const inUse = (part) =>
+    [...part.querySelectorAll("input:not([type=hidden]), select")].some(
+      (field) =>
+        field === document.activeElement ||
+        (field.tagName === "SELECT"
+          ? [...field.options].some((o) => o.selected !== o.defaultSelected) && field.selectedIndex > 0
+          : field.value !== field.defaultValue),
+    );
+
+  const replace = (fresh) => {
+    const old = document.getElementById(fresh.id);
+    if (!old || old.innerHTML === fresh.innerHTML || inUse(old)) return;
+    const open = [...old.querySelectorAll("details[open]")].map((d) => d.id);
+    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    for (const id of open) fresh.querySelector("#" + CSS.escape(id))?.setAttribute("open", "");
+    old.replaceWith(document.adoptNode(fresh));
+    if (focused) document.getElementById(focused)?.focus();
+  };
+
+  let fetching = false;
+  let again = false;
+  const refresh = async () => {
+    if (fetching) {
+      again = true;
+      return;
+    }
+    fetching = true;
+    try {
+      const answer = await fetch(live, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      if (answer.status === 401) {
+        say("Signed out; reload to sign in", true);
+        stream.close();
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      page.querySelectorAll("[data-part]").forEach(replace);
+      say("Live", false);
+    } catch {
+      say("Not up to date; trying again", true);
+    } finally {
+      fetching = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }
+  };
+
+  const stream = new EventSource(events);
+  // What changed between the page and the stream is fetched when it opens.
+  stream.addEventListener("open", refresh);
+  stream.addEventListener("change", refresh);
+  stream.addEventListener("error", () => say("Not up to date; trying again", true));
+  // A change may be told and not heard; and while nobody looks, nothing is asked.
+  setInterval(() => document.hidden || stream.readyState === EventSource.CLOSED || refresh(), 20000);
+  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+})();

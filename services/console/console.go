@@ -1,0 +1,148 @@
+// Package console shows staff how every request stands and lets them decide
+// what a person must decide.
+//
+// It owes its callers three things. No personal data is on any page: pages are
+// made of states, counts, codes, dates and digests, and of texts that by
+// contract name nobody. A page never says more than is known: what was counted
+// before an act is not shown as what is left after it. And nothing is changed
+// without a session, from another site, or by a safe method; what is changed
+// goes through the same door as the API's calls.
+//
+// Pages work without scripts. With them, the parts that change are replaced as
+// soon as the coordinator tells of a change.
+package console
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Name is the room's name on the bus.
+const Name = "console"
+
+// Actor is what carries out what staff decide: the intake room.
+type Actor interface {
+	// Attest records that by vouches for the requester.
+	Attest(ctx context.Context, id request.ID, v request.Verified, by string) error
+	// Stop ends a request as denied or cancelled.
+	Stop(ctx context.Context, id request.ID, e request.Ending) error
+	// Retry sends a connector's jobs again, or those of all when connector is
+	// empty. A limit other than 0 lifts the connector's cap for this request.
+	Retry(ctx context.Context, id request.ID, connector string, limit int64) error
+}
+
+// Config is what the console needs. All fields without a default are required.
+type Config struct {
+	Store store.Store
+	Conn  *nats.Conn
+	// Act carries out decisions.
+	Act Actor
+	// Token lets staff in; see [Room.Handler].
+	Token string
+	// AuditURL is where the log is served, to link to; empty for no links.
+	AuditURL string
+	// Logger takes what goes wrong; nil is silence.
+	Logger *slog.Logger
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+}
+
+// Room is a running console.
+type Room struct {
+	config   Config
+	token    [sha256.Size]byte
+	sessions sessions
+	hub      *hub
+	subs     []*nats.Subscription
+}
+
+// New makes a console and lets it listen for changes. [Room.Close] ends that.
+func New(c Config) (*Room, error) {
+	switch {
+	case c.Store == nil, c.Conn == nil, c.Act == nil:
+		return nil, errors.New("console: a store, a bus connection and somebody to act are required")
+	case c.Token == "":
+		return nil, errors.New("console: a token is required, or nobody could sign in")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Room{config: c, token: sha256.Sum256([]byte(c.Token)), hub: newHub()}
+	if err := r.listen(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Close stops listening and ends all event streams.
+func (r *Room) Close() error {
+	var errs []error
+	for _, s := range r.subs {
+		if err := s.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			errs = append(errs, fmt.Errorf("closing the console: %w", err))
+		}
+	}
+	r.hub.close()
+	return errors.Join(errs...)
+}
+
+// Handler serves the console. Who has no session is sent to /login and gets
+// one there for the token, by the link that "habeas up" prints or by a form.
+func (r *Room) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{name}", serveAsset)
+	mux.HandleFunc("GET /login", r.login)
+	mux.HandleFunc("POST /login", r.login)
+	mux.HandleFunc("POST /logout", r.logout)
+	mux.HandleFunc("GET /{$}", r.page(r.list))
+	mux.HandleFunc("GET /requests/{id}", r.page(r.request))
+	mux.HandleFunc("GET /live", r.part(r.listLive))
+	mux.HandleFunc("GET /events", r.part(r.allEvents))
+	mux.HandleFunc("GET /requests/{id}/live", r.part(r.requestLive))
+	mux.HandleFunc("GET /requests/{id}/events", r.part(r.requestEvents))
+	mux.HandleFunc("POST /requests/{id}/verify", r.page(r.verify))
+	mux.HandleFunc("POST /requests/{id}/cancel", r.page(r.cancel))
+	mux.HandleFunc("POST /requests/{id}/deny", r.page(r.deny))
+	mux.HandleFunc("POST /requests/{id}/retry", r.page(r.retry))
+	mux.HandleFunc("POST /requests/{id}/approve", r.page(r.approve))
+	mux.HandleFunc("/", r.page(func(w http.ResponseWriter, req *http.Request) {
+		r.fail(w, req, errNoPage)
+	}))
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.fail(w, req, errForeign)
+	}))
+	return secure(protection.Handler(mux))
+}
+
+// policy allows a page its own style sheet, script, picture, stream and forms,
+// and nothing else.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		// Not no-referrer: that makes browsers send "Origin: null" with our own
+		// forms, which would then be taken for another site's.
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, req)
+	})
+}
