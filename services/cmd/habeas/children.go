@@ -130,8 +130,7 @@ func (ch *children) run(ctx context.Context) error {
 		if err := os.WriteFile(password, []byte(ch.broker.passwords[spec.Name]+"\n"), 0o600); err != nil {
 			return fmt.Errorf("writing the bus password of %s: %w", spec.Name, err)
 		}
-		// Our address is not theirs: an empty one means that they do not listen.
-		own := append(append([]string{}, env...), "HABEAS_PARENT_PIPE=1", "HABEAS_HTTP_ADDR=", "HABEAS_NATS_URL="+ch.broker.url, "HABEAS_NATS_USER="+spec.Name,
+		own := append(append([]string{}, env...), "HABEAS_PARENT_PIPE=1", "HABEAS_NATS_URL="+ch.broker.url, "HABEAS_NATS_USER="+spec.Name,
 			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public())
 		group.Add(spec.Name, func(ctx context.Context) error { return ch.keep(ctx, spec, own) })
 	}
