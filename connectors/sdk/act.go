@@ -56,7 +56,7 @@ func (w *worker) doLocate(ctx context.Context, t *task) (*habeasv1.Outcome, erro
 // here and on the bus before the first erasure, so that no crash between the
 // act and the report can turn "erased" into "never held".
 func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outcome, error) {
-	if err := w.recall(t); err != nil {
+	if err := w.recall(ctx, t); err != nil {
 		return nil, err
 	}
 	before, err := w.locate(ctx, t)
@@ -160,12 +160,15 @@ func erasedOutcome(after census, stores []*habeasv1.StoreCount) *habeasv1.Outcom
 }
 
 // recall finds what an earlier attempt located: in our journal, or in the job.
-func (w *worker) recall(t *task) error {
+// A record from the journal is published again, because the bus may never have
+// had it, or may have lost it; the same bytes are the same record.
+func (w *worker) recall(ctx context.Context, t *task) error {
 	envelope, err := w.journal.located(t.job.GetJobId(), t.again)
 	if err != nil {
 		return WithCode(Internal, err)
 	}
-	if envelope == nil {
+	journaled := envelope != nil
+	if !journaled {
 		envelope = t.job.GetPriorLocated()
 	}
 	if len(envelope) == 0 {
@@ -186,6 +189,9 @@ func (w *worker) recall(t *task) error {
 		return nil
 	}
 	t.prior = located
+	if journaled {
+		return w.publish(ctx, wire.RecordMessage(r))
+	}
 	return nil
 }
 

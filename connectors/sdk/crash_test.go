@@ -281,6 +281,16 @@ func TestBusWiped(t *testing.T) {
 		}
 	}
 	r.drained()
+	// What was located is on the new bus, too, for whoever had not read it.
+	located := map[string]bool{}
+	for _, record := range r.records() {
+		if record.Type == wire.RecordLocated {
+			located[record.JobID()] = true
+		}
+	}
+	if len(located) != len(jobs) {
+		t.Errorf("located records of %d jobs, want %d", len(located), len(jobs))
+	}
 }
 
 // TestPriorLocated has lost the connector's journal: the coordinator gives back
