@@ -39,7 +39,7 @@ func (st *step) inOrder() []int {
 	for i := range st.s.Jobs {
 		order[i] = i
 		if c, known := st.w.connector(st.s.Jobs[i].Connector); known && st.s.Jobs[i].Action == request.ActionErase {
-			tiers[i] = c.Tier
+			tiers[i] = st.w.tier(c)
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tiers[a], tiers[b]) })
@@ -82,14 +82,14 @@ func (st *step) blocked(i int, c Connector) time.Time {
 			continue
 		}
 		other, known := st.w.connector(o.Connector)
-		bothErase := o.Action == request.ActionErase && j.Action == request.ActionErase
+		order := o.Action == request.ActionErase && j.Action == request.ActionErase && !st.w.comesAfter(other, c.Name, nil)
 		switch {
-		case bothErase && slices.Contains(c.After, o.Connector) && !st.comesAfter(other, c.Name, nil):
+		case order && slices.Contains(c.After, o.Connector):
 			until = later(until, st.w.now.Add(st.w.rules.RetryMost))
 		case o.State.Terminal():
 		case o.Action == request.ActionResolve && o.Connector != c.Name && known && overlap(other.Yields, c.Accepts):
 			until = later(until, st.patience(o))
-		case bothErase && known && other.Tier < c.Tier:
+		case order && known && st.w.tier(other) < st.w.tier(c):
 			until = later(until, st.patience(o))
 		}
 	}
@@ -98,8 +98,8 @@ func (st *step) blocked(i int, c Connector) time.Time {
 
 // comesAfter reports whether c must wait for the named connector, itself or
 // through those it waits for. Two that wait for each other would wait for
-// ever, so neither does.
-func (st *step) comesAfter(c Connector, name string, seen []string) bool {
+// ever, so neither does; and nobody waits for one that waits for it.
+func (w *world) comesAfter(c Connector, name string, seen []string) bool {
 	for _, before := range c.After {
 		if before == name {
 			return true
@@ -108,25 +108,49 @@ func (st *step) comesAfter(c Connector, name string, seen []string) bool {
 			continue
 		}
 		seen = append(seen, before)
-		if other, known := st.w.connector(before); known && st.comesAfter(other, name, seen) {
+		if other, known := w.connector(before); known && w.comesAfter(other, name, seen) {
 			return true
 		}
 	}
 	return false
 }
 
+// tier is a connector's place among the tiers: its own, or that of one which
+// must wait for it where that is earlier, so that tiers never contradict what
+// must be.
+func (w *world) tier(c Connector) int {
+	w.tiersOnce.Do(func() {
+		w.tiers = make(map[string]int, len(w.connectors))
+		for _, c := range w.connectors {
+			w.tiers[c.Name] = c.Tier
+			for _, o := range w.connectors {
+				if o.Tier < w.tiers[c.Name] && w.comesAfter(o, c.Name, nil) {
+					w.tiers[c.Name] = o.Tier
+				}
+			}
+		}
+	})
+	return w.tiers[c.Name]
+}
+
 // patience is until when others wait for job o. A job that was put off or
-// failed is not waited for, and one that itself has to wait for others no
-// longer than one that is silent.
+// failed is not waited for, one that itself has to wait for others no longer
+// than one that is silent, and a silent connector once and not for each of its
+// jobs.
 func (st *step) patience(o *store.Job) time.Time {
-	switch {
-	case o.State == request.JobDeferred || o.Attempt > 1:
+	if o.State == request.JobDeferred || o.Attempt > 1 {
 		return time.Time{}
-	case o.SentAt.IsZero():
-		return o.UpdatedAt.Add(st.w.rules.Patience)
-	default:
-		return o.SentAt.Add(st.w.rules.Patience)
 	}
+	since := o.SentAt
+	if since.IsZero() {
+		since = o.UpdatedAt
+	}
+	for i := range st.s.Jobs {
+		if p := &st.s.Jobs[i]; p.Connector == o.Connector && p.State == request.JobSent && p.SentAt.Before(since) {
+			since = p.SentAt
+		}
+	}
+	return since.Add(st.w.rules.Patience)
 }
 
 func later(a, b time.Time) time.Time {

@@ -116,7 +116,7 @@ func (w *chaos) checkOrder(j *store.Job, c Connector) {
 	for i := range w.s.Jobs {
 		o := &w.s.Jobs[i]
 		other, _ := w.w.connector(o.Connector)
-		if o.Action == request.ActionErase && slices.Contains(c.After, o.Connector) && !st.comesAfter(other, c.Name, nil) && !o.State.Terminal() {
+		if o.Action == request.ActionErase && slices.Contains(c.After, o.Connector) && !st.w.comesAfter(other, c.Name, nil) && !o.State.Terminal() {
 			w.rt.Fatalf("%s was sent before %s had ended: %s", c.Name, o.Connector, w.jobs())
 		}
 	}
@@ -244,6 +244,9 @@ func pick[T any](w *chaos, list *[]T) (T, bool) {
 
 // retry is what an operator does about jobs that need a person.
 func (w *chaos) retry() {
+	if w.over() {
+		return
+	}
 	w.decide(func(st *step) {
 		for i := range st.s.Jobs {
 			if j := &st.s.Jobs[i]; needsPerson(j.State) && !st.superseded(i) {
@@ -470,7 +473,7 @@ func TestOneThatIsDownDelaysTheOthersByPatienceAtMost(t *testing.T) {
 		st := &step{w: m.w, s: m.s}
 		for _, j := range m.s.Jobs {
 			c, _ := m.w.connector(j.Connector)
-			if j.Connector != down && !j.State.Terminal() && !st.comesAfter(c, down, nil) {
+			if j.Connector != down && !j.State.Terminal() && !st.w.comesAfter(c, down, nil) {
 				rt.Fatalf("%s waits for %s after %s: %s", j.Connector, down, simRules.Patience, m.jobs())
 			}
 		}

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -51,6 +52,9 @@ type world struct {
 	rules      Rules
 	// lost are connectors whose sent jobs are not on the bus any more.
 	lost map[string]bool
+
+	tiersOnce sync.Once
+	tiers     map[string]int
 }
 
 func (w *world) connector(name string) (Connector, bool) {
