@@ -55,7 +55,7 @@ func integrationTest(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "./integration") //nolint:gosec // a test
+	command := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "./integration")
 	command.Dir = filepath.Join(strings.TrimSpace(string(out)), tessera+"@"+tesseraVersion)
 	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	unavailable(t, command)
@@ -87,7 +87,7 @@ func runTool(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput() //nolint:gosec // a test
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", filepath.Base(path), err, out)
 	}
@@ -222,7 +222,7 @@ func (s *rawServer) entries(w http.ResponseWriter, r *http.Request) {
 			return stop
 		}
 		left--
-		bundle.Write(binary.BigEndian.AppendUint16(nil, uint16(len(leaf.Envelope)))) //nolint:gosec // the tools add small entries
+		bundle.Write(binary.BigEndian.AppendUint16(nil, uint16(len(leaf.Envelope))))
 		bundle.Write(leaf.Envelope)
 		return nil
 	})
@@ -256,7 +256,7 @@ func fsckCommand(ctx context.Context, t *testing.T, url, vkey string) *exec.Cmd 
 	if err := os.WriteFile(key, []byte(vkey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return exec.CommandContext(ctx, tool(t, "fsck", "cmd/fsck"), //nolint:gosec // a test
+	return exec.CommandContext(ctx, tool(t, "fsck", "cmd/fsck"),
 		"--storage_url="+url+"/", "--public_key="+key, "--ui=false", "--N=4", "-v=1")
 }
 

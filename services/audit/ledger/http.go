@@ -75,7 +75,7 @@ func parseTilePath(path string) (level int, index int64, width int, err error) {
 }
 
 func write(w http.ResponseWriter, logger *slog.Logger, data []byte) {
-	if _, err := w.Write(data); err != nil {
+	if _, err := w.Write(data); err != nil { //nolint:gosec // digests and signed heads, under a content type that is no page
 		logger.Debug("a reader went away", "error", err)
 	}
 }

@@ -302,7 +302,7 @@ func TestGuards(t *testing.T) {
 		opts.Heads = append(opts.Heads, FileHead(second))
 		l := openTest(t, dsn, opts)
 		appendTest(t, l, testRecords(0, 10))
-		head := checkpointTest(t, l)
+		checkpointTest(t, l)
 
 		// One of two heads may be lost; it is made again.
 		if err := os.Remove(filepath.Join(second, "log.head")); err != nil {
@@ -310,7 +310,7 @@ func TestGuards(t *testing.T) {
 		}
 		again := openTest(t, dsn, opts)
 		appendTest(t, again, testRecords(10, 1))
-		head = checkpointTest(t, again)
+		head := checkpointTest(t, again)
 		kept, err := os.ReadFile(filepath.Join(second, "log.head"))
 		if err != nil || !bytes.Equal(kept, head.Note) {
 			t.Errorf("the lost head was not made again: %v", err)
@@ -396,13 +396,13 @@ func TestCrashInMidAppend(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, dsn string) {
 		l := openTest(t, dsn, testOptions(t, t.TempDir()))
 		appendTest(t, l, testRecords(0, 10))
-		real := l.store
+		whole := l.store
 		for _, when := range []string{"before the writes", "before the commit", "after the commit"} {
-			l.store = &crashStore{store: real, when: when}
+			l.store = &crashStore{store: whole, when: when}
 			if _, _, err := l.Append(t.Context(), testRecords(10, 300)); !errors.Is(err, errCrash) {
 				t.Fatalf("%s: %v", when, err)
 			}
-			l.store = real
+			l.store = whole
 			if when != "after the commit" {
 				verifyWhole(t, l, checkpointTest(t, l))
 			}

@@ -271,24 +271,45 @@ func (t *pgTxn) erase(ctx context.Context, first, last int64) error {
 }
 
 func (t *pgTxn) append(ctx context.Context, first int64, records []Record, tiles map[tileID][]byte, size int64, root tlog.Hash) error {
+	levels, indexes, hashes := make([]int16, 0, len(tiles)), make([]int64, 0, len(tiles)), make([][]byte, 0, len(tiles))
+	for id, data := range tiles {
+		levels, indexes, hashes = append(levels, int16(id.level)), append(indexes, id.index), append(hashes, data) //nolint:gosec // a level is at most 8
+	}
+	batch := &pgx.Batch{}
+	if len(records) < copyFrom {
+		queueLeaves(batch, first, records)
+	} else if err := t.copyLeaves(ctx, first, records); err != nil {
+		return err
+	}
+	batch.Queue(`INSERT INTO tile (level, idx, hashes) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
+		ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes`, levels, indexes, hashes)
+	batch.Queue(`UPDATE log SET size = $1, root = $2`, size, root[:])
+	return t.tx.SendBatch(ctx, batch).Close()
+}
+
+// copyFrom is the number of records from which on COPY is worth the round trip
+// that it costs.
+const copyFrom = 64
+
+func (t *pgTxn) copyLeaves(ctx context.Context, first int64, records []Record) error {
+	_, err := t.tx.CopyFrom(ctx, pgx.Identifier{"leaf"}, []string{"number", "digest", "request_id", "type", "issuer", "envelope"},
+		pgx.CopyFromSlice(len(records), func(i int) ([]any, error) {
+			r := &records[i]
+			return []any{first + int64(i), r.Digest[:], r.RequestID, r.Type, r.Issuer, r.Envelope}, nil
+		}))
+	return err
+}
+
+func queueLeaves(batch *pgx.Batch, first int64, records []Record) {
 	numbers, digests, envelopes := make([]int64, len(records)), make([][]byte, len(records)), make([][]byte, len(records))
 	requests, types, issuers := make([]string, len(records)), make([]string, len(records)), make([]string, len(records))
 	for i, r := range records {
 		numbers[i], digests[i], envelopes[i] = first+int64(i), r.Digest[:], r.Envelope
 		requests[i], types[i], issuers[i] = r.RequestID, r.Type, r.Issuer
 	}
-	levels, indexes, hashes := make([]int16, 0, len(tiles)), make([]int64, 0, len(tiles)), make([][]byte, 0, len(tiles))
-	for id, data := range tiles {
-		levels, indexes, hashes = append(levels, int16(id.level)), append(indexes, id.index), append(hashes, data) //nolint:gosec // a level is at most 8
-	}
-	batch := &pgx.Batch{}
 	batch.Queue(`INSERT INTO leaf (number, digest, request_id, type, issuer, envelope)
 		SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bytea[])`,
 		numbers, digests, requests, types, issuers, envelopes)
-	batch.Queue(`INSERT INTO tile (level, idx, hashes) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
-		ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes`, levels, indexes, hashes)
-	batch.Queue(`UPDATE log SET size = $1, root = $2`, size, root[:])
-	return t.tx.SendBatch(ctx, batch).Close()
 }
 
 func (t *pgTxn) commit(ctx context.Context) error { return t.tx.Commit(ctx) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 
 	"github.com/transparency-dev/formats/proof"
 	"golang.org/x/mod/sumdb/tlog"
@@ -32,7 +33,7 @@ func (p *Prover) Inclusion(leaf int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proving leaf %d: %w", leaf, errors.Join(ErrCorrupt, err))
 	}
-	out := proof.TLogProof{Index: uint64(leaf), Checkpoint: p.head.Note} //nolint:gosec // checked above
+	out := proof.TLogProof{Index: uint64(leaf), Checkpoint: p.head.Note}
 	for _, h := range path {
 		out.Hashes = append(out.Hashes, h)
 	}
@@ -78,9 +79,7 @@ func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading tiles: %w", err)
 		}
-		for id, data := range found {
-			r.seen[id] = data
-		}
+		maps.Copy(r.seen, found)
 	}
 	data := make([][]byte, len(tiles))
 	for i, t := range tiles {

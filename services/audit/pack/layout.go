@@ -112,7 +112,7 @@ func checkFiles(files map[string][]byte) error {
 	delete(rest, fileSums)
 	var problems []error
 	want := map[string]bool{}
-	for _, line := range strings.Split(strings.TrimSuffix(string(listed), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\n"), "\n") {
 		sum, name, found := strings.Cut(line, "  ")
 		raw, err := hex.DecodeString(sum)
 		if !found || err != nil || len(raw) != sha256.Size || want[name] {

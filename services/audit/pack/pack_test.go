@@ -39,7 +39,7 @@ func python(t testing.TB, dir string, args ...string) (string, error) {
 	if err := os.WriteFile(script, verifyScript, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "python3", append([]string{script, dir}, args...)...).CombinedOutput() //nolint:gosec // a test
+	out, err := exec.CommandContext(t.Context(), "python3", append([]string{script, dir}, args...)...).CombinedOutput()
 	return string(out), err
 }
 
@@ -157,7 +157,7 @@ func TestTrust(t *testing.T) {
 func TestAlteredBytes(t *testing.T) {
 	dir := export(t, newStory(t).tell(t))
 	original := read(t, dir)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // which bytes to alter
+	random := rand.New(rand.NewPCG(1, 2))
 	readable := []string{fileCertificate, filePopulation, fileMetrics, fileReadme, fileVerify, fileSums}
 	for _, name := range slices.Sorted(maps.Keys(original)) {
 		t.Run(name, func(t *testing.T) {
