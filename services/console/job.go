@@ -48,6 +48,9 @@ func jobViewOf(r *store.Request, j *store.Job, now time.Time) jobView {
 		Copied: j.Action == request.ActionExport, Left: j.Action == request.ActionErase || j.Action == request.ActionOptOut,
 	}
 	v.Waits = waits(j, now)
+	if j.State == request.JobRetained || j.Code == string(j.State) {
+		v.Code = "" // the state and the stores say it
+	}
 	if j.State == request.JobPlanned || j.State == request.JobDeferred {
 		v.Next = momentOf(j.NextAt)
 	}
@@ -94,7 +97,7 @@ func waits(j *store.Job, now time.Time) string {
 	switch j.State {
 	case request.JobPlanned:
 		if j.NextAt.After(now) {
-			return "Waits for another system first"
+			return "Waits for another system first; looked at again"
 		}
 		return "About to be sent"
 	case request.JobSent:

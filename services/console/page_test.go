@@ -256,9 +256,9 @@ func TestRequestTells(t *testing.T) {
 		"billing Erase Done, some kept by law attempt 1", "billing.invoices D 14 0 11 tax_records, until 2033-06-30",
 		"adtech Erase Sent attempt 1 · Has looked and is acting Counted before acting; what is left is not known yet.", "adtech.audiences K 37 – 0",
 		"analytics Erase Waiting attempt 3 · Next try 15 Jun 2026, 18:20 UTC unavailable the bucket does not answer", "Try analytics again now",
-		"warehouse Erase Failed attempt 10 denied the credentials are not allowed", "Any of these would help: phone", "Waits for another system first",
-		"analytics needs another identifier: user_id or device_id", "warehouse has no ability for this right", "us-ca-ccpa 2026-01-01, us-ca@2026.1", "About any",
-		"email from the requester , user_id from crm", "2 signed records", "habeas evidence export --request "+string(ids["deletion"]),
+		"warehouse Erase Failed attempt 10 denied the credentials are not allowed", "Any of these would help: phone", "Waits for another system first; looked at again 15 Jun 2026, 19:00 UTC",
+		"analytics needs another identifier: user_id or device_id", "warehouse has no ability for this right", "us-ca-ccpa 2026-01-01, us-ca@2026.1", "Records about the person, whatever their source",
+		"email from the requester user_id from crm", "2 signed records", "habeas evidence export --request "+string(ids["deletion"]),
 		"Deny the request", "Cancel the request", "Answer by", "Keep this record until", "Confirm receipt by")
 	d.fetch(t, "/requests/"+string(ids["copied"])).says(t, "Copy of data", "Closed Complete", "crm.notes 41 41 0", "Withheld from the copy: driver's licence number",
 		"2 481 337 bytes", "All records are in the log.", "Every connected system is asked.")

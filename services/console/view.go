@@ -264,11 +264,11 @@ func retriable(r *request.Request, j *store.Job) bool {
 
 // plan is what the coordinator wrote of its last plan.
 type plan struct {
-	RuleVersion string    `json:"rule_version"`
-	Calendar    string    `json:"calendar"`
-	DeleteScope string    `json:"delete_scope"`
-	Made        time.Time `json:"made"`
-	Count       int       `json:"count"`
+	RuleVersion string              `json:"rule_version"`
+	Calendar    string              `json:"calendar"`
+	DeleteScope request.DeleteScope `json:"delete_scope"`
+	Made        time.Time           `json:"made"`
+	Count       int                 `json:"count"`
 	Omissions   []struct {
 		Connector string   `json:"connector"`
 		Reason    string   `json:"reason"`
@@ -288,7 +288,7 @@ func planOf(text []byte) (*plan, bool) {
 	if err := json.Unmarshal(text, p); err != nil {
 		return nil, true
 	}
-	p.MadeAt, p.Scope = momentOf(p.Made).Text, plain(p.DeleteScope)
+	p.MadeAt, p.Scope = momentOf(p.Made).Text, label(scopeLabels, p.DeleteScope)
 	for _, o := range p.Omissions {
 		line := o.Connector + " " + strings.ToLower(label(omissionLabels, o.Reason))
 		if o.Reason == "needs_identifier" && len(o.Kinds) > 0 {

@@ -79,6 +79,10 @@ var attentionLabels = map[string]string{
 	"no_connector": "No system understands the identifiers",
 }
 
+var scopeLabels = map[request.DeleteScope]string{
+	request.CollectedFrom: "Records collected from the person", request.AboutAny: "Records about the person, whatever their source",
+}
+
 var omissionLabels = map[string]string{
 	"needs_identifier":      "needs another identifier",
 	"not_supported":         "has no ability for this right",
@@ -109,14 +113,14 @@ func plain(code string) string {
 }
 
 // moment is a point in time, in words and for machines.
-type moment struct{ Text, Machine string }
+type moment struct{ Text, Day, Machine string }
 
 func momentOf(t time.Time) moment {
 	if t.IsZero() {
 		return moment{}
 	}
 	t = t.UTC()
-	return moment{t.Format("2 Jan 2006, 15:04 UTC"), t.Format(time.RFC3339)}
+	return moment{t.Format("2 Jan 2006, 15:04 UTC"), t.Format("2 Jan 2006"), t.Format(time.RFC3339)}
 }
 
 // deadline is the day an answer is due, and how far it is.
