@@ -35,17 +35,23 @@ func (r *Room) collect(ctx context.Context, batch []jetstream.Msg) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	return r.take(ctx, r.held.sort(batch, records, time.Now()))
+}
+
+// take applies records to the requests they belong to, in one transaction, and
+// then settles their messages. Messages without a record are done with.
+func (r *Room) take(ctx context.Context, arrived []arrival) error {
 	byRequest := make(map[request.ID][]*wire.Record)
 	var ids []request.ID
-	for _, rec := range records {
-		if rec == nil {
+	for _, a := range arrived {
+		if a.rec == nil {
 			continue
 		}
-		id := request.ID(rec.RequestID())
+		id := request.ID(a.rec.RequestID())
 		if byRequest[id] == nil {
 			ids = append(ids, id)
 		}
-		byRequest[id] = append(byRequest[id], rec)
+		byRequest[id] = append(byRequest[id], a.rec)
 	}
 	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		for _, rec := range byRequest[st.s.Request.ID] {
@@ -57,21 +63,26 @@ func (r *Room) collect(ctx context.Context, batch []jetstream.Msg) error {
 		return nil
 	})
 	if err != nil {
+		handBack(arrived)
 		return err
 	}
 	r.counters.collected.Add(ctx, int64(len(ids)))
-	r.forgetEarly(ctx, records)
+	r.forgetEarly(ctx, arrived)
+	batch := make([]jetstream.Msg, len(arrived))
+	for i, a := range arrived {
+		batch[i] = a.msg
+	}
 	return settle(batch, func(i int) bool {
-		return records[i] == nil || !slices.Contains(stuck, request.ID(records[i].RequestID()))
+		return arrived[i].rec == nil || !slices.Contains(stuck, request.ID(arrived[i].rec.RequestID()))
 	})
 }
 
 // forgetEarly forgets records that audit told of before they were stored here.
-func (r *Room) forgetEarly(ctx context.Context, records []*wire.Record) {
+func (r *Room) forgetEarly(ctx context.Context, arrived []arrival) {
 	var early [][]byte
-	for _, rec := range records {
-		if rec != nil && r.logged.has(rec.Digest[:]) {
-			early = append(early, rec.Digest[:])
+	for _, a := range arrived {
+		if a.rec != nil && r.logged.has(a.rec.Digest[:]) {
+			early = append(early, a.rec.Digest[:])
 		}
 	}
 	if len(early) == 0 {

@@ -59,6 +59,7 @@ type Room struct {
 	planning   chan struct{}
 	hinted     chan []request.ID
 	logged     digestRing
+	held       heldBack
 	counters   counters
 
 	// reconsider is set when connectors came or changed, for requests that
@@ -130,6 +131,7 @@ func (r *Room) Run(ctx context.Context) error {
 	g.Go(func() error { return r.planLoop(ctx) })
 	g.Go(func() error { return r.hintLoop(ctx) })
 	g.Go(func() error { return r.sweepLoop(ctx) })
+	g.Go(func() error { return r.releaseLoop(ctx) })
 	for _, c := range []struct {
 		stream, durable string
 		handle          func(context.Context, []jetstream.Msg) error
@@ -145,7 +147,7 @@ func (r *Room) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-const batchSize = 512
+const batchSize = 1024
 
 // start makes the streams, remembers the connectors it knew and puts the
 // rooms' keys on record.
