@@ -131,7 +131,7 @@ func (r *Room) logout(w http.ResponseWriter, req *http.Request) {
 // cookie is Secure wherever the console is reached by HTTPS. On the machine
 // itself it is plain HTTP, where browsers would drop such a cookie.
 func (r *Room) cookie(req *http.Request, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure depends on how it is reached
 		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: req.TLS != nil || req.Header.Get("X-Forwarded-Proto") == "https",
 	}

@@ -79,8 +79,8 @@ func sampleOf(right request.Right, state request.State, offset time.Duration) st
 }
 
 // keyed gives a request an idempotency key and a fingerprint.
-func keyed(n store.New, key, print string) store.New {
-	n.Request.IdempotencyKey, n.Request.Fingerprint = key, []byte(print)
+func keyed(n store.New, key, fingerprint string) store.New {
+	n.Request.IdempotencyKey, n.Request.Fingerprint = key, []byte(fingerprint)
 	return n
 }
 
