@@ -217,7 +217,9 @@ func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record
 	if len(envelope) > MaxMessage {
 		return nil, fmt.Errorf("signing a %s record: %d bytes is over the limit of %d", typ, len(envelope), MaxMessage)
 	}
-	return &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: s.keyID, payload: payload, signature: signature}, nil
+	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: s.keyID, payload: payload, signature: signature}
+	checked.add(memoKey{envelope: r.Digest, keyID: r.KeyID})
+	return r, nil
 }
 
 // ErrSignature is wrapped by errors of records whose signature does not hold.
@@ -285,9 +287,14 @@ func (r *Record) Verify(key ed25519.PublicKey) error {
 	if len(key) != ed25519.PublicKeySize || Fingerprint(key) != r.KeyID {
 		return fmt.Errorf("record: key: %w", ErrSignature)
 	}
+	known := memoKey{envelope: r.Digest, keyID: r.KeyID}
+	if checked.has(known) {
+		return nil
+	}
 	if !ed25519.Verify(key, dsse.PAE(PayloadType, r.payload), r.signature) {
 		return fmt.Errorf("record: %w", ErrSignature)
 	}
+	checked.add(known)
 	return nil
 }
 
