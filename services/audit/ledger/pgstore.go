@@ -32,8 +32,12 @@ func pgConfig(dsn string) (*pgxpool.Config, error) {
 	// The costs below, with sequential scans made to look dear, would have every
 	// short statement compiled, which takes a hundred times as long as running it.
 	params["jit"] = "off"
+	// A process that was cut off in mid-append must not hold the log for ever.
+	params["idle_in_transaction_session_timeout"] = "30s"
 	// Compiling a statement takes longer than any statement here.
 	params["jit"] = "off"
+	// A process that was cut off in mid-append must not hold the log for ever.
+	params["idle_in_transaction_session_timeout"] = "30s"
 	return config, nil
 }
 
