@@ -141,10 +141,11 @@ func (a *adtech) openDatabase(s settings, h host) error {
 }
 
 // sqliteDSN opens a file with transactions that take the write lock at once,
-// so that two of them wait for each other and neither fails half-way.
+// so that two of them wait for each other and neither fails half-way, and that
+// overwrites what is deleted instead of leaving it in the file's free space.
 func sqliteDSN(path, mode string) string {
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
-	u.RawQuery = url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)"}}.Encode()
+	u.RawQuery = url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "secure_delete(1)"}}.Encode()
 	return u.String()
 }
 
