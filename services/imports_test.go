@@ -111,10 +111,10 @@ func brokenByRoom(from source, to string) string {
 	}
 }
 
-// demoFor gives tests the demo company to work on.
+// demoFor gives tests the demo company to work on, and what starts a database.
 func demoFor(from source) []string {
 	if from.test {
-		return []string{"connectors/demo"}
+		return []string{"connectors/demo", "connectors/internal"}
 	}
 	return nil
 }
