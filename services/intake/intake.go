@@ -18,6 +18,8 @@ import (
 	"log/slog"
 	"runtime"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -138,6 +140,9 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	if err != nil {
 		return store.New{}, err
 	}
+	if !printable(e.IdempotencyKey) {
+		return store.New{}, request.FieldErrors{{Field: "idempotency_key", Problem: "has characters that can't be seen or is no UTF-8", Fix: "use letters, digits and punctuation"}}
+	}
 	received := e.ReceivedAt.UTC()
 	if e.ReceivedAt.IsZero() {
 		received = now
@@ -185,6 +190,19 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 		n.Records = append(n.Records, rec)
 	}
 	return n, nil
+}
+
+// printable reports whether a key can be stored and shown anywhere.
+func printable(key string) bool {
+	if !utf8.ValidString(key) {
+		return false
+	}
+	for _, c := range key {
+		if !unicode.IsPrint(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // advance moves a new request to where it waits or may be planned.
@@ -355,6 +373,9 @@ var ErrNothingToRetry = errors.New("no job of this request can be retried: only 
 // the connector's cap on how much one person may have.
 func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
 	return r.change(ctx, id, func(s *store.Snapshot) error {
+		if state := s.Request.State(); state != request.Resolving && state != request.Running {
+			return fmt.Errorf("request is %s: %w", state, ErrNothingToRetry)
+		}
 		retried := 0
 		for i := range s.Jobs {
 			j := &s.Jobs[i]
