@@ -21,6 +21,7 @@ import (
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/audit"
+	"github.com/habeas-data/habeas/services/console"
 	"github.com/habeas-data/habeas/services/coordinator"
 	"github.com/habeas-data/habeas/services/delivery"
 	"github.com/habeas-data/habeas/services/intake"
@@ -42,6 +43,7 @@ type runtime struct {
 	store    store.Store
 	vault    *vault.Vault
 	token    string
+	intake   *intake.Room
 	// listener is where HTTP is served when it is open already.
 	listener net.Listener
 
@@ -175,10 +177,31 @@ func (r *runtime) addIntake(context.Context) error {
 		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
 		Regime: r.Intake.Regime, Logger: r.logger.With("room", "intake"),
 	})
+	r.intake = in
 	api := in.API(version())
 	r.mounts["/v1/"] = r.protect(api)
 	r.mounts["/v1/openapi.json"] = api
 	r.mounts["/v1/openapi.yaml"] = api
+	return nil
+}
+
+// addConsole adds the pages for staff. Alone in a process it acts through an
+// intake of its own, without the API.
+func (r *runtime) addConsole(ctx context.Context) error {
+	if r.intake == nil {
+		if err := r.addIntake(ctx); err != nil {
+			return err
+		}
+		clear(r.mounts)
+	}
+	c, err := console.New(console.Config{
+		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
+	})
+	if err != nil {
+		return err
+	}
+	r.close = append(r.close, c.Close)
+	r.mounts["/"] = c.Handler()
 	return nil
 }
 
@@ -319,6 +342,7 @@ func roomCommands() []*cobra.Command {
 		{"coordinator", "Run a coordinator", (*runtime).addCoordinator},
 		{"delivery", "Run the delivery room: packages", (*runtime).addDelivery},
 		{"audit", "Run the audit room: the transparency log", (*runtime).addAudit},
+		{"console", "Run the console", (*runtime).addConsole},
 	}
 	var out []*cobra.Command
 	for _, d := range rooms {

@@ -120,7 +120,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 	}
 	r.listener = listener
 	for _, add := range []func(*runtime, context.Context) error{
-		(*runtime).addIntake, (*runtime).addCoordinator, (*runtime).addDelivery, (*runtime).addAudit,
+		(*runtime).addIntake, (*runtime).addCoordinator, (*runtime).addDelivery, (*runtime).addAudit, (*runtime).addConsole,
 	} {
 		if err := add(r, ctx); err != nil {
 			return clientFile{}, errors.Join(err, listener.Close())
