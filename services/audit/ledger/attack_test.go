@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -177,3 +178,27 @@ func TestInceptionGuard(t *testing.T) {
 		t.Errorf("open of an empty database: %v, want ErrRolledBack", err)
 	}
 }
+
+// A database that does not answer is no attack.
+func TestAFailedReadIsNoFork(t *testing.T) {
+	dir := t.TempDir()
+	l := openTest(t, liteTestDSN(t), testOptions(t, dir))
+	appendTest(t, l, testRecords(0, 300))
+	head := checkpointTest(t, l)
+	appendTest(t, l, testRecords(300, 300))
+	whole := l.store
+	l.store = &deafStore{whole}
+	defer func() { l.store = whole }()
+	if _, err := l.Checkpoint(t.Context()); !errors.Is(err, errDeaf) || errors.Is(err, ErrForked) {
+		t.Errorf("checkpoint: %v, want errDeaf alone", err)
+	}
+	if _, err := l.Prover(t.Context(), head).Inclusion(3); !errors.Is(err, errDeaf) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("proof: %v, want errDeaf alone", err)
+	}
+}
+
+var errDeaf = errors.New("connection reset")
+
+type deafStore struct{ store }
+
+func (*deafStore) tiles(context.Context, []tileID) (map[tileID][]byte, error) { return nil, errDeaf }

@@ -171,7 +171,7 @@ func (l *Log) consistent(ctx context.Context, old SignedHead, st state) error {
 	tree := tlog.Tree{N: st.size, Hash: st.root}
 	proof, err := tlog.ProveTree(st.size, old.Size, l.hashReader(ctx, tree))
 	if err != nil {
-		return fmt.Errorf("proving that %d leaves begin with the %d that were signed: %w", st.size, old.Size, errors.Join(ErrForked, err))
+		return fmt.Errorf("proving that %d leaves begin with the %d that were signed: %w", st.size, old.Size, because(ErrForked, err))
 	}
 	if err := tlog.CheckTree(proof, st.size, st.root, old.Size, old.Root); err != nil {
 		return fmt.Errorf("the first %d of %d leaves are not those that were signed: %w", old.Size, st.size, ErrForked)

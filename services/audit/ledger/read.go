@@ -31,7 +31,7 @@ func (p *Prover) Inclusion(leaf int64) ([]byte, error) {
 	}
 	path, err := tlog.ProveRecord(p.head.Size, leaf, p.hashes)
 	if err != nil {
-		return nil, fmt.Errorf("proving leaf %d: %w", leaf, errors.Join(ErrCorrupt, err))
+		return nil, fmt.Errorf("proving leaf %d: %w", leaf, because(ErrCorrupt, err))
 	}
 	out := proof.TLogProof{Index: uint64(leaf), Checkpoint: p.head.Note}
 	for _, h := range path {
@@ -48,7 +48,7 @@ func (p *Prover) Consistency(old SignedHead) (tlog.TreeProof, error) {
 	}
 	path, err := tlog.ProveTree(p.head.Size, old.Size, p.hashes)
 	if err != nil {
-		return nil, fmt.Errorf("proving that %d leaves begin with %d: %w", p.head.Size, old.Size, errors.Join(ErrCorrupt, err))
+		return nil, fmt.Errorf("proving that %d leaves begin with %d: %w", p.head.Size, old.Size, because(ErrCorrupt, err))
 	}
 	return path, nil
 }
@@ -77,7 +77,7 @@ func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	if len(missing) > 0 {
 		found, err := r.store.tiles(r.ctx, missing)
 		if err != nil {
-			return nil, fmt.Errorf("reading tiles: %w", err)
+			return nil, &readError{fmt.Errorf("reading tiles: %w", err)}
 		}
 		maps.Copy(r.seen, found)
 	}
@@ -90,6 +90,21 @@ func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 		data[i] = have[:t.W*tlog.HashSize]
 	}
 	return data, nil
+}
+
+// readError is a database that did not answer, which says nothing of the log.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// because says what a proof that could not be made means, unless it is only
+// that the database did not answer.
+func because(meaning, err error) error {
+	if _, unread := errors.AsType[*readError](err); unread {
+		return err
+	}
+	return errors.Join(meaning, err)
 }
 
 func (r *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
