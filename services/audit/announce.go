@@ -10,11 +10,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/audit/ledger"
+	"github.com/habeas-data/habeas/services/internal/room"
 )
 
 // announcement is a committed batch whose messages are acknowledged once the
@@ -36,6 +40,7 @@ func (w *worker) settle(ctx context.Context, ready []*item, placed []ledger.Plac
 	for i, it := range ready {
 		if placed[i].Fresh {
 			byType[string(it.rec.Type)]++
+			it.trace(placed[i].Leaf)
 		} else {
 			again = true
 		}
@@ -58,6 +63,20 @@ func (w *worker) settle(ctx context.Context, ready []*item, placed []ledger.Plac
 	}
 	future, err := w.publish(news, again)
 	w.announces <- announcement{future, err, ready}
+}
+
+// trace puts the record's becoming a leaf into the trace of its request.
+func (it *item) trace(leaf int64) {
+	if it.msg == nil || it.rec.RequestID() == "" {
+		return
+	}
+	ctx := room.Extract(context.Background(), it.msg.Headers())
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = room.RequestTrace(ctx, it.rec.RequestID())
+	}
+	_, span := otel.Tracer(scope).Start(ctx, "audit.logged", trace.WithAttributes(
+		attribute.String("habeas.record", string(it.rec.Type)), attribute.Int64("habeas.leaf", leaf)))
+	span.End()
 }
 
 // publish sends the news. The id of a Logged message is the log's size, which
