@@ -221,8 +221,15 @@ func startPart(ctx context.Context, bucket jetstream.ObjectStore, to age.Recipie
 	read, write := io.Pipe()
 	p := &exportPart{object: object, store: r.Store, category: r.Category, pipe: write, stored: make(chan error, 1)}
 	p.sealed = &sealedReader{from: read, hash: sha256.New()}
+	// Without a deadline every question to the bus has one of its own. With the
+	// call's, minutes away, an answer lost with the bus would hold the part, and
+	// the cohort of its job, until then.
+	put, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
 	go func() {
-		_, err := bucket.Put(ctx, jetstream.ObjectMeta{Name: object}, p.sealed)
+		defer cancel()
+		defer stop()
+		_, err := bucket.Put(put, jetstream.ObjectMeta{Name: object}, p.sealed)
 		// Whoever is writing must not wait for a reader that is gone.
 		read.CloseWithError(err)
 		p.stored <- err

@@ -14,7 +14,7 @@ type hand struct {
 	max int
 
 	mu      sync.Mutex
-	held    map[uint64]*heldJob
+	held    map[delivery]*heldJob
 	jobs    map[string]bool
 	ackWait time.Duration
 	all     sync.WaitGroup
@@ -30,8 +30,19 @@ type heldJob struct {
 	again      bool // it was delivered before
 }
 
+// delivery tells messages apart. A bus that lost its disk counts from 1 again,
+// so the number alone does not.
+type delivery struct {
+	sequence uint64
+	stored   int64
+}
+
+func deliveryOf(meta *jetstream.MsgMetadata) delivery {
+	return delivery{sequence: meta.Sequence.Stream, stored: meta.Timestamp.UnixNano()}
+}
+
 func newHand(most int) *hand {
-	return &hand{max: most, held: map[uint64]*heldJob{}, jobs: map[string]bool{}, ackWait: 30 * time.Second, freed: make(chan struct{}, 1)}
+	return &hand{max: most, held: map[delivery]*heldJob{}, jobs: map[string]bool{}, ackWait: 30 * time.Second, freed: make(chan struct{}, 1)}
 }
 
 func (h *hand) len() int {
@@ -50,14 +61,14 @@ func (h *hand) setAckWait(d time.Duration) {
 
 // hold takes a delivery, or returns nil when the same message is in hand.
 func (h *hand) hold(meta *jetstream.MsgMetadata, msg jetstream.Msg) *heldJob {
-	seq := meta.Sequence.Stream
+	id := deliveryOf(meta)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.held[seq] != nil {
+	if h.held[id] != nil {
 		return nil
 	}
 	job := &heldJob{msg: msg, deliveries: meta.NumDelivered, again: meta.NumDelivered > 1}
-	h.held[seq] = job
+	h.held[id] = job
 	h.all.Add(1)
 	return job
 }
@@ -75,11 +86,11 @@ func (h *hand) claim(job *heldJob, jobID string) bool {
 	return true
 }
 
-func (h *hand) release(seq uint64) {
+func (h *hand) release(id delivery) {
 	h.mu.Lock()
-	if job := h.held[seq]; job != nil {
+	if job := h.held[id]; job != nil {
 		delete(h.jobs, job.jobID)
-		delete(h.held, seq)
+		delete(h.held, id)
 		h.all.Done()
 	}
 	h.mu.Unlock()

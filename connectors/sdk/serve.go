@@ -279,7 +279,7 @@ func (w *worker) take(work context.Context, msg jetstream.Msg) {
 		return // delivered again while we work on it: the first delivery's ack counts for both
 	}
 	go func() {
-		defer w.hand.release(meta.Sequence.Stream)
+		defer w.hand.release(deliveryOf(meta))
 		w.settle(work, msg, w.handle(work, msg, held))
 	}()
 }
