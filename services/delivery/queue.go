@@ -293,19 +293,64 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) error
 // AttentionPackage says that a package could not be made.
 const AttentionPackage = "package_failed"
 
-// Fail implements [Orders]: a person must look, and it is tried again.
-func (q *Queue) Fail(ctx context.Context, requestID string, _ error) error {
+// Fail implements [Orders]. Where a part can't be used, its connector is asked
+// to export again; else a person must look, and it is tried again.
+func (q *Queue) Fail(ctx context.Context, requestID string, cause error) error {
 	id := request.ID(requestID)
-	defer q.release(id, q.now().Add(retryAfter))
-	_, err := q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
+	var part *PartError
+	errors.As(cause, &part)
+	again := false
+	defer func() {
+		if again {
+			q.release(id, time.Time{}) // once its state has changed nobody takes it
+			return
+		}
+		q.release(id, q.now().Add(retryAfter))
+	}()
+	_, err := q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
 		for _, s := range snaps {
-			if s.Request.State() == request.Packaging {
-				s.Request.Attention, s.Request.UpdatedAt, s.Changed = AttentionPackage, q.now().UTC(), true
+			if s.Request.State() != request.Packaging {
+				continue
 			}
+			s.Request.UpdatedAt, s.Changed = q.now().UTC(), true
+			plan, asked := exports(s, part)
+			if asked == 0 || asked >= mostExports {
+				s.Request.Attention = AttentionPackage
+				continue
+			}
+			// A success is final, so the lost part is a new job's to make. It is
+			// bound to the connector and put into the plan when it is sent.
+			s.Jobs = append(s.Jobs, store.Job{
+				ID: request.NewID(), RequestID: id, Connector: part.Connector, Action: request.ActionExport, State: request.JobPlanned,
+				PlanDigest: plan, Round: s.Request.Round, NextAt: q.now().UTC(), UpdatedAt: q.now().UTC(),
+			})
+			s.Request.Attention = ""
+			if err := s.Request.Move(request.Running); err != nil {
+				return err
+			}
+			again = true
 		}
 		return nil
 	})
-	return err
+	if err != nil || !again {
+		return err
+	}
+	return q.hint(id)
+}
+
+// mostExports is how often one connector is asked to export for one request
+// before a person must look.
+const mostExports = 5
+
+// exports counts the jobs that asked the connector of a part to export, and
+// gives the plan of the last one.
+func exports(s *store.Snapshot, part *PartError) (plan []byte, asked int) {
+	for i := range s.Jobs {
+		if j := &s.Jobs[i]; part != nil && j.Connector == part.Connector && j.Action == request.ActionExport {
+			plan, asked = j.PlanDigest, asked+1
+		}
+	}
+	return plan, asked
 }
 
 func (q *Queue) hint(id request.ID) error {

@@ -220,6 +220,57 @@ func TestQueueDoneAndDownload(t *testing.T) {
 	}
 }
 
+// A part that is lost with the bus is exported again, and not for ever.
+func TestQueueAsksForALostPartAgain(t *testing.T) {
+	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobDone, part("gone/0")))
+	for again := 1; again < 5; again++ {
+		o := d.next(t)
+		_, err := d.room.Build(t.Context(), o)
+		if !errors.Is(err, delivery.ErrPart) {
+			t.Fatalf("building gave %v, want that the part is gone", err)
+		}
+		if err := d.queue.Fail(t.Context(), o.RequestID, err); err != nil {
+			t.Fatal(err)
+		}
+		r, jobs, err := d.store.Get(t.Context(), d.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := jobs[len(jobs)-1]
+		if r.State() != request.Running || r.Attention != "" || len(jobs) != again+1 || last.Connector != "crm" || last.Action != request.ActionExport || last.State != request.JobPlanned {
+			t.Fatalf("request is %s with attention %q and %d jobs, the last %+v", r.State(), r.Attention, len(jobs), last)
+		}
+		d.answerLast(t)
+	}
+	o := d.next(t)
+	_, err := d.room.Build(t.Context(), o)
+	if err := d.queue.Fail(t.Context(), o.RequestID, err); err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := d.store.Get(t.Context(), d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State() != request.Packaging || r.Attention != delivery.AttentionPackage {
+		t.Errorf("request is %s with attention %q", r.State(), r.Attention)
+	}
+}
+
+// answerLast lets the newest job say what the first said.
+func (d *counter) answerLast(t *testing.T) {
+	t.Helper()
+	_, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{d.id}}, true, func(snaps []*store.Snapshot) error {
+		s := snaps[0]
+		last := len(s.Jobs) - 1
+		s.Jobs[last].State, s.Jobs[last].Outcome, s.Changed = request.JobDone, s.Jobs[0].Outcome, true
+		s.Touch(last)
+		return s.Request.Move(request.Packaging)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestQueueFailAsksForAPerson(t *testing.T) {
 	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobDone, part("gone/0")))
 	o := d.next(t)

@@ -89,6 +89,7 @@ var transitions = []Transition{
 	{Running, Packaging, Always},
 	{Running, Closing, IfNoPackage},
 	{Running, Closing, IfStopped},
+	{Packaging, Running, Always}, // a part of the package was lost: its connector exports again
 	{Packaging, Closing, IfAnswered},
 	{Packaging, Closing, IfStopped},
 	{Closing, Closed, Always},

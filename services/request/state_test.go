@@ -27,6 +27,7 @@ accepted resolving
 accepted running
 resolving running
 running packaging
+packaging running
 packaging closing complete complete_with_exceptions partial
 closing closed`,
 	OptOutSaleShare: `
