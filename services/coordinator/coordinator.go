@@ -67,6 +67,8 @@ type Room struct {
 	reconsider atomic.Bool
 	background sync.WaitGroup
 	sweeper    sweeper
+	// every is how often the sweeper looks.
+	every time.Duration
 
 	mu   sync.Mutex
 	lost map[string]bool
@@ -82,7 +84,7 @@ func New(c Config) (*Room, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), err: errors.New("starting")}
+	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), every: time.Second, err: errors.New("starting")}
 	return r, r.counters.init()
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -44,7 +45,7 @@ type rig struct {
 }
 
 // quickRules let a test see what usually takes minutes.
-var quickRules = Rules{Patience: time.Second, Lease: 1500 * time.Millisecond, Retry: 20 * time.Millisecond, RetryMost: 200 * time.Millisecond, Attempts: 50}
+var quickRules = Rules{Patience: 300 * time.Millisecond, Lease: 600 * time.Millisecond, Retry: 20 * time.Millisecond, RetryMost: 200 * time.Millisecond, Attempts: 50}
 
 // safeBuffer takes log lines of several goroutines.
 type safeBuffer struct {
@@ -142,12 +143,15 @@ func (r *rig) room(change func(*Config)) *Room {
 func (r *rig) start(change func(*Config)) (stop func()) {
 	r.t.Helper()
 	c := r.room(change)
+	if r.rules != (Rules{}) {
+		c.every = 50 * time.Millisecond
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-ended; err != nil && !errors.Is(err, errInjected) {
 			r.t.Errorf("the coordinator ended with: %v", err)
 		}
 	})

@@ -20,7 +20,7 @@ import (
 // sweepLoop looks after what nobody told us of: deferred jobs whose time has
 // come, patience that has run out, jobs and records that the bus has lost.
 func (r *Room) sweepLoop(ctx context.Context) error {
-	for room.Sleep(ctx, time.Second) {
+	for room.Sleep(ctx, r.every) {
 		if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
 			r.Logger.WarnContext(ctx, "sweeping; trying again", slog.Any("error", err))
 		}
