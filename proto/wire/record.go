@@ -90,7 +90,8 @@ type statementSubject struct {
 	Digest map[string]string `json:"digest"`
 }
 
-// Record is one signed statement: the envelope's bytes and what they say.
+// Record is one signed statement: the envelope's bytes and what they say. It
+// is shared by all who read it in a process and must not be changed.
 type Record struct {
 	Type      RecordType
 	Predicate Predicate
@@ -218,7 +219,7 @@ func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record
 		return nil, fmt.Errorf("signing a %s record: %d bytes is over the limit of %d", typ, len(envelope), MaxMessage)
 	}
 	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: s.keyID, payload: payload, signature: signature}
-	checked.add(memoKey{envelope: r.Digest, keyID: r.KeyID})
+	checked.put(checkedKey{envelope: r.Digest, keyID: r.KeyID}, struct{}{})
 	return r, nil
 }
 
@@ -230,6 +231,10 @@ var ErrSignature = errors.New("signature does not verify")
 func ParseRecord(envelope []byte) (*Record, error) {
 	if len(envelope) > MaxMessage {
 		return nil, fmt.Errorf("record: %d bytes is over the limit of %d", len(envelope), MaxMessage)
+	}
+	digest := sha256.Sum256(envelope)
+	if r, ok := parsed.get(digest); ok {
+		return r, nil
 	}
 	var e dsse.Envelope
 	if err := json.Unmarshal(envelope, &e); err != nil {
@@ -267,7 +272,9 @@ func ParseRecord(envelope []byte) (*Record, error) {
 	if keyID == "" || keyID != e.Signatures[0].KeyID {
 		return nil, errors.New("record: key_id inside the payload is not the envelope's keyid")
 	}
-	return &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: keyID, payload: payload, signature: signature}, nil
+	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: digest, KeyID: keyID, payload: payload, signature: signature}
+	parsed.put(digest, r)
+	return r, nil
 }
 
 func predicateRecordType(st statement) (RecordType, error) {
@@ -287,14 +294,14 @@ func (r *Record) Verify(key ed25519.PublicKey) error {
 	if len(key) != ed25519.PublicKeySize || Fingerprint(key) != r.KeyID {
 		return fmt.Errorf("record: key: %w", ErrSignature)
 	}
-	known := memoKey{envelope: r.Digest, keyID: r.KeyID}
-	if checked.has(known) {
+	known := checkedKey{envelope: r.Digest, keyID: r.KeyID}
+	if _, ok := checked.get(known); ok {
 		return nil
 	}
 	if !ed25519.Verify(key, dsse.PAE(PayloadType, r.payload), r.signature) {
 		return fmt.Errorf("record: %w", ErrSignature)
 	}
-	checked.add(known)
+	checked.put(known, struct{}{})
 	return nil
 }
 
