@@ -243,9 +243,15 @@ const retryAfter = 30 * time.Second
 
 func identityAAD(id request.ID) []byte { return []byte("request.package.identity/" + string(id)) }
 
-// Done implements [Orders]: it ends the request with its package.
-func (q *Queue) Done(ctx context.Context, requestID string, result Result) error {
+// Done implements [Orders]: it ends the request with its package. When that
+// can't be stored the order is handed out again.
+func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err error) {
 	id := request.ID(requestID)
+	defer func() {
+		if err != nil {
+			q.release(id, q.now().Add(time.Second))
+		}
+	}()
 	q.mu.Lock()
 	identity := q.making[id]
 	q.mu.Unlock()

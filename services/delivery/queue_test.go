@@ -220,6 +220,20 @@ func TestQueueDoneAndDownload(t *testing.T) {
 	}
 }
 
+// A package that was made while the database was away is made again.
+func TestQueueHandsOutAgainWhatWasNotStored(t *testing.T) {
+	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobNoMatch, done()))
+	o := d.next(t)
+	away, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.queue.Done(away, o.RequestID, delivery.Result{Key: "k"}); err == nil {
+		t.Fatal("storing with the database away succeeded")
+	}
+	if again := d.next(t); again.RequestID != o.RequestID {
+		t.Errorf("the next order is of %s, want %s", again.RequestID, o.RequestID)
+	}
+}
+
 // A part that is lost with the bus is exported again, and not for ever.
 func TestQueueAsksForALostPartAgain(t *testing.T) {
 	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobDone, part("gone/0")))
