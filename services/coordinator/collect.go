@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -53,6 +54,11 @@ func (r *Room) take(ctx context.Context, arrived []arrival) error {
 		}
 		byRequest[id] = append(byRequest[id], a.rec)
 	}
+	for _, recs := range byRequest {
+		// What was found is said before what became of it, also when it comes
+		// later: a job that failed for good must still know it when it is retried.
+		slices.SortStableFunc(recs, func(a, b *wire.Record) int { return cmp.Compare(locatedFirst(a), locatedFirst(b)) })
+	}
 	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		for _, rec := range byRequest[st.s.Request.ID] {
 			if !st.apply(rec) {
@@ -75,6 +81,13 @@ func (r *Room) take(ctx context.Context, arrived []arrival) error {
 	return settle(batch, func(i int) bool {
 		return arrived[i].rec == nil || !slices.Contains(stuck, request.ID(arrived[i].rec.RequestID()))
 	})
+}
+
+func locatedFirst(rec *wire.Record) int {
+	if rec.Type == wire.RecordLocated {
+		return 0
+	}
+	return 1
 }
 
 // forgetEarly forgets records that audit told of before they were stored here.

@@ -196,3 +196,37 @@ func TestAStuckRequestHoldsUpNobody(t *testing.T) {
 		}
 	})
 }
+
+// What was found before a failure is known to the next attempt, although the
+// failure was for good and a person had to ask again.
+func TestRetryKnowsWhatThereWas(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		var prior [][]byte
+		standin.Join(t, r.bus.JS, standin.Script{Name: "crm", Accepts: acceptsEmail, Do: func(job *habeasv1.Job, _ *habeasv1.Subject) standin.Reply {
+			prior = append(prior, job.GetPriorLocated())
+			if len(prior) == 1 {
+				return standin.Reply{Located: 7, Outcome: standin.Failed(true)}
+			}
+			return standin.Reply{Outcome: standin.Done(7)}
+		}})
+		r.start(nil)
+		r.known("crm")
+		rid := r.one("jane@example.com")
+		r.until("a person must look", func() bool {
+			req, _ := r.get(rid)
+			return req.Attention == AttentionFailed
+		})
+		if _, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{rid}}, true, func(snaps []*store.Snapshot) error {
+			snaps[0].Jobs[0].State, snaps[0].Jobs[0].NextAt = request.JobPlanned, time.Now().UTC()
+			snaps[0].Touch(0)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.hint([]request.ID{rid})
+		r.closed(request.ResultComplete, rid)
+		if len(prior) != 2 || len(prior[0]) != 0 || len(prior[1]) == 0 {
+			t.Errorf("told of what there was: %d bytes at attempt 1, %d at attempt 2, of %d", len(prior[0]), len(prior[len(prior)-1]), len(prior))
+		}
+	})
+}

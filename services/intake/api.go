@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -47,7 +48,18 @@ func (r *Room) API(version string) http.Handler {
 	huma.Register(api, huma.Operation{OperationID: "retry-request", Method: http.MethodPost, Path: "/v1/requests/{id}/retry", Summary: "Send jobs again that failed or wait"}, a.retry)
 	huma.Register(api, huma.Operation{OperationID: "approve-request", Method: http.MethodPost, Path: "/v1/requests/{id}/approve", Summary: "Lift a connector's cap for this request"}, a.approve)
 	huma.Register(api, huma.Operation{OperationID: "list-connectors", Method: http.MethodGet, Path: "/v1/connectors", Summary: "List connectors"}, a.connectors)
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusNotFound, "there is no such endpoint, or not with this method; GET /v1/openapi.json lists them")
+	})
 	return mux
+}
+
+// writeProblem answers with an error where no operation does.
+func writeProblem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	// The client may be gone.
+	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
 }
 
 func init() {
@@ -172,8 +184,11 @@ func (a *handlers) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 			for _, f := range fields {
 				res.Errors = append(res.Errors, fieldError{Field: f.Field, Message: f.Problem + "; " + f.Fix})
 			}
+		case errors.Is(t.Err, store.ErrConflict):
+			res.Errors = []fieldError{{Field: "idempotency_key", Message: clash}}
 		case t.Err != nil:
-			res.Errors = []fieldError{{Field: "idempotency_key", Message: t.Err.Error()}}
+			a.room.Logger.ErrorContext(ctx, "taking one of many requests", slog.Any("error", t.Err))
+			res.Errors = []fieldError{{Message: "the request could not be handled now and was not stored; send it again"}}
 		}
 		out.Body.Results[i] = res
 	}
@@ -219,6 +234,9 @@ func (a *handlers) list(ctx context.Context, in *listInput) (*listOutput, error)
 	f := store.Filter{State: request.State(in.State), Right: request.Right(in.Right), Attention: in.Attention, Limit: in.Limit}
 	if in.State != "" && !f.State.Valid() {
 		return nil, huma.Error422UnprocessableEntity("query.state: unknown state")
+	}
+	if in.Right != "" && !f.Right.Valid() {
+		return nil, huma.Error422UnprocessableEntity("query.right: unknown right")
 	}
 	if in.Cursor != "" {
 		c, err := parseCursor(in.Cursor)
@@ -312,7 +330,7 @@ func (a *handlers) retry(ctx context.Context, in *retryInput) (*requestOutput, e
 type approveInput struct {
 	idInput
 	Body struct {
-		Connector string `json:"connector" doc:"The connector that reported over_limit" maxLength:"40"`
+		Connector string `json:"connector" doc:"The connector that reported over_limit" minLength:"1" maxLength:"40"`
 		Cap       int64  `json:"cap" minimum:"1" doc:"The most records it may act on for this request"`
 	}
 }
@@ -362,7 +380,7 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound("no such request")
 	case errors.Is(err, store.ErrConflict):
-		return huma.Error409Conflict("header.Idempotency-Key: the key was used for another request; use a new one")
+		return huma.Error409Conflict("header.Idempotency-Key: " + clash)
 	case errors.Is(err, request.ErrNoReason):
 		return huma.Error422UnprocessableEntity("body.code, body.reason: " + request.ErrNoReason.Error())
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrNeverVerified), errors.Is(err, request.ErrAlreadyVerified),
@@ -373,6 +391,8 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 		return huma.Error503ServiceUnavailable("the request could not be handled now; nothing is known to be stored, and sending it again with the same Idempotency-Key is safe")
 	}
 }
+
+const clash = "the key was used for another request; use a new one"
 
 // lastOf is the part of a wrapped error that speaks of the request.
 func lastOf(err error) string {

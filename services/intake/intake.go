@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -120,10 +121,11 @@ func (r *Room) Take(ctx context.Context, entries []Entry, by string) ([]Taken, e
 	if err != nil {
 		return nil, err
 	}
+	reached := true
 	for k, c := range created {
 		taken[index[k]] = Taken{ID: c.ID, Existing: c.Existing, Err: c.Err}
-		if c.Err == nil && !c.Existing {
-			r.announce(ctx, news[k].Request.ID, news[k].Records)
+		if reached && c.Err == nil && !c.Existing {
+			reached = r.announce(ctx, news[k].Request.ID, news[k].Records)
 		}
 	}
 	r.hint(nil)
@@ -152,7 +154,7 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	}
 	terms, err := r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
 	if err != nil {
-		return store.New{}, request.FieldErrors{{Field: "regime", Problem: err.Error(), Fix: "name a regime that has this right and is in force on the day of receipt"}}
+		return store.New{}, regimeError(err)
 	}
 	req, err := request.New(request.NewID(), s, terms)
 	if err != nil {
@@ -203,6 +205,16 @@ func printable(key string) bool {
 		}
 	}
 	return true
+}
+
+// regimeError says why no clocks are known, without repeating what was sent.
+func regimeError(err error) error {
+	for _, known := range []error{regimes.ErrUnknown, regimes.ErrNotInForce, regimes.ErrNoData} {
+		if errors.Is(err, known) {
+			return request.FieldErrors{{Field: "regime", Problem: known.Error(), Fix: "name a regime that has this right and is in force on the day of receipt"}}
+		}
+	}
+	return err
 }
 
 // advance moves a new request to where it waits or may be planned.
@@ -282,15 +294,18 @@ func (r *Room) record(req *store.Request, p wire.Predicate, now time.Time) (stor
 }
 
 // announce publishes stored records. It does not wait: what the bus does not
-// take, the coordinator's sweeper publishes.
-func (r *Room) announce(ctx context.Context, id request.ID, records []store.Record) {
+// take, the coordinator's sweeper publishes. It reports whether the bus takes
+// any.
+func (r *Room) announce(ctx context.Context, id request.ID, records []store.Record) bool {
 	for i := range records {
 		msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
 		room.Inject(room.RequestTrace(ctx, string(id)), msg.Header)
 		if _, err := r.JS.PublishMsgAsync(msg); err != nil {
 			r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.String("request", string(id)), slog.Any("error", err))
+			return false
 		}
 	}
+	return true
 }
 
 // hint wakes the coordinator: to plan, or to look at one request.
@@ -334,12 +349,17 @@ func (r *Room) change(ctx context.Context, id request.ID, fn func(*store.Snapsho
 }
 
 // Attest records that somebody vouches for the requester, and lets the request
-// go on.
+// go on. Saying the same again changes nothing.
 func (r *Room) Attest(ctx context.Context, id request.ID, v request.Verified, by string) error {
 	var records []store.Record
 	err := r.change(ctx, id, func(s *store.Snapshot) error {
 		records = nil
 		now := r.Now().UTC()
+		if have, _ := s.Request.Verification(); have != nil {
+			if done, ok := have.(request.Verified); ok && done.Method == v.Method && done.Level == v.Level && done.By == by {
+				return nil
+			}
+		}
 		if err := attest(s.Request.Request, v, now, by); err != nil {
 			return err
 		}
@@ -374,12 +394,12 @@ var ErrNothingToRetry = errors.New("no job of this request can be retried: only 
 func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
 	return r.change(ctx, id, func(s *store.Snapshot) error {
 		if state := s.Request.State(); state != request.Resolving && state != request.Running {
-			return fmt.Errorf("request is %s: %w", state, ErrNothingToRetry)
+			return ErrNothingToRetry
 		}
 		retried := 0
 		for i := range s.Jobs {
 			j := &s.Jobs[i]
-			if connector != "" && j.Connector != connector {
+			if connector != "" && j.Connector != connector || askedAgain(s.Jobs, i) {
 				continue
 			}
 			switch {
@@ -400,5 +420,14 @@ func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit
 			return ErrNothingToRetry
 		}
 		return nil
+	})
+}
+
+// askedAgain reports whether job i is history: its connector was asked the same
+// later, with more identifiers.
+func askedAgain(jobs []store.Job, i int) bool {
+	resolving := jobs[i].Action == request.ActionResolve
+	return slices.ContainsFunc(jobs[i+1:], func(j store.Job) bool {
+		return j.Connector == jobs[i].Connector && (j.Action == request.ActionResolve) == resolving
 	})
 }

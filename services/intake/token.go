@@ -16,9 +16,7 @@ func RequireToken(token string, next http.Handler) http.Handler {
 		have := sha256.Sum256([]byte(given))
 		if token == "" || !ok || subtle.ConstantTimeCompare(want[:], have[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="habeas"`)
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte(`{"title":"Unauthorized","status":401,"detail":"send the API token as: Authorization: Bearer <token>"}`)) // the client may be gone
+			writeProblem(w, http.StatusUnauthorized, "send the API token as: Authorization: Bearer <token>")
 			return
 		}
 		next.ServeHTTP(w, req)
