@@ -127,8 +127,8 @@ func TestChart(t *testing.T) {
 			}
 		}
 	}
-	if pods != 6 {
-		t.Errorf("%d workloads, want four rooms, the migration and a connector", pods)
+	if pods != 7 {
+		t.Errorf("%d workloads, want five rooms, the migration and a connector", pods)
 	}
 }
 

@@ -210,7 +210,7 @@ func TestDeployedRoomsWork(t *testing.T) {
 	}
 	trust := "SSL_CERT_FILE=" + filepath.Join(secrets, "tls", "ca.crt")
 	rooms := map[string]*process{}
-	for _, name := range []string{"coordinator", "coordinator", "audit", "delivery", "intake"} {
+	for _, name := range []string{"coordinator", "coordinator", "audit", "delivery", "intake", "console"} {
 		p := &process{name: name, addr: freeAddress(t)}
 		p.start(t, []string{trust, "HABEAS_LOG_LEVEL=warn", "HABEAS_HTTP_ADDR=" + p.addr, "HABEAS_NATS_URL=" + bus.url()},
 			habeas, name, "--config", deployConfig(t, secrets, name))
