@@ -16,6 +16,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
@@ -58,8 +59,11 @@ func (w *worker) doExport(ctx context.Context, t *task, e Exporter) (*habeasv1.O
 	t.seen = before.counts(nil)
 	var parts []*exportPart
 	var after census
+	// A job may be delivered again after its outcome was believed. It must not
+	// write over the objects that outcome names.
+	prefix := t.job.GetJobId() + "/" + nuid.Next() + "/"
 	err = w.try(ctx, func(ctx context.Context) error {
-		if parts, err = w.export(ctx, t, e, recipient); err != nil {
+		if parts, err = w.export(ctx, t, e, recipient, prefix); err != nil {
 			return err
 		}
 		if after, err = w.locate(ctx, t); err != nil {
@@ -101,14 +105,14 @@ func compareExport(before, after census, parts []*exportPart) error {
 	return nil
 }
 
-func (w *worker) export(ctx context.Context, t *task, e Exporter, recipient age.Recipient) ([]*exportPart, error) {
+func (w *worker) export(ctx context.Context, t *task, e Exporter, recipient age.Recipient, prefix string) ([]*exportPart, error) {
 	ctx, end := w.telemetry.span(ctx, "act")
 	defer end()
 	bucket, err := w.exports.open(ctx, w.js, w.Manifest.Name)
 	if err != nil {
 		return nil, err
 	}
-	out := &exportWriter{w: w, bucket: bucket, recipient: recipient, prefix: t.job.GetJobId() + "/"}
+	out := &exportWriter{w: w, bucket: bucket, recipient: recipient, prefix: prefix}
 	err = w.call(ctx, func(ctx context.Context) error {
 		defer out.abandon()
 		out.ctx = ctx

@@ -17,7 +17,7 @@
 //     they came, encrypted; the package is encrypted to one request's key.
 //   - Memory does not grow with the number of records.
 //
-// Parts are objects "<job>/<n>" of a connector's export bucket: age-encrypted
+// Parts are objects "<job>/<run>/<n>" of a connector's export bucket: age-encrypted
 // gzip of JSON Lines, first {"store","category"}, then one record a line,
 // {"category","fields":[{"name","value"} or {"name","withheld"}]}.
 package delivery

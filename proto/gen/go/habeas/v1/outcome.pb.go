@@ -377,7 +377,8 @@ func (x *StoreCount) GetExportedCount() int64 {
 // ExportPart is one sealed object of an export.
 type ExportPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Object name in the export bucket: "<job_id>/<store ordinal>".
+	// Object name in the export bucket: "<job_id>/<run>/<ordinal>". No two
+	// deliveries of a job share a run.
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	// The store whose records it holds.
 	Store string `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
