@@ -135,6 +135,7 @@ func TestCrash(t *testing.T) {
 	disturbed("kill", killEach)
 	disturbed("jetstream", wipeJetStream)
 	disturbed("coordinators", killOneCoordinator)
+	disturbed("twice", sayTwice)
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		server := pgtest.Start(t)
@@ -182,6 +183,14 @@ func killOneCoordinator(f *fleet, r *run) {
 	r.submitNext(12)
 	r.someSteps(30)
 	f.processes["coordinator"].kill(r.t)
+}
+
+// sayTwice delivers every message a second time, in reverse order.
+func sayTwice(f *fleet, r *run) {
+	stop := startRepublisher(r.t, f)
+	r.submitNext(len(r.wishes))
+	r.closed(r.t, patience, r.wishes)
+	stop()
 }
 
 // stopPostgres takes the database away as a crash does.
