@@ -195,11 +195,13 @@ func (a *handlers) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 	return out, nil
 }
 
-type idInput struct {
+// IDInput names a request in a path. It is exported because the library sees
+// no fields of embedded types that are not.
+type IDInput struct {
 	ID string `path:"id" doc:"The request" maxLength:"64"`
 }
 
-func (a *handlers) get(ctx context.Context, in *idInput) (*requestOutput, error) {
+func (a *handlers) get(ctx context.Context, in *IDInput) (*requestOutput, error) {
 	id, err := request.ParseID(in.ID)
 	if err != nil {
 		return nil, huma.Error404NotFound("no such request")
@@ -284,7 +286,7 @@ func parseCursor(text string) (store.Cursor, error) {
 }
 
 type verifyInput struct {
-	idInput
+	IDInput
 	Body verificationBody
 }
 
@@ -295,7 +297,7 @@ func (a *handlers) verify(ctx context.Context, in *verifyInput) (*requestOutput,
 }
 
 type stopInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Code   string `json:"code" doc:"A short code" example:"withdrawn" maxLength:"64"`
 		Reason string `json:"reason" doc:"Told to the consumer; names nobody" maxLength:"2000"`
@@ -317,7 +319,7 @@ func (a *handlers) stop(ctx context.Context, in *stopInput, result request.Resul
 }
 
 type retryInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Connector string `json:"connector,omitempty" doc:"Only this connector's jobs" maxLength:"40"`
 	}
@@ -328,7 +330,7 @@ func (a *handlers) retry(ctx context.Context, in *retryInput) (*requestOutput, e
 }
 
 type approveInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Connector string `json:"connector" doc:"The connector that reported over_limit" minLength:"1" maxLength:"40"`
 		Cap       int64  `json:"cap" minimum:"1" doc:"The most records it may act on for this request"`
