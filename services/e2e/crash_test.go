@@ -145,6 +145,14 @@ func TestCrash(t *testing.T) {
 		r.finish(want)
 		f.checkSecrecy(t, r.wishes)
 	})
+	t.Run("up", func(t *testing.T) {
+		t.Parallel()
+		m := newMachine(t)
+		r := newRun(t, &m.site)
+		crashUp(m, r)
+		r.finish(want)
+		m.checkSecrecy(t, r.wishes)
+	})
 }
 
 // killEach kills every kind of process in an order and at moments of chance.

@@ -1,0 +1,148 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// machine is a deployment in the shape of one machine: "habeas up" on SQLite.
+type machine struct {
+	site
+	state string
+	up    *process
+	count int
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	root := folder(t)
+	m := &machine{state: filepath.Join(root, "state")}
+	m.site = site{bin: programs(t), company: filepath.Join(m.state, "demo"), keys: filepath.Join(m.state, "keys", "public")}
+	m.up = &process{name: "habeas up", program: filepath.Join(m.bin, "habeas"), args: []string{"up"}, env: append(cleanEnv(),
+		"HABEAS_STATE_DIR="+m.state, "HABEAS_HTTP_ADDR=127.0.0.1:0", "HABEAS_LOG_LEVEL=debug", "HABEAS_NATS_ACK_WAIT=4s",
+		"HABEAS_COORDINATOR_LEASE=4s", "HABEAS_COORDINATOR_RETRY=500ms", "HABEAS_COORDINATOR_PATIENCE=20s")}
+	if err := os.MkdirAll(m.company, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	seed := exec.CommandContext(t.Context(), filepath.Join(m.bin, "habeas-demo"), "seed", "--dir", m.company, "--people", fmt.Sprint(companySize))
+	if out, err := seed.CombinedOutput(); err != nil {
+		t.Fatalf("seeding the company: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if err := m.up.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	m.start(t)
+	return m
+}
+
+// start runs "habeas up" and waits until it says that it is ready.
+func (m *machine) start(t *testing.T) {
+	t.Helper()
+	m.count++
+	m.up.log = filepath.Join(filepath.Dir(m.state), fmt.Sprintf("up-%d.log", m.count))
+	m.up.start(t)
+	eventually(t, time.Minute, "habeas up", func() error {
+		if err := m.up.running(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(readFile(t, m.up.log), "Habeas is ready") {
+			return fmt.Errorf("it says: %s", tail(m.up.log))
+		}
+		return nil
+	})
+	var client struct {
+		Server    string
+		TokenFile string `json:"token_file"`
+	}
+	if err := json.Unmarshal([]byte(readFile(t, filepath.Join(m.state, "client.json"))), &client); err != nil {
+		t.Fatal(err)
+	}
+	m.api, m.log, m.packages, m.tokens = client.Server, client.Server+"/log", client.Server, client.TokenFile
+	m.token = strings.TrimSpace(readFile(t, m.tokens))
+}
+
+// killConnector kills a child of "habeas up", which starts it again.
+func (m *machine) killConnector(t *testing.T, name string) {
+	t.Helper()
+	parent := m.up.cmd.Process.Pid
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat) //nolint:gosec // the kernel's
+		if err != nil {
+			continue // it has ended
+		}
+		line := string(text)
+		fields := strings.Fields(line[strings.LastIndex(line, ")")+1:])
+		program, err := os.Readlink(filepath.Join(filepath.Dir(stat), "exe"))
+		if err != nil || fields[1] != strconv.Itoa(parent) || filepath.Base(program) != "habeas-"+name {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Fatalf("no child of %d is habeas-%s", parent, name)
+}
+
+// crashUp kills everything at once, again and again, and once takes JetStream's
+// files away.
+func crashUp(m *machine, r *run) {
+	for _, wipe := range []bool{false, true, false} {
+		r.submitNext(6)
+		r.someSteps(12)
+		m.up.kill(r.t)
+		if wipe {
+			if err := os.RemoveAll(filepath.Join(m.state, "jetstream")); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		m.start(r.t)
+	}
+	if _, err := os.Stat("/proc/self/exe"); err != nil {
+		return // children can't be found
+	}
+	for _, name := range connectors {
+		r.submitNext(1)
+		r.someSteps(3)
+		m.killConnector(r.t, name)
+	}
+}
+
+// checkSecrecy looks for the people of the wishes in the state folder, with
+// the company's own systems left out.
+func (m *machine) checkSecrecy(t *testing.T, wishes []*wish) {
+	t.Helper()
+	p := plant(wishes)
+	entries, err := os.ReadDir(m.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(m.state, entry.Name())
+		switch {
+		case path == m.company:
+		case entry.IsDir() && entry.Name() == "spool": // empty when nothing is built
+		default:
+			p.files(t, path)
+		}
+	}
+	p.files(t, filepath.Join(m.state, "logs"))
+}
