@@ -59,7 +59,7 @@ func query(t *testing.T, dsn, statement string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	_, err = db.ExecContext(t.Context(), statement)
 	return err
 }
@@ -342,7 +342,7 @@ func deployConfig(t *testing.T, secrets, room string) string {
 	if err := os.Chmod(own, 0o500); err != nil { // a room makes no secret where it has none
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(own, 0o700) }) //nolint:gosec // so that it can be removed
+	t.Cleanup(func() { _ = os.Chmod(own, 0o700) }) // so that it can be removed
 	return path
 }
 
