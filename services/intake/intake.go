@@ -14,10 +14,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -320,114 +318,4 @@ func (r *Room) hint(ids []request.ID) {
 	if err := r.Conn.Publish(wire.HintSubject("coordinator"), body); err != nil {
 		r.Logger.Debug("a hint was lost", slog.Any("error", err))
 	}
-}
-
-// change applies fn to one request and its jobs and wakes the coordinator.
-func (r *Room) change(ctx context.Context, id request.ID, fn func(*store.Snapshot) error) error {
-	found := false
-	_, err := r.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
-		found = len(snaps) == 1
-		if !found {
-			return nil
-		}
-		if err := fn(snaps[0]); err != nil {
-			return err
-		}
-		if snaps[0].Changed {
-			snaps[0].Request.UpdatedAt = r.Now().UTC()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if !found {
-		return fmt.Errorf("request %s: %w", id, store.ErrNotFound)
-	}
-	r.hint([]request.ID{id})
-	return nil
-}
-
-// Attest records that somebody vouches for the requester, and lets the request
-// go on. Saying the same again changes nothing.
-func (r *Room) Attest(ctx context.Context, id request.ID, v request.Verified, by string) error {
-	var records []store.Record
-	err := r.change(ctx, id, func(s *store.Snapshot) error {
-		records = nil
-		now := r.Now().UTC()
-		if have, _ := s.Request.Verification(); have != nil {
-			if done, ok := have.(request.Verified); ok && done.Method == v.Method && done.Level == v.Level && done.By == by {
-				return nil
-			}
-		}
-		if err := attest(s.Request.Request, v, now, by); err != nil {
-			return err
-		}
-		rec, err := r.record(&s.Request, &habeasv1.VerifiedRecord{RequestId: string(id), Method: v.Method, Level: string(v.Level)}, now)
-		if err != nil {
-			return err
-		}
-		records, s.Records, s.Changed = []store.Record{rec}, []store.Record{rec}, true
-		return nil
-	})
-	if err == nil {
-		r.announce(ctx, id, records)
-	}
-	return err
-}
-
-// Stop ends a request as cancelled or denied, with a code and a reason.
-func (r *Room) Stop(ctx context.Context, id request.ID, e request.Ending) error {
-	return r.change(ctx, id, func(s *store.Snapshot) error {
-		s.Changed = true
-		return s.Request.Close(e)
-	})
-}
-
-// ErrNothingToRetry says that no job of the request stands where a retry would
-// change anything.
-var ErrNothingToRetry = errors.New("no job of this request can be retried: only failed, deferred and refused jobs can")
-
-// Retry sends jobs again that failed, were refused or wait for their time; of
-// one connector, or of all when connector is empty. limit, when not 0, lifts
-// the connector's cap on how much one person may have.
-func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
-	return r.change(ctx, id, func(s *store.Snapshot) error {
-		if state := s.Request.State(); state != request.Resolving && state != request.Running {
-			return ErrNothingToRetry
-		}
-		retried := 0
-		for i := range s.Jobs {
-			j := &s.Jobs[i]
-			if connector != "" && j.Connector != connector || askedAgain(s.Jobs, i) {
-				continue
-			}
-			switch {
-			case limit > 0 && j.State != request.JobOverLimit:
-				continue
-			case j.State == request.JobDeferred:
-				j.NextAt = r.Now().UTC()
-			case j.State.Terminal() && request.CanMoveJob(j.State, request.JobPlanned):
-				j.State, j.NextAt = request.JobPlanned, r.Now().UTC()
-			default:
-				continue
-			}
-			j.CapOverride = max(j.CapOverride, limit)
-			s.Touch(i)
-			retried++
-		}
-		if retried == 0 {
-			return ErrNothingToRetry
-		}
-		return nil
-	})
-}
-
-// askedAgain reports whether job i is history: its connector was asked the same
-// later, with more identifiers.
-func askedAgain(jobs []store.Job, i int) bool {
-	resolving := jobs[i].Action == request.ActionResolve
-	return slices.ContainsFunc(jobs[i+1:], func(j store.Job) bool {
-		return j.Connector == jobs[i].Connector && (j.Action == request.ActionResolve) == resolving
-	})
 }
