@@ -69,7 +69,7 @@ func (f *faults) injected() int {
 // sometimes makes calls go wrong by chance, in a given share of a hundred. The
 // chance is the same in every run.
 func sometimes(share int, how fault) func(int) fault {
-	dice := mathrand.New(mathrand.NewPCG(1, uint64(share))) //nolint:gosec // to be repeatable
+	dice := mathrand.New(mathrand.NewPCG(1, uint64(share)))
 	return func(int) fault {
 		if dice.IntN(100) < share {
 			return how
@@ -194,11 +194,9 @@ func (r *rig) company(twice bool) []*standin.Connector {
 		{Name: "lake", Accepts: []string{"email", "customer_id"}, After: []string{"ads"}},
 	}
 	var out []*standin.Connector
-	var names []string
 	for _, s := range scripts {
 		s.Twice = twice
 		out = append(out, standin.Join(r.t, r.bus.JS, s))
-		names = append(names, s.Name)
 	}
 	return out
 }
@@ -234,7 +232,7 @@ func (r *rig) everybodyActed(connectors []*standin.Connector, ids []request.ID) 
 }
 
 func TestEverythingTwiceAndOutOfOrder(t *testing.T) {
-	onBothStores(t, func(t *testing.T, r *rig) {
+	onBothStores(t, func(_ *testing.T, r *rig) {
 		company := r.company(true)
 		r.start(nil)
 		r.known("crm", "shop", "ads", "lake")
@@ -246,7 +244,7 @@ func TestEverythingTwiceAndOutOfOrder(t *testing.T) {
 
 // The bus loses everything it has, in the middle of the work.
 func TestBusLosesEverything(t *testing.T) {
-	onBothStores(t, func(t *testing.T, r *rig) {
+	onBothStores(t, func(_ *testing.T, r *rig) {
 		company := r.company(false)
 		r.start(nil)
 		r.known("crm", "shop", "ads", "lake")

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (h *heldBack) sort(batch []jetstream.Msg, records []*wire.Record, now time.
 		h.byJob[job] = append(h.byJob[job], arrival{batch[i], rec})
 		h.count++
 	}
-	for _, a := range out[:len(out):len(out)] {
+	for _, a := range slices.Clip(out) {
 		if a.rec != nil {
 			out = append(out, h.release(a.rec.JobID())...)
 		}

@@ -140,7 +140,7 @@ func (r *rig) quiet() {
 
 // jobOf is the message of a job that is out.
 func jobOf(req *store.Request, j *store.Job) *habeasv1.Job {
-	return &habeasv1.Job{JobId: string(j.ID), RequestId: string(req.ID), Connector: j.Connector, Action: wireAction(j.Action), Attempt: int32(j.Attempt)} //nolint:gosec // few
+	return &habeasv1.Job{JobId: string(j.ID), RequestId: string(req.ID), Connector: j.Connector, Action: wireAction(j.Action), Attempt: int32(j.Attempt)}
 }
 
 func TestOnlyTheRightAnswerCounts(t *testing.T) {

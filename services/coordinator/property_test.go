@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,6 @@ type chaos struct {
 	acted map[string][][]string
 	// stale is set once an answer to an earlier attempt was produced.
 	stale bool
-	moods []*habeasv1.Outcome
 }
 
 type chaosFind struct {
@@ -45,13 +45,7 @@ type chaosFind struct {
 }
 
 func kindOf(id string) string {
-	var kind, value string
-	for i := range id {
-		if id[i] == '/' {
-			kind, value = id[:i], id[i:]
-		}
-	}
-	_ = value
+	kind, _, _ := strings.Cut(id, "/")
 	return kind
 }
 

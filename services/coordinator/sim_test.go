@@ -161,7 +161,7 @@ func (m *sim) resolve(name string) *store.Job { m.t.Helper(); return m.job(name,
 func (m *sim) answer(j *store.Job, o *habeasv1.Outcome) *wire.Record {
 	m.t.Helper()
 	return m.sign(j.Connector, &habeasv1.OutcomeRecord{
-		RequestId: string(j.RequestID), JobId: string(j.ID), Action: wireAction(j.Action), Attempt: int32(j.Attempt), //nolint:gosec // few
+		RequestId: string(j.RequestID), JobId: string(j.ID), Action: wireAction(j.Action), Attempt: int32(j.Attempt),
 		Outcome: o, PlanDigest: j.PlanDigest, ManifestDigest: j.ManifestDigest,
 	})
 }
@@ -169,7 +169,7 @@ func (m *sim) answer(j *store.Job, o *habeasv1.Outcome) *wire.Record {
 func (m *sim) located(j *store.Job, n int64) *wire.Record {
 	m.t.Helper()
 	return m.sign(j.Connector, &habeasv1.LocatedRecord{
-		RequestId: string(j.RequestID), JobId: string(j.ID), Action: wireAction(j.Action), Attempt: int32(j.Attempt), //nolint:gosec // few
+		RequestId: string(j.RequestID), JobId: string(j.ID), Action: wireAction(j.Action), Attempt: int32(j.Attempt),
 		Stores: stores(n),
 	})
 }

@@ -31,7 +31,7 @@ type Audit struct {
 func NewAudit(t testing.TB, js jetstream.JetStream) *Audit {
 	t.Helper()
 	a := &Audit{t: t, js: js, leaves: make(map[[sha256.Size]byte]*wire.Record)}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	a.stop = cancel
 	a.done.Go(func() {
 		for ctx.Err() == nil {
@@ -81,7 +81,7 @@ func (a *Audit) serve(ctx context.Context) error {
 			return err
 		}
 		for msg := range batch.Messages() {
-			if err := a.log(ctx, msg); err != nil {
+			if err := a.log(msg); err != nil {
 				return err
 			}
 		}
@@ -95,7 +95,7 @@ func (a *Audit) serve(ctx context.Context) error {
 	return nil
 }
 
-func (a *Audit) log(ctx context.Context, msg jetstream.Msg) error {
+func (a *Audit) log(msg jetstream.Msg) error {
 	rec, err := wire.ParseRecord(msg.Data())
 	if err != nil {
 		return msg.Ack() // set aside
