@@ -247,7 +247,7 @@ func (b *benchRun) start(ctx context.Context, c config) error {
 		return err
 	}
 	c.NATS = natsConfig{URL: broker.url, Replicas: 1}
-	if b.rt, err = c.open(ctx, logger, nats.UserInfo(roomsUser, broker.passwords[roomsUser])); err != nil {
+	if b.rt, err = c.open(ctx, logger, requestsAndBus, nats.UserInfo(roomsUser, broker.passwords[roomsUser])); err != nil {
 		return err
 	}
 	b.rt.close = append(b.rt.close, logFile.Close)

@@ -153,7 +153,9 @@ func (c *config) place() {
 	}
 	set(&c.Keys.Dir, "keys")
 	set(&c.Keys.Public, "keys", "public")
-	set(&c.Vault.Key, "keys", "master.key")
+	if c.Vault.Key == "" {
+		c.Vault.Key = filepath.Join(c.Keys.Dir, "master.key")
+	}
 	set(&c.Audit.StateDir, "log")
 	set(&c.Delivery.Packages, "packages")
 	set(&c.Delivery.SpoolDir, "spool")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/pem"
 	"errors"
@@ -8,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/internal/vault"
 )
 
 // roomNames are the rooms that sign records.
@@ -110,11 +113,37 @@ func (c *config) makeKeys() error {
 			return err
 		}
 	}
-	if _, err := room.SealKey(c.Keys.Dir, "coordinator"); err != nil {
+	seal, err := room.SealKey(c.Keys.Dir, "coordinator")
+	if err != nil {
 		return err
 	}
-	_, err := c.exportIdentity()
-	return err
+	path := filepath.Join(c.Keys.Public, "coordinator.seal.pub")
+	if err := os.WriteFile(path, []byte(seal.Public()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
+		return fmt.Errorf("publishing the coordinator's seal key: %w", err)
+	}
+	if _, err := c.exportIdentity(); err != nil {
+		return err
+	}
+	if _, err := c.pepper(); err != nil {
+		return err
+	}
+	master, err := vault.New(context.Background(), c.Vault.Key)
+	if err != nil {
+		return err
+	}
+	return master.Close()
+}
+
+// requireMasterKey refuses to start a room without the master key that the
+// others have: one made silently here would open nothing of theirs.
+func (c *config) requireMasterKey(need needs) error {
+	if need == busOnly || strings.Contains(c.Vault.Key, "://") {
+		return nil
+	}
+	if _, err := os.Stat(c.Vault.Key); err != nil {
+		return fmt.Errorf("reading the master key: %w; vault.key must name the one key that all rooms share: make it once with \"habeas keys\"", err)
+	}
+	return nil
 }
 
 func keysCommand() *cobra.Command {

@@ -43,6 +43,9 @@ that the law wants verified wait. Opt-outs are never verified.`,
 			if everything {
 				body["everything"] = true
 			}
+			if len(ids) == 0 {
+				return errors.New("--id is missing: give at least one, such as --id email=ada@example.com")
+			}
 			var list []map[string]string
 			for _, id := range ids {
 				kind, value, ok := strings.Cut(id, "=")

@@ -54,7 +54,7 @@ type runtime struct {
 }
 
 // open connects a process to what every room needs.
-func (c config) open(ctx context.Context, logger *slog.Logger, options ...nats.Option) (*runtime, error) {
+func (c config) open(ctx context.Context, logger *slog.Logger, need needs, options ...nats.Option) (*runtime, error) {
 	id := make([]byte, 6)
 	rand.Read(id) // never fails
 	r := &runtime{
@@ -67,12 +67,35 @@ func (c config) open(ctx context.Context, logger *slog.Logger, options ...nats.O
 	if err := r.connect(options); err != nil {
 		return nil, err
 	}
-	dsn, err := c.Store.dsn()
+	if need == requestsAndBus {
+		if err := r.openRequests(ctx); err != nil {
+			return nil, err
+		}
+	}
+	token, err := c.HTTP.TokenFile.Read()
 	if err != nil {
 		return nil, err
 	}
+	r.token = token.Reveal()
+	return r, nil
+}
+
+// needs is what a room works with.
+type needs int
+
+const (
+	busOnly needs = iota // audit: it never sees a request
+	requestsAndBus
+)
+
+// openRequests opens the store of requests and the master key.
+func (r *runtime) openRequests(ctx context.Context) error {
+	dsn, err := r.Store.dsn()
+	if err != nil {
+		return err
+	}
 	if r.store, err = openStore(ctx, dsn); err != nil {
-		return nil, err
+		return err
 	}
 	r.close = append(r.close, r.store.Close)
 	r.checks["store"] = func() error {
@@ -80,16 +103,11 @@ func (c config) open(ctx context.Context, logger *slog.Logger, options ...nats.O
 		defer cancel()
 		return r.store.Ping(ctx)
 	}
-	if r.vault, err = vault.New(ctx, c.Vault.Key); err != nil {
-		return nil, err
+	if r.vault, err = vault.New(ctx, r.Vault.Key); err != nil {
+		return err
 	}
 	r.close = append(r.close, r.vault.Close)
-	token, err := c.HTTP.TokenFile.Read()
-	if err != nil {
-		return nil, err
-	}
-	r.token = token.Reveal()
-	return r, nil
+	return nil
 }
 
 func (r *runtime) connect(options []nats.Option) error {
@@ -205,15 +223,16 @@ func (r *runtime) addConsole(ctx context.Context) error {
 	return nil
 }
 
-func (r *runtime) pepper() ([]byte, error) {
-	secret, err := r.Intake.PepperFile.Read()
+// pepper is the key of the digests that tell a repeated submission from a clash.
+func (c *config) pepper() ([]byte, error) {
+	secret, err := c.Intake.PepperFile.Read()
 	if err != nil {
 		return nil, err
 	}
 	if secret != "" {
 		return []byte(secret.Reveal()), nil
 	}
-	return room.KeyFile(filepath.Join(r.Keys.Dir, "intake.pepper.key"), func() ([]byte, error) {
+	return room.KeyFile(filepath.Join(c.Keys.Dir, "intake.pepper.key"), func() ([]byte, error) {
 		key := make([]byte, 32)
 		rand.Read(key) // never fails
 		return []byte(hex.EncodeToString(key) + "\n"), nil
@@ -336,13 +355,14 @@ func (r *runtime) serve(ctx context.Context, name string) error {
 func roomCommands() []*cobra.Command {
 	rooms := []struct {
 		name, short string
+		need        needs
 		add         func(*runtime, context.Context) error
 	}{
-		{"intake", "Run the intake room: the API", (*runtime).addIntake},
-		{"coordinator", "Run a coordinator", (*runtime).addCoordinator},
-		{"delivery", "Run the delivery room: packages", (*runtime).addDelivery},
-		{"audit", "Run the audit room: the transparency log", (*runtime).addAudit},
-		{"console", "Run the console", (*runtime).addConsole},
+		{"intake", "Run the intake room: the API", requestsAndBus, (*runtime).addIntake},
+		{"coordinator", "Run a coordinator", requestsAndBus, (*runtime).addCoordinator},
+		{"delivery", "Run the delivery room: packages", requestsAndBus, (*runtime).addDelivery},
+		{"audit", "Run the audit room: the transparency log", busOnly, (*runtime).addAudit},
+		{"console", "Run the console", requestsAndBus, (*runtime).addConsole},
 	}
 	var out []*cobra.Command
 	for _, d := range rooms {
@@ -358,7 +378,10 @@ func roomCommands() []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				r, err := c.open(cmd.Context(), logger)
+				if err := c.requireMasterKey(d.need); err != nil {
+					return err
+				}
+				r, err := c.open(cmd.Context(), logger, d.need)
 				if err != nil {
 					return err
 				}

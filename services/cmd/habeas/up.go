@@ -88,7 +88,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	}
 	defer broker.stop()
 	c.NATS = natsConfig{URL: broker.url, Replicas: 1, AckWait: c.NATS.AckWait}
-	rt, err := c.open(ctx, logger, nats.UserInfo(roomsUser, broker.passwords[roomsUser]), nats.InProcessServer(broker.server))
+	rt, err := c.open(ctx, logger, requestsAndBus, nats.UserInfo(roomsUser, broker.passwords[roomsUser]), nats.InProcessServer(broker.server))
 	if err != nil {
 		return err
 	}
