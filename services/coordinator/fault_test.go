@@ -262,6 +262,7 @@ func TestBusLosesEverything(t *testing.T) {
 func TestOneStreamIsLost(t *testing.T) {
 	for _, name := range []string{wire.StreamJobs, wire.StreamEvidence, wire.StreamDiscovered, wire.StreamEvents, "KV_" + wire.BucketConnectors} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			company := r.company(false)
 			r.start(nil)
@@ -283,6 +284,7 @@ func TestStoreGoesWrong(t *testing.T) {
 	for name, how := range map[string]fault{"it did not happen": didNot, "the answer was lost": answerLost} {
 		for _, share := range []int{20, 50} {
 			t.Run(fmt.Sprintf("%s, %d of 100", name, share), func(t *testing.T) {
+				t.Parallel()
 				r := newRig(t)
 				company := r.company(false)
 				f := &faultyStore{Store: r.store, faults: &faults{}}
@@ -303,6 +305,7 @@ func TestStoreGoesWrong(t *testing.T) {
 func TestPublishingGoesWrong(t *testing.T) {
 	for name, how := range map[string]fault{"it did not happen": didNot, "the answer was lost": answerLost} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			company := r.company(false)
 			f := &faultyBus{JetStream: r.bus.JS, faults: &faults{}}
@@ -323,7 +326,7 @@ func TestPublishingGoesWrong(t *testing.T) {
 // store and a bus that do nothing any more: what was done is done, and nothing
 // that is in memory is left.
 func TestCoordinatorIsKilled(t *testing.T) {
-	onBothStores(t, func(t *testing.T, r *rig) {
+	onBothStores(t, func(_ *testing.T, r *rig) {
 		company := r.company(false)
 		stop := r.start(nil)
 		r.known("crm", "shop", "ads", "lake")

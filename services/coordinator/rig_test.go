@@ -67,20 +67,36 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL.
+// onBothStores runs a test on SQLite and on PostgreSQL, beside others.
 func onBothStores(t *testing.T, test func(*testing.T, *rig)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, newRig(t)) })
+	onEachStore(t, func(t *testing.T, open func() *rig) {
+		t.Parallel()
+		test(t, open())
+	})
+}
+
+// aloneOnBothStores is onBothStores for a test that looks at the clock.
+func aloneOnBothStores(t *testing.T, test func(*testing.T, *rig)) {
+	t.Helper()
+	onEachStore(t, func(t *testing.T, open func() *rig) { test(t, open()) })
+}
+
+func onEachStore(t *testing.T, test func(*testing.T, func() *rig)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, func() *rig { return newRig(t) }) })
 	t.Run("postgres", func(t *testing.T) {
-		dsn := pgtest.New(t)
-		if err := pgstore.Migrate(t.Context(), dsn, false); err != nil {
-			t.Fatal(err)
-		}
-		s, err := pgstore.Open(t.Context(), dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, rigOn(t, s, dsn))
+		test(t, func() *rig {
+			dsn := pgtest.New(t)
+			if err := pgstore.Migrate(t.Context(), dsn, false); err != nil {
+				t.Fatal(err)
+			}
+			s, err := pgstore.Open(t.Context(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rigOn(t, s, dsn)
+		})
 	})
 }
 

@@ -119,7 +119,7 @@ func TestRequestsWaitForConnectors(t *testing.T) {
 
 // Nothing on the path waits for a ticker.
 func TestNothingWaitsForAClock(t *testing.T) {
-	onBothStores(t, func(t *testing.T, r *rig) {
+	aloneOnBothStores(t, func(t *testing.T, r *rig) {
 		r.rules = Rules{}
 		standin.Join(t, r.bus.JS, standin.Script{
 			Name: "crm", Accepts: acceptsEmail, Yields: []string{"device_id"}, Tier: habeasv1.Tier_TIER_IDENTITY_STORE,
