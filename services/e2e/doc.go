@@ -11,7 +11,8 @@
 // altered byte refutes; folders, ports, disks and data maps that do not work.
 // Beside testscript's own commands they have
 //
-//	up [NAME=VALUE …]       start "habeas up" on the folder state and wait until it is ready
+//	up [-nowait] [ARG …]      start "habeas up" and wait until it is ready; NAME=VALUE
+//	                        goes to its environment, --FLAG to it
 //	down                    stop it as Ctrl-C does; it must end well
 //	crash                   kill it as kill -9 does
 //	await ID STATE          wait until a request is in a state

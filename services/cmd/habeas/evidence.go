@@ -87,12 +87,17 @@ func loadTrust(paths []string) (pack.Trust, error) {
 			files = append(files, path)
 			continue
 		}
+		before := len(files)
 		for _, pattern := range []string{"*.evidence.pub", "*.vkey"} {
 			found, err := filepath.Glob(filepath.Join(path, pattern))
 			if err != nil {
 				return pack.Trust{}, fmt.Errorf("reading keys: %w", err)
 			}
 			files = append(files, found...)
+		}
+		// Without a key the pack's own would be believed.
+		if len(files) == before {
+			return pack.Trust{}, fmt.Errorf("reading keys: %s has no *.evidence.pub and no *.vkey file", path)
 		}
 	}
 	return pack.LoadTrust(files...)

@@ -228,14 +228,22 @@ func (b *broker) stop() {
 	b.server.WaitForShutdown()
 }
 
-// announceReady waits until every room and connector works and says so.
+// announceReady waits until every room and connector works and says so. A
+// connector that does not come up delays only itself, except where somebody
+// waits for all.
 func announceReady(ctx context.Context, r *runtime, children *children, client clientFile, out io.Writer, started time.Time, ready func(clientFile)) error {
 	for !r.allReady() || !children.allUp(ctx, r) {
 		if !room.Sleep(ctx, 20*time.Millisecond) {
 			return nil
 		}
 		if time.Since(started) > 30*time.Second {
-			return fmt.Errorf("not ready after 30 s: %s; see %s", r.notReady(ctx, children), filepath.Join(r.StateDir, "logs"))
+			if ready != nil || !r.allReady() {
+				return fmt.Errorf("not ready after 30 s: %s; see %s", r.notReady(ctx, children), filepath.Join(r.StateDir, "logs"))
+			}
+			if _, err := fmt.Fprintf(out, "Going on: %s; see %s\n", r.notReady(ctx, children), filepath.Join(r.StateDir, "logs")); err != nil {
+				return fmt.Errorf("saying what is missing: %w", err)
+			}
+			break
 		}
 	}
 	_, err := fmt.Fprintf(out, "Habeas is ready after %.1f s.\n  console  %s\n  API      %s/v1   (described at /v1/openapi.json)\n  log      %s%s/checkpoint\n  state    %s\n",
