@@ -348,7 +348,11 @@ func (r *runtime) serve(ctx context.Context, name string) error {
 	err = r.group.Run(ctx)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, shutdown(stop), r.shut())
+	if lost := shutdown(stop); lost != nil {
+		// Telemetry that can't be sent is no failure of the rooms.
+		r.logger.Warn("the last telemetry was not sent", slog.Any("error", lost))
+	}
+	return errors.Join(err, r.shut())
 }
 
 // roomCommands run one room each, for production.
