@@ -426,9 +426,11 @@ func TestLostJobIsFoundUnderABacklog(t *testing.T) {
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	pause(t.Context(), r.rules.Lease+200*time.Millisecond) // so that the others are newer than what was lost
-	ids := r.many(20)
+	pause(t.Context(), r.rules.Lease+200*time.Millisecond) // so that what waits is newer than what was lost
+	var ids []request.ID
 	r.until("the lost one is sent again", func() bool {
+		ids = append(ids, r.many(1)...) // there is always one that was sent just now
+		pause(t.Context(), 100*time.Millisecond)
 		_, jobs := r.get(lost)
 		return jobs[0].Attempt > 1
 	})
