@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -333,8 +334,16 @@ func (r *runtime) addAudit(context.Context) error {
 	return nil
 }
 
+// memoryLimit is where a process of rooms begins to collect garbage harder.
+// What the rooms keep does not grow with the number of open requests; what a
+// burst leaves behind should not stay either. GOMEMLIMIT sets another.
+const memoryLimit = 240 << 20
+
 // serve runs everything that was added, with HTTP in front.
 func (r *runtime) serve(ctx context.Context, name string) error {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	shutdown, metrics, err := room.Telemetry(ctx, name, version())
 	if err != nil {
 		return err
