@@ -331,6 +331,7 @@ func (r *runtime) addAudit(context.Context) error {
 	r.group.Add("audit", a.Run)
 	r.checks["audit"] = a.Ready
 	r.mounts[logPrefix+"/"] = http.StripPrefix(logPrefix, a.Handler())
+	r.mounts["/v1/requests/{id}/evidence"] = r.protect(evidenceHandler(a.Handler(), r.token, r.logger))
 	return nil
 }
 
