@@ -70,7 +70,7 @@ func newRand(t *testing.T) *rand.Rand {
 		}
 	}
 	t.Logf("HABEAS_E2E_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's choices
+	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // submitNext submits the next n wishes, or as many as are left.

@@ -139,7 +139,7 @@ func (p *process) stop() error {
 // tail is the end of a log, where the reason is.
 func tail(file string) string {
 	const most = 3000
-	text, err := os.ReadFile(file) //nolint:gosec // written below the test's folder
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return err.Error()
 	}
@@ -171,7 +171,7 @@ func folder(t testing.TB) string {
 	if os.Getenv("HABEAS_E2E_KEEP") == "" {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp("", "habeas-e2e-kept-")
+	dir, err := os.MkdirTemp("", "habeas-e2e-kept-") //nolint:usetesting // it is to outlive the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ var canMountTmpfs = sync.OnceValue(func() bool {
 	defer os.Remove(dir) //nolint:errcheck // an empty folder
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return exec.CommandContext(ctx, "unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir).Run() == nil //nolint:gosec // our own folder
+	return exec.CommandContext(ctx, "unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir).Run() == nil
 })
 
 type upKey struct{}
@@ -227,7 +227,7 @@ func cmdSpoil(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: spoil FILE")
 	}
 	path := ts.MkAbs(args[0])
-	text, err := os.ReadFile(path) //nolint:gosec // the script's
+	text, err := os.ReadFile(path)
 	check(ts, err)
 	at := len(text) / 2
 	text[at] ^= 1

@@ -91,7 +91,7 @@ func (s *site) call(ctx context.Context, method, url, key string, body, answer a
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
@@ -142,8 +142,7 @@ func (s *site) submit(t testing.TB, w *wish) {
 	eventually(t, time.Minute, "submitting "+w.key, func() error {
 		var v view
 		err := s.call(t.Context(), http.MethodPost, s.api+"/v1/requests", w.key, body, &v)
-		var refused *refusal
-		if errors.As(err, &refused) {
+		if _, refused := errors.AsType[*refusal](err); refused {
 			t.Fatal(err)
 		}
 		w.id = v.ID
@@ -359,7 +358,7 @@ func mentions(line string, words []string) bool {
 
 func readFile(t testing.TB, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(path) //nolint:gosec // below the test's folder
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
