@@ -273,9 +273,11 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 			if s.Request.State() != request.Packaging {
 				continue // cancelled meanwhile, or another delivery was first
 			}
-			states := make([]request.JobState, len(s.Jobs))
+			var states []request.JobState
 			for i := range s.Jobs {
-				states[i] = s.Jobs[i].State
+				if s.Jobs[i].State.Success() || !laterJob(s.Jobs, i) {
+					states = append(states, s.Jobs[i].State)
+				}
 			}
 			ending, over := request.Conclude(states)
 			if !over {

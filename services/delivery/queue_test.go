@@ -175,7 +175,9 @@ func TestQueueOrder(t *testing.T) {
 // it went in.
 func TestQueueDoneAndDownload(t *testing.T) {
 	located := done(&habeasv1.StoreCount{Store: "contacts", Category: "A", LocatedCount: 3})
-	d := newCounter(t, request.KnowCategories, job(t, "crm", request.ActionLocate, request.JobDone, located))
+	failed := &habeasv1.Outcome{Result: &habeasv1.Outcome_Failed{Failed: &habeasv1.Failed{Code: "unavailable"}}}
+	// A failure that a later answer made good is history.
+	d := newCounter(t, request.KnowCategories, job(t, "crm", request.ActionLocate, request.JobFailed, failed), job(t, "crm", request.ActionLocate, request.JobDone, located))
 	manifest, err := proto.Marshal(&habeasv1.Manifest{Name: "crm"})
 	if err != nil {
 		t.Fatal(err)
