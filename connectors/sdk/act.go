@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 )
@@ -120,7 +118,7 @@ func (w *worker) verify(ctx context.Context, t *task) (*habeasv1.Outcome, error)
 		t.seen = after.counts(t.prior)
 		if after.remaining() == 0 {
 			w.telemetry.erased(ctx, t.seen)
-			return erasedOutcome(after, t.seen), nil
+			return erasedOutcome(t.seen), nil
 		}
 		left := time.Until(settled)
 		if left <= 0 {
@@ -149,12 +147,19 @@ func (w *worker) unsettled(t *task) (*habeasv1.Outcome, error) {
 	return o, nil
 }
 
-func erasedOutcome(after census, stores []*habeasv1.StoreCount) *habeasv1.Outcome {
-	if after.kept == 0 {
+// erasedOutcome is done, or retained with the basis that lasts longest.
+func erasedOutcome(stores []*habeasv1.StoreCount) *habeasv1.Outcome {
+	var last *habeasv1.StoreCount
+	for _, s := range stores {
+		if s.GetKeptCount() > 0 && (last == nil || s.GetUntilTime().AsTime().After(last.GetUntilTime().AsTime())) {
+			last = s
+		}
+	}
+	if last == nil {
 		return doneOutcome(stores)
 	}
 	return &habeasv1.Outcome{
-		Result: &habeasv1.Outcome_Retained{Retained: &habeasv1.Retained{Basis: after.basis, UntilTime: timestamppb.New(after.until)}},
+		Result: &habeasv1.Outcome_Retained{Retained: &habeasv1.Retained{Basis: last.GetBasis(), UntilTime: last.GetUntilTime()}},
 		Stores: stores,
 	}
 }

@@ -14,9 +14,6 @@ import (
 type census struct {
 	rows      []censusRow
 	all, kept int64
-	// basis and until are those of the records that are kept longest.
-	basis string
-	until time.Time
 }
 
 type censusRow struct {
@@ -72,9 +69,6 @@ func (c *census) add(f Found) {
 	if r.basis == "" || f.Keep.Until.After(r.until) {
 		r.basis, r.until = f.Keep.Basis, f.Keep.Until
 	}
-	if c.basis == "" || f.Keep.Until.After(c.until) {
-		c.basis, c.until = f.Keep.Basis, f.Keep.Until
-	}
 }
 
 // remaining is how many records are there that may go.
@@ -90,7 +84,9 @@ func (c census) located() []*habeasv1.StoreCount {
 }
 
 // counts is the rows of an outcome. What was located is taken from the record
-// of the first attempt when there is one.
+// of the first attempt when there is one, and so is what was to be kept: records
+// that are kept may lose the very identifier they were found by, and not being
+// found again must not make "kept" into "erased".
 func (c census) counts(first *habeasv1.LocatedRecord) []*habeasv1.StoreCount {
 	var counts []*habeasv1.StoreCount
 	for _, r := range c.rows {
@@ -111,9 +107,15 @@ func (c census) counts(first *habeasv1.LocatedRecord) []*habeasv1.StoreCount {
 		}
 		if i := slices.IndexFunc(counts, same); i >= 0 {
 			counts[i].LocatedCount = f.GetLocatedCount()
+			if f.GetKeptCount() > counts[i].GetKeptCount() {
+				counts[i].KeptCount, counts[i].Basis, counts[i].UntilTime = f.GetKeptCount(), f.GetBasis(), f.GetUntilTime()
+			}
 			continue
 		}
-		counts = append(counts, &habeasv1.StoreCount{Store: f.GetStore(), Category: f.GetCategory(), LocatedCount: f.GetLocatedCount()})
+		counts = append(counts, &habeasv1.StoreCount{
+			Store: f.GetStore(), Category: f.GetCategory(), LocatedCount: f.GetLocatedCount(),
+			KeptCount: f.GetKeptCount(), Basis: f.GetBasis(), UntilTime: f.GetUntilTime(),
+		})
 	}
 	// The empty row of a store that has rows by category says nothing.
 	return slices.DeleteFunc(counts, func(c *habeasv1.StoreCount) bool {
