@@ -49,7 +49,7 @@
 // files, in a database of ours, in a state folder.
 //
 // Nothing waits for a time to pass: faults strike when a number of steps,
-// chosen at random, has been seen through the API. HABEAS_E2E_SEED repeats a
-// choice, HABEAS_E2E_ROUNDS repeats the kills, HABEAS_E2E_KEEP=1 keeps the
+// chosen by a seed, has been seen through the API. HABEAS_E2E_SEED
+// makes another choice ("random" a new one), HABEAS_E2E_ROUNDS repeats the kills, HABEAS_E2E_KEEP=1 keeps the
 // folders of a run.
 package e2e
