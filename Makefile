@@ -76,6 +76,10 @@ lint: $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION) ## Run the linters
 		(cd $$module && GOMEMLIMIT=3GiB golangci-lint run ./...); \
 	done
 
+.PHONY: compliance
+compliance: ## Write docs/compliance.md from services/compliance/rows.yaml
+	go test ./services/compliance -update
+
 .PHONY: proto
 proto: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION) ## Generate Go from the contract
 	cd proto && buf generate

@@ -147,7 +147,7 @@ func TestVectorsCalendars_CL6(t *testing.T) {
 	}
 }
 
-func TestVectorsBusinessDays_CL1_CL5_CL6(t *testing.T) {
+func TestVectorsBusinessDays_CL1_CL5_CL6_OO6(t *testing.T) {
 	v, set := loadVectors(t), load(t)
 	for _, c := range v.Clocks {
 		t.Run(c.ReceivedOn.String(), func(t *testing.T) {
