@@ -74,7 +74,7 @@ func Migrate(ctx context.Context, path string, down bool) error {
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("habeas_migration"))
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("habeas_migration"), goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}

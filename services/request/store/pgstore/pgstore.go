@@ -73,7 +73,7 @@ func migrate(ctx context.Context, db *sql.DB, down bool) error {
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("habeas_migration"))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("habeas_migration"), goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}

@@ -32,6 +32,10 @@ func TestCrash(t *testing.T) {
 	storetest.RunCrash(t, openAt(t, dsn), func() { server.Stop(t) }, func() { server.Restart(t) })
 }
 
+func TestDoors(t *testing.T) {
+	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore { return openAt(t, migrated(t)) })
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		dsn := pgtest.New(t)
@@ -44,10 +48,12 @@ func TestMigrations(t *testing.T) {
 		t.Cleanup(func() { closed(t, db) })
 		p := provider(t, db)
 		return storetest.Schema{
-			Newest: int64(len(p.ListSources())),
+			Versions: versions(p),
 			To: func(t testing.TB, version int64) {
-				if _, err := p.UpTo(t.Context(), version); err != nil {
-					t.Fatal(err)
+				if version > 0 {
+					if _, err := p.UpTo(t.Context(), version); err != nil {
+						t.Fatal(err)
+					}
 				}
 				if _, err := p.DownTo(t.Context(), version); err != nil {
 					t.Fatal(err)
@@ -158,6 +164,13 @@ func migrated(t testing.TB) (dsn string) {
 		t.Fatal(err)
 	}
 	return dsn
+}
+
+func versions(p *goose.Provider) (out []int64) {
+	for _, source := range p.ListSources() {
+		out = append(out, source.Version)
+	}
+	return out
 }
 
 func provider(t testing.TB, db *sql.DB) *goose.Provider {

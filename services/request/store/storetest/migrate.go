@@ -12,10 +12,11 @@ import (
 
 // Schema is one database in the hands of [RunMigrations].
 type Schema struct {
-	// Newest is the version that a store of today works with, and To brings
-	// the database to any version, up or down; 0 is nothing.
-	Newest int64
-	To     func(t testing.TB, version int64)
+	// Versions are the schema's versions, oldest first; they need not follow
+	// each other without gaps. To brings the database to any of them, up or
+	// down; 0 is nothing.
+	Versions []int64
+	To       func(t testing.TB, version int64)
 	// Migrate is what an operator runs: to the newest version, or one down.
 	Migrate func(t testing.TB, down bool)
 	// Exec runs a script, Tables counts the tables that migrations made, and
@@ -27,22 +28,26 @@ type Schema struct {
 
 // RunMigrations tests that a schema goes up, down to nothing and up again, and
 // that what programs of every version wrote can still be read. written holds
-// NNNN.sql for every version: the rows of [Written] as version NNNN wrote them.
+// NNNN.sql for every version that is not one of ownTables: the rows of [Written] as version NNNN wrote them.
 // fresh returns an empty database.
 func RunMigrations(t *testing.T, written fs.FS, fresh func(t testing.TB) Schema) {
 	t.Helper()
 	t.Run("up, down and up", func(t *testing.T) { testUpDownUp(t, fresh(t)) })
 	t.Run("every step both ways", func(t *testing.T) {
 		db := fresh(t)
-		for v := int64(1); v <= db.Newest; v++ {
+		before := int64(0)
+		for _, v := range db.Versions {
 			db.To(t, v)
-			db.To(t, v-1)
+			db.To(t, before)
 			db.To(t, v)
+			before = v
 		}
 		works(t, db)
 	})
-	newest := fresh(t).Newest
-	for v := int64(1); v <= newest; v++ {
+	for _, v := range fresh(t).Versions {
+		if ownTables[v] {
+			continue
+		}
 		t.Run(fmt.Sprintf("read what version %d wrote", v), func(t *testing.T) {
 			script, err := fs.ReadFile(written, fmt.Sprintf("%04d.sql", v))
 			if err != nil {
@@ -62,11 +67,17 @@ func RunMigrations(t *testing.T, written fs.FS, fresh func(t testing.TB) Schema)
 	}
 }
 
+// ownTables are the versions that only added tables, which [Written] does not
+// fill: what they wrote of it is what the version before wrote.
+var ownTables = map[int64]bool{
+	30: true, // the doors of intake
+}
+
 func testUpDownUp(t *testing.T, db Schema) {
 	db.Migrate(t, false)
 	db.Migrate(t, false) // nothing to do
 	works(t, db)
-	for range db.Newest {
+	for range db.Versions {
 		db.Migrate(t, true)
 	}
 	if n := db.Tables(t); n != 0 {
