@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that the programs the tests need are there: a C compiler for the
-# race detector, and what habeas verify's script is checked with. On Debian and
+# race detector, what habeas verify's script is checked with, and the database
+# servers that a test starts for itself. On Debian and
 # its kin they are installed when we may; elsewhere one line says what to do.
 set -euo pipefail
 
@@ -15,6 +16,7 @@ need() { # PROGRAM PACKAGE...
 need cc gcc libc6-dev
 need python3 python3
 need openssl openssl
+PATH=$PATH:/usr/sbin need mariadbd mariadb-server
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then

@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/habeas-data/habeas/connectors/demo"
+	"github.com/habeas-data/habeas/connectors/internal/mariatest"
 	"github.com/habeas-data/habeas/connectors/internal/pgtest"
 	"github.com/habeas-data/habeas/connectors/sdk"
 	"github.com/habeas-data/habeas/connectors/sdk/sdktest"
@@ -25,6 +26,8 @@ const mapFile = "../../deploy/demo/billing.map.yaml"
 func TestPromisesOnSQLite(t *testing.T) { sdktest.Run(t, newSQLite) }
 
 func TestPromisesOnPostgreSQL(t *testing.T) { sdktest.Run(t, newPostgres) }
+
+func TestPromisesOnMariaDB(t *testing.T) { sdktest.Run(t, newMariaDB) }
 
 // system is a billing database.
 type system struct {
@@ -39,30 +42,47 @@ func newSQLite(t testing.TB) sdktest.System {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return newSystem(t, &system{address: "sqlite://" + path}, "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	return newSystem(t, &system{address: "sqlite://" + path, plain: open(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")}, demo.BillingSchema)
 }
 
 func newPostgres(t testing.TB) sdktest.System {
 	t.Helper()
 	address := pgtest.New(t)
-	return newSystem(t, &system{address: address, numeric: true}, "pgx", address)
+	return newSystem(t, &system{address: address, numeric: true, plain: open(t, "pgx", address)}, demo.BillingSchema)
+}
+
+func newMariaDB(t testing.TB) sdktest.System {
+	t.Helper()
+	s := &system{}
+	s.address, s.plain = mariatest.New(t)
+	// MariaDB has no indexes of expressions, and another type for a moment of
+	// any year.
+	schema := strings.NewReplacer("(lower(email))", "(email(60))", " TIMESTAMP", " DATETIME").Replace(demo.BillingSchema)
+	return newSystem(t, s, schema)
+}
+
+func open(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	plain, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plain.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return plain
 }
 
 // newSystem makes the tables, the company accounts, and on each account a
 // customer who is there before anybody is planted.
-func newSystem(t testing.TB, s *system, driver, dsn string) *system {
+func newSystem(t testing.TB, s *system, schema string) *system {
 	t.Helper()
-	var err error
-	if s.plain, err = sql.Open(driver, dsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.plain.Close(); err != nil {
-			t.Error(err)
+	for statement := range strings.SplitSeq(strings.TrimSpace(schema), ";\n") {
+		if _, err := s.plain.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if _, err := s.plain.ExecContext(t.Context(), demo.BillingSchema); err != nil {
-		t.Fatal(err)
 	}
 	companies := demo.BillingCompanies()
 	for i, r := range companies {
@@ -203,6 +223,9 @@ func (s *system) dump(t testing.TB, table string) (lines []string) {
 		}
 		line := table
 		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				v = string(b)
+			}
 			line += fmt.Sprintf(" %s=%v", names[i], v)
 		}
 		lines = append(lines, line)

@@ -18,7 +18,8 @@ import (
 type Config struct {
 	// Name and Version go into the manifest.
 	Name, Version string
-	// Database is the address: postgres://user:password@host:5432/name or
+	// Database is the address: postgres://user:password@host:5432/name,
+	// mysql://user:password@host:3306/name (mariadb:// is the same) or
 	// sqlite:///path/file.db.
 	Database string
 	// Map is the data map.
@@ -139,8 +140,8 @@ func (c *Connector) transact(ctx context.Context, p *plan, write bool, f func(co
 	if err != nil {
 		return err
 	}
-	if write {
-		_, err = tx.ExecContext(ctx, c.d.deferKeys())
+	if text := c.d.deferKeys(); write && text != "" {
+		_, err = tx.ExecContext(ctx, text)
 	}
 	if err == nil {
 		err = f(ctx, p, tx)

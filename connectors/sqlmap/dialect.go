@@ -26,25 +26,62 @@ type dialect interface {
 	values(rows [][]value) (with string, args []any)
 	// rowsPer is how many rows of the given width u can have in a statement.
 	rowsPer(width int) int
-	// equals compares a column with one of u.
+	// join is the word that joins tables to u.
+	join() string
+	// remove deletes the rows of t whose keys are given; change sets columns
+	// of them, to values that stand behind the keys.
+	remove(t *table, rows [][]value) (text string, args []any)
+	change(t *table, set []assignment, rows [][]value) (text string, args []any)
+	// equals compares a column with one of u as the database does when it
+	// joins; exactly does so without ignoring anything; lowered ignores case,
+	// u being in lower case.
 	equals(expr string, c *column, of string) string
+	exactly(expr string, c *column, of string) string
+	lowered(expr string, c *column, of string) string
 	// assign converts a column of u for setting c.
 	assign(c *column, of string) string
-	// raw reads an expression as a comparable value.
-	raw(expr string) string
-	// text reads an expression as text for ignoring case.
-	text(expr string) string
+	// raw reads an expression of the column's type as a comparable value, and
+	// read makes that value of what the driver scanned.
+	raw(expr string, c *column) string
+	read(v any) value
 	// fits reports whether a value can be compared with c at all.
 	fits(v value, c *column) bool
 	// lock is what a SELECT of rows t ends with to hold them for writing.
 	lock() string
 	// deferKeys puts off the checks of foreign keys that allow it to the end
-	// of the transaction.
+	// of the transaction; empty where the database has no such thing.
 	deferKeys() string
+	// rowwise is set when foreign keys are checked after each row of a
+	// statement instead of at its end.
+	rowwise() bool
 	// failure says what to do about an error of the driver.
 	failure(err error) failure
 	// copied makes an export value of what the driver read for c.
 	copied(v any, c *column) any
+}
+
+// assignment sets a column to an expression over u.
+type assignment struct{ column, to string }
+
+// removeByKeys is the DELETE of databases that take u before it.
+func removeByKeys(d dialect, t *table, rows [][]value) (string, []any) {
+	exprs, columns := t.locators("t"), t.locatorColumns()
+	of := make([]string, len(exprs))
+	for i, c := range columns {
+		of[i] = d.assign(c, fmt.Sprintf("u.v%d", i+1))
+	}
+	with, args := d.values(rows)
+	return fmt.Sprintf("%sDELETE FROM %s AS t WHERE (%s) IN (SELECT %s FROM u)", with, t.quoted(), strings.Join(exprs, ", "), strings.Join(of, ", ")), args
+}
+
+// changeByKeys is the UPDATE of databases that take u before it.
+func changeByKeys(d dialect, t *table, set []assignment, rows [][]value) (string, []any) {
+	list := make([]string, len(set))
+	for i, a := range set {
+		list[i] = quote(a.column) + " = " + a.to
+	}
+	with, args := d.values(rows)
+	return fmt.Sprintf("%sUPDATE %s AS t SET %s FROM u WHERE %s", with, t.quoted(), strings.Join(list, ", "), sameKey(d, t)), args
 }
 
 // tableName is a table as the map names it; the schema may be empty.
@@ -83,8 +120,10 @@ func dialectOf(address string) (dialect, error) {
 		return postgres{}, nil
 	case "sqlite", "file":
 		return sqlite{}, nil
+	case "mysql", "mariadb":
+		return mysql{}, nil
 	}
-	return nil, fmt.Errorf("database: no driver for %q; it can be postgres or sqlite", url.PathEscape(scheme))
+	return nil, fmt.Errorf("database: no driver for %q; it can be postgres, mysql, mariadb or sqlite", url.PathEscape(scheme))
 }
 
 // dbError is an error of the database that is safe to print.

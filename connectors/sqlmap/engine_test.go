@@ -16,7 +16,7 @@ const shop = `
 CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT, name TEXT NOT NULL);
 CREATE TABLE orders (a INTEGER NOT NULL, b INTEGER NOT NULL, person_id INTEGER NOT NULL REFERENCES people (id), note TEXT, PRIMARY KEY (a, b));
 CREATE TABLE folders (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES folders (id), person_id INTEGER REFERENCES people (id), title TEXT);
-CREATE TABLE visits (email TEXT, page TEXT);
+CREATE TABLE visits (/*no key*/email TEXT, page TEXT);
 INSERT INTO people VALUES (0, 'Zero@Example.com', 'Zero'), (1, 'one@example.com', 'One');
 INSERT INTO orders VALUES (1, 0, 0, 'zero'), (1, 11, 1, 'one'), (2, 10, 1, 'one');
 INSERT INTO folders VALUES (1, NULL, 0, 'zero root'), (2, 1, NULL, 'zero child'), (3, 2, NULL, 'zero grandchild'), (4, NULL, 1, 'one root'), (5, 4, NULL, 'one child');
@@ -220,10 +220,10 @@ func TestRetention(t *testing.T) {
 		db.exec(t, `
 CREATE TABLE people (id INTEGER PRIMARY KEY, no TEXT NOT NULL UNIQUE, email TEXT, name TEXT NOT NULL);
 CREATE TABLE invoices (id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL REFERENCES people (id), paid INTEGER NOT NULL, paid_at TIMESTAMP, total INTEGER, name TEXT NOT NULL);
-CREATE TABLE lines (id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), text TEXT);
+CREATE TABLE "lines" (id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), text TEXT);
 INSERT INTO people VALUES (1, 'n1', 'a@example.com', 'A'), (2, 'n2', 'b@example.com', 'B');
 INSERT INTO invoices VALUES (1, 1, 1, '2026-01-31 10:00:00', 100, 'A'), (2, 1, 1, '2019-11-21 10:00:00', 100, 'A'), (3, 1, 0, NULL, 100, 'A'), (4, 1, 1, NULL, 100, 'A'), (5, 2, 1, '2019-01-01', 1, 'B');
-INSERT INTO lines VALUES (1, 1, 'for A'), (2, 2, 'for A'), (3, 3, 'for A'), (5, 5, 'for B')`)
+INSERT INTO "lines" VALUES (1, 1, 'for A'), (2, 2, 'for A'), (3, 3, 'for A'), (5, 5, 'for B')`)
 		c := db.connect(t, `
 dataset:
   - fides_key: shop
@@ -356,7 +356,7 @@ dataset:
 func TestResolve(t *testing.T) {
 	databases(t, func(t *testing.T, db *testDB) {
 		db.exec(t, `
-CREATE TABLE devices (cookie TEXT, device TEXT, email TEXT);
+CREATE TABLE devices (/*no key*/cookie TEXT, device TEXT, email TEXT);
 INSERT INTO devices VALUES ('c1', 'd1', 'a@example.com'), ('c1', 'd2', NULL), ('c2', 'd1', 'b@example.com')`)
 		c := db.connect(t, `
 dataset:

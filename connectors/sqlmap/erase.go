@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // remove carries out the decisions on a reach: first the columns of rows that
@@ -72,19 +71,18 @@ func nulls(fields []*field) []change {
 
 // delete removes rows of one table, and fails unless exactly these went.
 func (p *plan) delete(ctx context.Context, q querier, c *collection, rows []*row) error {
-	exprs, columns := c.table.locators("t"), c.table.locatorColumns()
-	of := make([]string, len(exprs))
-	for i, col := range columns {
-		of[i] = p.d.assign(col, fmt.Sprintf("u.v%d", i+1))
-	}
-	text := fmt.Sprintf("DELETE FROM %s AS t WHERE (%s) IN (SELECT %s FROM u)", c.table.quoted(), strings.Join(exprs, ", "), strings.Join(of, ", "))
-	return chunks(rows, p.d.rowsPer(len(exprs)), func(part []*row) error {
-		keys := make([][]value, len(part))
-		for i, r := range part {
-			keys[i] = r.key
-		}
-		return p.exec(ctx, q, c, text, keys)
+	return chunks(rows, p.d.rowsPer(c.table.width()), func(part []*row) error {
+		text, args := p.d.remove(c.table, keysOf(part))
+		return p.exec(ctx, q, c, text, args, len(part))
 	})
+}
+
+func keysOf(rows []*row) [][]value {
+	keys := make([][]value, len(rows))
+	for i, r := range rows {
+		keys[i] = r.key
+	}
+	return keys
 }
 
 // update changes columns of rows of one table, and fails unless exactly these
@@ -95,7 +93,7 @@ func (p *plan) update(ctx context.Context, q querier, rows []*row, changes []cha
 	}
 	c := rows[0].c
 	width := c.table.width()
-	var assigns []string
+	var set []assignment
 	var made []change
 	for _, ch := range changes {
 		to := "NULL"
@@ -103,15 +101,15 @@ func (p *plan) update(ctx context.Context, q querier, rows []*row, changes []cha
 			made = append(made, ch)
 			to = p.d.assign(ch.f.col, fmt.Sprintf("u.v%d", width+len(made)))
 		}
-		assigns = append(assigns, quote(ch.f.name)+" = "+to)
+		set = append(set, assignment{ch.f.name, to})
 	}
-	text := fmt.Sprintf("UPDATE %s AS t SET %s FROM u WHERE %s", c.table.quoted(), strings.Join(assigns, ", "), sameKey(p.d, c.table))
 	return chunks(rows, p.d.rowsPer(width+len(made)), func(part []*row) error {
 		values, err := p.newValues(ctx, q, part, made)
 		if err != nil {
 			return err
 		}
-		return p.exec(ctx, q, c, text, values)
+		text, args := p.d.change(c.table, set, values)
+		return p.exec(ctx, q, c, text, args, len(part))
 	})
 }
 
@@ -129,13 +127,13 @@ func (p *plan) newValues(ctx context.Context, q querier, rows []*row, made []cha
 		}
 		c := rows[0].c
 		with, args := p.d.values(values)
-		err := each(ctx, q, with+selectRows(p.d, c.table, columns, sameKey(p.d, c.table), false), args, func(read []any) error {
+		err := each(ctx, q, with+selectRows(p.d, c.table, columns, sameKey(p.d, c.table)), args, func(read []any) error {
 			i, ok := read[0].(int64)
 			if !ok || i < 0 || int(i) >= len(rows) {
 				return fmt.Errorf("reading collection %s: row number out of range", c.store)
 			}
 			for _, v := range read[1+c.table.width():] {
-				old[i] = append(old[i], canonical(v))
+				old[i] = append(old[i], p.d.read(v))
 			}
 			return nil
 		})
@@ -156,9 +154,8 @@ func (p *plan) newValues(ctx context.Context, q querier, rows []*row, made []cha
 }
 
 // exec runs a statement that must touch every row of u and no other.
-func (p *plan) exec(ctx context.Context, q querier, c *collection, text string, values [][]value) error {
-	with, args := p.d.values(values)
-	result, err := q.ExecContext(ctx, with+text, args...)
+func (p *plan) exec(ctx context.Context, q querier, c *collection, text string, args []any, want int) error {
+	result, err := q.ExecContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
@@ -166,9 +163,9 @@ func (p *plan) exec(ctx context.Context, q querier, c *collection, text string, 
 	if err != nil {
 		return err
 	}
-	if n != int64(len(values)) {
+	if n != int64(want) {
 		return &dbError{failure: failure{
-			text:  fmt.Sprintf("collection %s: %d rows were touched instead of %d; everything is rolled back", c.store, n, len(values)),
+			text:  fmt.Sprintf("collection %s: %d rows were touched instead of %d; everything is rolled back", c.store, n, want),
 			retry: true,
 		}}
 	}

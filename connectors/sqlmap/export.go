@@ -100,11 +100,11 @@ type exporter struct {
 // leaves the database.
 func (e *exporter) columns() {
 	exprs := []string{"u.i"}
-	for _, x := range e.c.table.locators("t") {
-		exprs = append(exprs, e.p.d.raw(x))
+	for i, c := range e.c.table.locatorColumns() {
+		exprs = append(exprs, e.p.d.raw(e.c.table.locators("t")[i], c))
 	}
 	for _, f := range e.c.carry {
-		exprs = append(exprs, e.p.d.raw("t."+quote(f.name)))
+		exprs = append(exprs, e.p.d.raw("t."+quote(f.name), f.col))
 	}
 	for _, f := range e.c.fields {
 		if f.spec.Habeas.Hidden {
@@ -117,7 +117,7 @@ func (e *exporter) columns() {
 		}
 		exprs = append(exprs, x)
 	}
-	e.text = fmt.Sprintf("SELECT %s FROM u JOIN %s AS t ON ", strings.Join(exprs, ", "), e.c.table.quoted())
+	e.text = fmt.Sprintf("SELECT %s FROM u %s %s AS t ON ", strings.Join(exprs, ", "), e.p.d.join(), e.c.table.quoted())
 }
 
 // withheld is what stands for the field in a copy, or "".
@@ -130,7 +130,7 @@ func (f *field) withheld() sdk.Withheld {
 
 // through reads the rows that values lead to and writes each as it comes.
 func (e *exporter) through(ctx context.Context, l *link, values []value) error {
-	text := e.text + e.p.matches(l.to, l.lower)
+	text := e.text + e.p.matches(l)
 	return chunks(values, e.p.d.rowsPer(1), func(part []value) error {
 		with, args := e.p.d.values(single(part))
 		return each(ctx, e.q, with+text, args, func(read []any) error {
@@ -167,7 +167,7 @@ func (e *exporter) row(read []any) *row {
 	from := 1 + e.c.table.width()
 	r := &row{c: e.c}
 	for _, v := range read[from : from+len(e.c.carry)] {
-		r.cols = append(r.cols, canonical(v))
+		r.cols = append(r.cols, e.p.d.read(v))
 	}
 	return r
 }

@@ -89,7 +89,7 @@ func (w *walk) countReferring(ctx context.Context, reaches []*reach) error {
 // count reads how many rows of the link's start hold each value.
 func (w *walk) count(ctx context.Context, l *link, values []value) error {
 	values = slices.DeleteFunc(values, func(v value) bool { return !w.p.d.fits(v, l.from.col) })
-	text := fmt.Sprintf("SELECT u.i, count(*) FROM u JOIN %s AS t ON %s GROUP BY u.i", l.from.c.table.quoted(), w.p.matches(l.from, false))
+	text := fmt.Sprintf("SELECT u.i, count(*) FROM u %s %s AS t ON %s GROUP BY u.i", w.p.d.join(), l.from.c.table.quoted(), w.p.d.equals("t."+quote(l.from.name), l.from.col, "u.v1"))
 	return chunks(values, w.p.d.rowsPer(1), func(part []value) error {
 		with, args := w.p.d.values(single(part))
 		return each(ctx, w.q, with+text, args, func(read []any) error {

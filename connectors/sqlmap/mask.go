@@ -73,7 +73,7 @@ func (f *field) fixed() (value, bool) {
 	case classBool:
 		return "0", true
 	case classTime:
-		return "1970-01-01 00:00:00", true
+		return "1970-01-02 00:00:00", true // the first day is not in every type
 	case classUUID:
 		return "00000000-0000-0000-0000-000000000000", true
 	case classJSON:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -76,7 +75,7 @@ func closeIf(err error, c *Connector) error {
 	return c.Close()
 }
 
-// withPassword puts a secret into a PostgreSQL address.
+// withPassword puts a secret into the address of a server.
 func withPassword(env sdk.Env, s settings) (string, error) {
 	if s.PasswordSecret == "" {
 		return s.Database, nil
@@ -89,8 +88,8 @@ func withPassword(env sdk.Env, s settings) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if u.User == nil || !strings.HasPrefix(u.Scheme, "postgres") {
-		return "", fmt.Errorf("%s: config.password_secret: the database address must be postgres://user@host/name", env.ConfigFile)
+	if u.User == nil {
+		return "", fmt.Errorf("%s: config.password_secret: the database address must be that of a server, such as postgres://user@host/name", env.ConfigFile)
 	}
 	return setPassword(u, password), nil
 }

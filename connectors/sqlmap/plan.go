@@ -77,6 +77,9 @@ func (p *plan) attach(ctx context.Context) error {
 		if c.table == nil {
 			return p.m.errorAt(c.path+".name", "collection %s: the database has no table of this name; check the name, the schema in fides_meta.namespace and the rights of the account", c.spec.Name)
 		}
+		if c.table.unfit != "" {
+			return p.m.errorAt(c.path+".name", "collection %s: table %s %s", c.spec.Name, c.table.name, c.table.unfit)
+		}
 		for _, f := range c.fields {
 			if f.col = c.table.column(f.name); f.col == nil {
 				return p.m.errorAt(f.path+".name", "collection %s: table %s has no column %s; it has %s", c.spec.Name, c.table.name, f.name, c.table.names())
@@ -166,6 +169,9 @@ func (p *plan) planOrder() error {
 	}
 	var keys []edge
 	for _, child := range p.collections {
+		if err := p.loosenTrees(child); err != nil {
+			return err
+		}
 		for _, k := range child.table.refers {
 			if parent := p.ofTable(k.parentSchema, k.parent); parent != nil && parent != child {
 				keys = append(keys, edge{child, parent, k})
@@ -193,13 +199,36 @@ func (p *plan) planOrder() error {
 		}
 		e := keys[i]
 		if !e.key.deferrable {
-			for _, name := range e.key.childCols {
-				if f := e.child.field(name); f != nil {
-					p.loose[e.child] = append(p.loose[e.child], f)
-				}
-			}
+			p.loosen(e.child, e.key)
 		}
 		keys = slices.Delete(keys, i, i+1)
+	}
+}
+
+// loosenTrees has references of a table to itself emptied first where the
+// database would check them in the middle of a statement.
+func (p *plan) loosenTrees(c *collection) error {
+	if !p.d.rowwise() || !c.counted || c.method() != Delete {
+		return nil
+	}
+	for _, k := range c.table.refers {
+		if k.child != k.parent || k.childSchema != k.parentSchema {
+			continue
+		}
+		if !c.canLoosen(k) {
+			return p.m.errorAt(c.path, "collection %s: its reference to itself in %s can't be NULL, and the database checks it row by row; allow NULL there, or use erase: deidentify", c.spec.Name, strings.Join(k.childCols, ", "))
+		}
+		p.loosen(c, k)
+	}
+	return nil
+}
+
+// loosen has the columns of a key emptied before rows are deleted.
+func (p *plan) loosen(c *collection, k *foreignKey) {
+	for _, name := range k.childCols {
+		if f := c.field(name); f != nil {
+			p.loose[c] = append(p.loose[c], f)
+		}
 	}
 }
 

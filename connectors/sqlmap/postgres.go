@@ -233,9 +233,25 @@ func (postgres) assign(c *column, of string) string {
 	return of + "::" + c.typ
 }
 
-func (postgres) raw(expr string) string { return "(" + expr + ")::text" }
+func (postgres) raw(expr string, _ *column) string { return "(" + expr + ")::text" }
 
-func (postgres) text(expr string) string { return expr + "::text" }
+func (postgres) read(v any) value { return canonical(v) }
+
+func (d postgres) exactly(expr string, c *column, of string) string { return d.equals(expr, c, of) }
+
+func (postgres) lowered(expr string, _ *column, of string) string {
+	return "lower(" + expr + "::text) = " + of
+}
+
+func (postgres) join() string { return "JOIN" }
+
+func (d postgres) remove(t *table, rows [][]value) (string, []any) { return removeByKeys(d, t, rows) }
+
+func (d postgres) change(t *table, set []assignment, rows [][]value) (string, []any) {
+	return changeByKeys(d, t, set, rows)
+}
+
+func (postgres) rowwise() bool { return false }
 
 var (
 	uuidShape   = regexp.MustCompile(`^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$`)

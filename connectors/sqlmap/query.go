@@ -69,19 +69,15 @@ func chunks[T any](all []T, size int, f func([]T) error) error {
 
 // selectRows builds the statement that reads rows of c by a condition on t
 // and u: u's number, the row key, then the given columns.
-func selectRows(d dialect, t *table, columns []*column, on string, export bool) string {
+func selectRows(d dialect, t *table, columns []*column, on string) string {
 	exprs := []string{"u.i"}
-	for _, e := range t.locators("t") {
-		exprs = append(exprs, d.raw(e))
+	for i, c := range t.locatorColumns() {
+		exprs = append(exprs, d.raw(t.locators("t")[i], c))
 	}
 	for _, c := range columns {
-		e := "t." + quote(c.name)
-		if !export {
-			e = d.raw(e)
-		}
-		exprs = append(exprs, e)
+		exprs = append(exprs, d.raw("t."+quote(c.name), c))
 	}
-	return fmt.Sprintf("SELECT %s FROM u JOIN %s AS t ON %s", strings.Join(exprs, ", "), t.quoted(), on)
+	return fmt.Sprintf("SELECT %s FROM u %s %s AS t ON %s", strings.Join(exprs, ", "), d.join(), t.quoted(), on)
 }
 
 // sameKey is the condition that t is the row whose key u holds.

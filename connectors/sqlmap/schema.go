@@ -20,6 +20,8 @@ type table struct {
 	// that point here.
 	refers, referred []*foreignKey
 	checks           []check
+	// unfit says why rows can't be erased from the table at all, or is empty.
+	unfit string
 }
 
 // class is what kind of values a column holds, as far as erasing and
@@ -46,6 +48,8 @@ type column struct {
 	length    int // most characters, or 0
 	notNull   bool
 	generated bool
+	// charset and collation say how MySQL compares text.
+	charset, collation string
 }
 
 // foreignKey is a reference the database enforces.

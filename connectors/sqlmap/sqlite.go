@@ -320,9 +320,23 @@ func (sqlite) assign(_ *column, of string) string { return of }
 
 // raw takes the declared type off, by which the driver would make dates and
 // booleans of what is stored.
-func (sqlite) raw(expr string) string { return "+" + expr }
+func (sqlite) raw(expr string, _ *column) string { return "+" + expr }
 
-func (sqlite) text(expr string) string { return expr }
+func (sqlite) read(v any) value { return canonical(v) }
+
+func (d sqlite) exactly(expr string, c *column, of string) string { return d.equals(expr, c, of) }
+
+func (sqlite) lowered(expr string, _ *column, of string) string { return "lower(" + expr + ") = " + of }
+
+func (sqlite) join() string { return "JOIN" }
+
+func (d sqlite) remove(t *table, rows [][]value) (string, []any) { return removeByKeys(d, t, rows) }
+
+func (d sqlite) change(t *table, set []assignment, rows [][]value) (string, []any) {
+	return changeByKeys(d, t, set, rows)
+}
+
+func (sqlite) rowwise() bool { return false }
 
 func (sqlite) fits(value, *column) bool { return true }
 

@@ -255,7 +255,7 @@ func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
 	for i, f := range c.carry {
 		columns[i] = f.col
 	}
-	text := selectRows(w.p.d, c.table, columns, w.p.matches(l.to, l.lower), false)
+	text := selectRows(w.p.d, c.table, columns, w.p.matches(l))
 	if w.lock && c.counted {
 		text += w.p.d.lock()
 	}
@@ -274,13 +274,18 @@ func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
 	})
 }
 
-// matches is the condition that a column of t equals the value of u.
-func (p *plan) matches(f *field, lower bool) string {
-	expr := "t." + quote(f.name)
-	if lower {
-		return "lower(" + p.d.text(expr) + ") = u.v1"
+// matches is the condition that a row t is where the link leads from the value
+// of u. Identifiers are compared exactly or without case; references as the
+// database itself joins.
+func (p *plan) matches(l *link) string {
+	expr := "t." + quote(l.to.name)
+	switch {
+	case l.lower:
+		return p.d.lowered(expr, l.to.col, "u.v1")
+	case l.seed():
+		return p.d.exactly(expr, l.to.col, "u.v1")
 	}
-	return p.d.equals(expr, f.col, "u.v1")
+	return p.d.equals(expr, l.to.col, "u.v1")
 }
 
 func single(values []value) [][]value {
@@ -295,7 +300,7 @@ func single(values []value) [][]value {
 func (w *walk) intern(c *collection, key, cols []any) *row {
 	r := &row{c: c, key: make([]value, len(key)), cols: make([]value, len(cols))}
 	for i, v := range key {
-		r.key[i] = canonical(v)
+		r.key[i] = w.p.d.read(v)
 	}
 	id := encode(r.key)
 	if w.rows[c] == nil {
@@ -305,7 +310,7 @@ func (w *walk) intern(c *collection, key, cols []any) *row {
 		return known
 	}
 	for i, v := range cols {
-		r.cols[i] = canonical(v)
+		r.cols[i] = w.p.d.read(v)
 	}
 	w.rows[c][id] = r
 	return r
