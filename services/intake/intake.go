@@ -207,7 +207,7 @@ func printable(key string) bool {
 
 // regimeError says why no clocks are known, without repeating what was sent.
 func regimeError(err error) error {
-	for _, known := range []error{regimes.ErrUnknown, regimes.ErrNotInForce, regimes.ErrNoData} {
+	for _, known := range []error{regimes.ErrUnknown, regimes.ErrUnconfirmed, regimes.ErrNotInForce, regimes.ErrNoData} {
 		if errors.Is(err, known) {
 			return request.FieldErrors{{Field: "regime", Problem: known.Error(), Fix: "name a regime that has this right and is in force on the day of receipt"}}
 		}

@@ -16,6 +16,11 @@ type regime struct {
 	Zone      string       `yaml:"zone"`
 	ValidFrom request.Date `yaml:"valid_from"`
 	ValidTo   request.Date `yaml:"valid_to"`
+	// Confirmed says that every value was read in the law itself; a regime
+	// that is not is not used until [Set.Confirm]. Unconfirmed says what has to
+	// be looked up.
+	Confirmed   bool   `yaml:"confirmed"`
+	Unconfirmed string `yaml:"unconfirmed"`
 
 	CalendarIDs struct {
 		Due   string `yaml:"due"`
@@ -38,6 +43,24 @@ type regime struct {
 	Levels        map[request.Right]rule[request.Level] `yaml:"levels"`
 	DeleteScope   *rule[request.DeleteScope]            `yaml:"delete_scope"`
 	Cycle         *rule[int]                            `yaml:"cycle"`
+
+	Tiers               map[request.Level]rule[Tier] `yaml:"tiers"`
+	SensitiveCategories *rule[[]string]              `yaml:"sensitive_categories"`
+	Signal              *rule[bool]                  `yaml:"signal"`
+	VerifyOptOut        *rule[bool]                  `yaml:"verify_opt_out"`
+	Pausable            *rule[bool]                  `yaml:"pausable"`
+	Appeal              *rule[Appeal]                `yaml:"appeal"`
+	CorrectionBar       *rule[int]                   `yaml:"correction_bar"`
+	PoliceHold          *rule[int]                   `yaml:"police_hold"`
+	StatementWords      *rule[int]                   `yaml:"statement_words"`
+	Channels            struct {
+		OnlineOnly *rule[[]string] `yaml:"online_only"`
+		Others     *rule[[]string] `yaml:"others"`
+	} `yaml:"channels"`
+
+	Exceptions    []Exception       `yaml:"exceptions"`
+	Denials       []Denial          `yaml:"denials"`
+	NeverDisclose *rule[[]Withheld] `yaml:"never_disclose"`
 
 	loc              *time.Location
 	due, alarm, roll *Calendar
@@ -98,7 +121,7 @@ func (r *regime) check(calendars map[string]*Calendar) error {
 			return fmt.Errorf("calendars.%s: there is no calendar %q", c.name, c.id)
 		}
 	}
-	return errors.Join(r.checkClocks(), r.checkRules())
+	return errors.Join(r.checkClocks(), r.checkRules(), r.checkConduct(), r.checkCatalogues())
 }
 
 func (r *regime) checkClocks() error {
@@ -164,7 +187,7 @@ func (r *regime) checkRules() error {
 	}
 	if r.DeleteScope != nil {
 		fail("delete_scope", checkRule(r, *r.DeleteScope, func(s request.DeleteScope) bool {
-			return s == request.CollectedFrom || s == request.AboutAny
+			return s == request.Provided || s == request.CollectedFrom || s == request.AboutAny
 		}))
 	}
 	for right, level := range r.Levels {

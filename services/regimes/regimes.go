@@ -25,6 +25,9 @@ var (
 	// ErrNotInForce says that the regime was not in force, or is no longer,
 	// on the day of receipt.
 	ErrNotInForce = errors.New("not in force on that day")
+	// ErrUnconfirmed says that nobody has yet checked the regime's file against
+	// the law; see [Set.Confirm].
+	ErrUnconfirmed = errors.New("not confirmed against the law")
 	// ErrNoData says that a calendar has no holidays for a year.
 	ErrNoData = errors.New("no calendar data")
 )
@@ -118,13 +121,46 @@ func (s *Set) ReceiptDate(regime string, t time.Time) (request.Date, error) {
 	return request.DateOf(t, r.loc), nil
 }
 
-// At returns the rules for requests received on a day. Errors are [ErrUnknown]
-// and [ErrNotInForce].
+// Confirm takes regimes into use whose files say that they are unconfirmed: a
+// lawyer has looked up what they name. It is not for concurrent use. Errors are
+// [ErrUnknown], and one for a regime that the product cannot follow.
+func (s *Set) Confirm(ids ...string) error {
+	for _, id := range ids {
+		r := s.regimes[id]
+		switch {
+		case r == nil:
+			return fmt.Errorf("confirming regime %q: %w", id, ErrUnknown)
+		case r.VerifyOptOut != nil:
+			return fmt.Errorf("confirming regime %s: it has opt-outs verified, and an opt-out is never verified here", id)
+		}
+		r.Confirmed = true
+	}
+	return nil
+}
+
+// Unconfirmed returns what has to be looked up before a regime is used, "" when
+// it is in use. The error is [ErrUnknown].
+func (s *Set) Unconfirmed(id string) (string, error) {
+	r := s.regimes[id]
+	switch {
+	case r == nil:
+		return "", fmt.Errorf("regime %q: %w", id, ErrUnknown)
+	case r.Confirmed:
+		return "", nil
+	default:
+		return r.Unconfirmed, nil
+	}
+}
+
+// At returns the rules for requests received on a day. Errors are [ErrUnknown],
+// [ErrUnconfirmed] and [ErrNotInForce].
 func (s *Set) At(regime string, receipt request.Date) (Rules, error) {
 	r := s.regimes[regime]
 	switch {
 	case r == nil:
 		return Rules{}, fmt.Errorf("regime %q: %w", regime, ErrUnknown)
+	case !r.Confirmed:
+		return Rules{}, fmt.Errorf("regime %s: %w", regime, ErrUnconfirmed)
 	case receipt.Before(r.ValidFrom), !r.ValidTo.IsZero() && receipt.After(r.ValidTo):
 		return Rules{}, fmt.Errorf("regime %s on %s: %w", regime, receipt, ErrNotInForce)
 	}
@@ -133,7 +169,7 @@ func (s *Set) At(regime string, receipt request.Date) (Rules, error) {
 
 // Terms returns all that a regime fixes for a request for right that arrived at
 // received and asks for records of the given range. Errors are [ErrUnknown],
-// [ErrNotInForce] and [ErrNoData].
+// [ErrUnconfirmed], [ErrNotInForce] and [ErrNoData].
 func (s *Set) Terms(regime string, received time.Time, right request.Right, want request.Range) (request.Terms, error) {
 	day, err := s.ReceiptDate(regime, received)
 	if err != nil {
@@ -149,7 +185,7 @@ func (s *Set) Terms(regime string, received time.Time, right request.Right, want
 // NextAccess returns the last day for a recurring duty, such as fetching the
 // deletion lists of the Delete Act, after it was last done. When the law
 // shortens the cycle in between, the new length applies from the day it is in
-// force. Errors are [ErrUnknown] and [ErrNotInForce].
+// force. Errors are [ErrUnknown], [ErrUnconfirmed] and [ErrNotInForce].
 func (s *Set) NextAccess(regime string, last request.Date) (request.Date, error) {
 	rules, err := s.At(regime, last)
 	if err != nil {

@@ -28,8 +28,18 @@ func date(t testing.TB, text string) request.Date {
 
 func TestLoad(t *testing.T) {
 	set := load(t)
-	if got := strings.Join(set.Regimes(), " "); got != "us-ca-ccpa us-ca-delete-act" {
-		t.Errorf("regimes = %s", got)
+	var used []string
+	for _, id := range set.Regimes() {
+		why, err := set.Unconfirmed(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why == "" {
+			used = append(used, id)
+		}
+	}
+	if got := strings.Join(used, " "); got != "us-ca-ccpa us-ca-delete-act" {
+		t.Errorf("regimes in use without anybody's confirmation: %s", got)
 	}
 }
 
@@ -76,7 +86,7 @@ func TestFilesKeepTheirVersion_CL6(t *testing.T) {
 func TestDueIsFrozenWithVersions_CL6(t *testing.T) {
 	due := clocks(t, load(t), date(t, "2026-11-22"), request.Delete)
 	got := []string{due.Regime, due.RuleVersion, due.Calendar.String(), due.AlarmCalendar.String(), due.RollCalendar.String(), due.Zone}
-	want := "us-ca-ccpa 2026.1 us-ca-conservative@2026.1 us-ca-civil-strict@2026.1 us-ca-judicial@2026.1 America/Los_Angeles"
+	want := "us-ca-ccpa 2026.2 us-ca-conservative@2026.2 us-ca-civil-strict@2026.2 us-ca-judicial@2026.2 America/Los_Angeles"
 	if strings.Join(got, " ") != want {
 		t.Errorf("frozen with %v, want %s", got, want)
 	}
@@ -169,10 +179,11 @@ func TestUnknownOrExpiredFailsSafe_RG3(t *testing.T) {
 		"unknown regime":           {term("us-zz", "2026-11-22", request.Delete), regimes.ErrUnknown},
 		"unknown right":            {term(ccpa, "2026-11-22", "forget"), regimes.ErrUnknown},
 		"right without a rule":     {term("us-ca-delete-act", "2026-11-22", request.Delete), regimes.ErrUnknown},
+		"nobody confirmed it":      {term("us-va", "2026-11-22", request.Delete), regimes.ErrUnconfirmed},
 		"before the law":           {term(ccpa, "2022-12-31", request.Delete), regimes.ErrNotInForce},
 		"before the calendar":      {term(ccpa, "2025-06-02", request.Delete), regimes.ErrNoData},
-		"after the calendar":       {term(ccpa, "2029-01-02", request.Delete), regimes.ErrNoData},
-		"over the calendar's edge": {term(ccpa, "2028-12-22", request.OptOutSaleShare), regimes.ErrNoData},
+		"after the calendar":       {term(ccpa, "2036-01-02", request.Delete), regimes.ErrNoData},
+		"over the calendar's edge": {term(ccpa, "2035-12-24", request.OptOutSaleShare), regimes.ErrNoData},
 		"unknown calendar":         {noCalendar, regimes.ErrUnknown},
 		"no cycle":                 {noCycle, regimes.ErrUnknown},
 		"rules of another day":     {otherDay, regimes.ErrNotInForce},
@@ -185,7 +196,7 @@ func TestUnknownOrExpiredFailsSafe_RG3(t *testing.T) {
 
 // days draws a day of receipt that all calendars cover with its clocks.
 func days(t *rapid.T) request.Date {
-	return request.Date{Year: 2026, Month: 1, Day: 1}.AddDays(rapid.IntRange(0, 365+365+330).Draw(t, "day"))
+	return request.Date{Year: 2026, Month: 1, Day: 1}.AddDays(rapid.IntRange(0, 9*365+300).Draw(t, "day"))
 }
 
 func TestConservativeIsNeverLater(t *testing.T) {
@@ -261,7 +272,8 @@ func TestZoneOfTheMachineDoesNotMatter(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const head = "regime: x\ntitle: X\nversion: \"1\"\nzone: America/Los_Angeles\nvalid_from: 2023-01-01\n"
+	const head = "regime: x\ntitle: X\nversion: \"1\"\nconfirmed: true\nzone: America/Los_Angeles\nvalid_from: 2023-01-01\n"
+	const entry = "code: X1, citation: c, valid_from: 2023-01-01, rights: [delete], text: {en: x, es: x}"
 	const calendar = "calendar: c\nversion: \"1\"\nfirst_year: 2026\nlast_year: 2027\nclosed_weekdays: [sunday]\n"
 	for name, c := range map[string]struct{ file, text, want string }{
 		"unknown field":      {"x.yaml", head + "colour: red\n", `x.yaml`},
@@ -278,6 +290,16 @@ func TestParseRefuses(t *testing.T) {
 		"early end":          {"x.yaml", head + "cycle: {citation: c, values: [{valid_from: 2023-01-01, valid_to: 2024-01-01, value: 1}]}\n", "last value"},
 		"verified opt-out":   {"x.yaml", head + "levels: {opt_out_sale_share: {citation: c, values: [{valid_from: 2023-01-01, value: reasonable}]}}\n", "not a right that is verified"},
 		"months only":        {"x.yaml", head + "clocks: {keep_record: {citation: c, rights: [delete], unit: days, values: [{valid_from: 2023-01-01, value: 1}]}}\n", "months"},
+		"nobody's word":      {"x.yaml", strings.Replace(head, "confirmed: true\n", "", 1), "unconfirmed"},
+		"exception twice":    {"x.yaml", head + "exceptions: [{" + entry + "}, {" + entry + "}]\n", "twice"},
+		"no Spanish":         {"x.yaml", head + "denials: [{" + strings.Replace(entry, ", es: x", "", 1) + "}]\n", "text.es"},
+		"unknown need":       {"x.yaml", head + "denials: [{needs: [luck], " + entry + "}]\n", "luck"},
+		"unknown offer":      {"x.yaml", head + "denials: [{offers: [money], " + entry + "}]\n", "money"},
+		"no span":            {"x.yaml", head + "exceptions: [{" + strings.Replace(entry, "valid_from: 2023-01-01, ", "", 1) + "}]\n", "valid_from"},
+		"unknown level":      {"x.yaml", head + "tiers: {certain: {citation: c, values: [{valid_from: 2023-01-01, value: {points: 1}}]}}\n", "certain"},
+		"no points":          {"x.yaml", head + "tiers: {reasonable: {citation: c, values: [{valid_from: 2023-01-01, value: {declaration: true}}]}}\n", "values[0]"},
+		"no time to decide":  {"x.yaml", head + "appeal: {citation: c, values: [{valid_from: 2023-01-01, value: {extend: 1}}]}\n", "appeal"},
+		"empty list":         {"x.yaml", head + "never_disclose: {citation: c, values: [{valid_from: 2023-01-01, value: []}]}\n", "never_disclose"},
 		"bad date":           {"x.yaml", strings.Replace(head, "2023-01-01", "2023-02-30", 1), "x.yaml"},
 		"year without data":  {"calendars/c.yaml", calendar + "holidays: [{name: Moon, dates: [2026-02-17]}]\n", "2027"},
 		"date outside":       {"calendars/c.yaml", calendar + "holidays: [{name: Moon, dates: [2026-02-17, 2027-02-06, 2029-01-01]}]\n", "2029-01-01"},

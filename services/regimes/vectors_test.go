@@ -263,9 +263,8 @@ func TestVectorsNextAccess_CL10_DR1(t *testing.T) {
 }
 
 func TestVectorsMonths_RG1(t *testing.T) {
-	v := loadVectors(t)
-	set, err := regimes.Parse(os.DirFS(filepath.Join("testdata", "eu")))
-	if err != nil {
+	v, set := loadVectors(t), load(t)
+	if err := set.Confirm("eu-gdpr"); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range v.GDPR {

@@ -29,6 +29,7 @@ type DeleteScope string
 
 // The scopes.
 const (
+	Provided      DeleteScope = "provided"       // provided by the consumer (Utah, Iowa)
 	CollectedFrom DeleteScope = "collected_from" // collected from the consumer (Civ. Code 1798.105(a) until 2026)
 	AboutAny      DeleteScope = "about_any"      // about the consumer, whatever its source
 )

@@ -1,0 +1,257 @@
+package regimes
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// Text is what a consumer is told, by language. Every text of a regime exists
+// in English and Spanish.
+type Text map[string]string
+
+// languages are those every text must exist in.
+var languages = []string{"en", "es"}
+
+// In returns the text in a language such as "es", or else in English.
+func (t Text) In(language string) string {
+	if s := t[language]; s != "" {
+		return s
+	}
+	return t["en"]
+}
+
+func (t Text) check() error {
+	for _, l := range languages {
+		if t[l] == "" {
+			return fmt.Errorf("text.%s is required", l)
+		}
+	}
+	return nil
+}
+
+// Exception is a basis on which one record may be kept, or held back, although
+// the consumer asked (Civ. Code 1798.105(d), 1798.145). It is never a basis to
+// refuse a whole request.
+type Exception struct {
+	Code     string          `yaml:"code"`
+	Citation string          `yaml:"citation"`
+	Rights   []request.Right `yaml:"rights"`
+	// Needs are the facts that must be given with it, such as [NeedsLegalRef].
+	Needs []Need `yaml:"needs"`
+	Text  Text   `yaml:"text"`
+	// ValidFrom and ValidTo are the days of receipt it may be used for, both
+	// included; a zero ValidTo is open.
+	ValidFrom request.Date `yaml:"valid_from"`
+	ValidTo   request.Date `yaml:"valid_to"`
+}
+
+// Denial is a reason to refuse a request, in whole or in part.
+type Denial struct {
+	Code     string          `yaml:"code"`
+	Citation string          `yaml:"citation"`
+	Rights   []request.Right `yaml:"rights"`
+	Needs    []Need          `yaml:"needs"`
+	// Offers are what the denial must come with.
+	Offers    []Offer      `yaml:"offers"`
+	Text      Text         `yaml:"text"`
+	ValidFrom request.Date `yaml:"valid_from"`
+	ValidTo   request.Date `yaml:"valid_to"`
+}
+
+// Need is a fact without which an exception or denial cannot be used.
+type Need string
+
+// The needs.
+const (
+	NeedsLegalRef   Need = "legal_ref"  // the statute, order or contract term
+	NeedsReference  Need = "reference"  // a case, invoice, incident or warrant number; names nobody
+	NeedsUntil      Need = "until"      // the day it ends or is looked at again
+	NeedsAssessment Need = "assessment" // a written weighing that can be shown
+	NeedsFacts      Need = "facts"      // what happened, told to the consumer
+	NeedsApprover   Need = "approver"   // a second person
+	NeedsDocument   Need = "document"   // a documented belief, kept with the record
+)
+
+// Offer is what comes with a denial.
+type Offer string
+
+// The offers.
+const (
+	OfferCategories Offer = "know_categories" // the request goes on as one for categories (11 CCR 7024(a))
+	OfferPolicy     Offer = "policy_link"     // where to read the general practices (7024(b))
+	OfferOptOut     Offer = "opt_out"         // to opt out, where the business sells or shares (7022(g))
+	OfferFix        Offer = "fix"             // how to put the request right (7020(e))
+	OfferAppeal     Offer = "appeal"          // how to appeal
+	OfferStatement  Offer = "statement"       // to add a statement (7023(f)(3))
+)
+
+// Withheld is a kind of value that is never disclosed in answer to a request
+// to know. That it is held is said, in the words of Text (11 CCR 7024(d)).
+type Withheld struct {
+	Kind string `yaml:"kind"`
+	Text Text   `yaml:"text"`
+}
+
+// ErrNeeds says that facts are missing without which a basis cannot be used.
+var ErrNeeds = errors.New("facts are missing")
+
+// Check reports, as [ErrNeeds], which facts that e needs are not in given.
+func (e Exception) Check(given map[Need]string) error { return missing(e.Code, e.Needs, given) }
+
+// Check reports, as [ErrNeeds], which facts that d needs are not in given.
+func (d Denial) Check(given map[Need]string) error { return missing(d.Code, d.Needs, given) }
+
+func missing(code string, has []Need, given map[Need]string) error {
+	var lacks []Need
+	for _, n := range has {
+		if strings.TrimSpace(given[n]) == "" {
+			lacks = append(lacks, n)
+		}
+	}
+	if len(lacks) > 0 {
+		return fmt.Errorf("%s needs %v: %w", code, lacks, ErrNeeds)
+	}
+	return nil
+}
+
+var (
+	codeShape = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
+	needs     = []Need{NeedsLegalRef, NeedsReference, NeedsUntil, NeedsAssessment, NeedsFacts, NeedsApprover, NeedsDocument}
+	offers    = []Offer{OfferCategories, OfferPolicy, OfferOptOut, OfferFix, OfferAppeal, OfferStatement}
+)
+
+// checkCatalogues reports what does not hold in the lists of codes.
+func (r *regime) checkCatalogues() error {
+	var errs []error
+	seen := make(map[string]bool)
+	for i, e := range r.Exceptions {
+		err := errors.Join(checkEntry(seen, e.Code, e.Citation, e.Rights, e.Needs, e.Text), checkSpan(e.ValidFrom, e.ValidTo))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("exceptions[%d] %s: %w", i, e.Code, err))
+		}
+	}
+	clear(seen)
+	for i, d := range r.Denials {
+		err := errors.Join(checkEntry(seen, d.Code, d.Citation, d.Rights, d.Needs, d.Text), checkSpan(d.ValidFrom, d.ValidTo))
+		for _, o := range d.Offers {
+			if !slices.Contains(offers, o) {
+				err = errors.Join(err, fmt.Errorf("offers: %q is none of %v", o, offers))
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("denials[%d] %s: %w", i, d.Code, err))
+		}
+	}
+	if r.NeverDisclose != nil {
+		err := checkRule(r, *r.NeverDisclose, func(list []Withheld) bool {
+			return len(list) > 0 && !slices.ContainsFunc(list, func(w Withheld) bool {
+				return !codeShape.MatchString(w.Kind) || w.Text.check() != nil
+			})
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("never_disclose: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkEntry(seen map[string]bool, code, citation string, rights []request.Right, has []Need, text Text) error {
+	switch {
+	case !codeShape.MatchString(code):
+		return errors.New("code: want letters, digits, _ and -, at most 64")
+	case seen[code]:
+		return errors.New("is there twice")
+	case citation == "" || len(rights) == 0:
+		return errors.New("citation and rights are required")
+	}
+	seen[code] = true
+	for _, right := range rights {
+		if !right.Valid() {
+			return fmt.Errorf("unknown right %q", right)
+		}
+	}
+	for _, n := range has {
+		if !slices.Contains(needs, n) {
+			return fmt.Errorf("needs: %q is none of %v", n, needs)
+		}
+	}
+	return text.check()
+}
+
+func checkSpan(from, to request.Date) error {
+	if from.IsZero() || !to.IsZero() && to.Before(from) {
+		return errors.New("valid_from is required, and valid_to is not before it")
+	}
+	return nil
+}
+
+func within(day, from, to request.Date) bool {
+	return !day.Before(from) && (to.IsZero() || !day.After(to))
+}
+
+// Exceptions returns the bases that may be used for a record when right was
+// asked for on the day of these rules.
+func (r Rules) Exceptions(right request.Right) []Exception {
+	var list []Exception
+	for _, e := range r.regime.Exceptions {
+		if slices.Contains(e.Rights, right) && within(r.day, e.ValidFrom, e.ValidTo) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Exception returns the basis of a code. Errors are [ErrUnknown] when the
+// regime has no such basis for the right and [ErrNotInForce] when it had one
+// and it has ended, or not begun.
+func (r Rules) Exception(right request.Right, code string) (Exception, error) {
+	for _, e := range r.regime.Exceptions {
+		if e.Code != code || !slices.Contains(e.Rights, right) {
+			continue
+		}
+		if !within(r.day, e.ValidFrom, e.ValidTo) {
+			return Exception{}, fmt.Errorf("exception %s of regime %s on %s (%s): %w", code, r.regime.ID, r.day, e.Citation, ErrNotInForce)
+		}
+		return e, nil
+	}
+	return Exception{}, fmt.Errorf("exception %q for %s in regime %s: %w", code, right, r.regime.ID, ErrUnknown)
+}
+
+// Denials returns the reasons for which a request for right may be refused.
+func (r Rules) Denials(right request.Right) []Denial {
+	var list []Denial
+	for _, d := range r.regime.Denials {
+		if slices.Contains(d.Rights, right) && within(r.day, d.ValidFrom, d.ValidTo) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// Denial returns the reason of a code. Errors are those of [Rules.Exception].
+func (r Rules) Denial(right request.Right, code string) (Denial, error) {
+	for _, d := range r.regime.Denials {
+		if d.Code != code || !slices.Contains(d.Rights, right) {
+			continue
+		}
+		if !within(r.day, d.ValidFrom, d.ValidTo) {
+			return Denial{}, fmt.Errorf("denial %s of regime %s on %s (%s): %w", code, r.regime.ID, r.day, d.Citation, ErrNotInForce)
+		}
+		return d, nil
+	}
+	return Denial{}, fmt.Errorf("denial %q for %s in regime %s: %w", code, right, r.regime.ID, ErrUnknown)
+}
+
+// NeverDisclose returns the kinds of value that no answer to a request to know
+// may hold; nil when the regime names none.
+func (r Rules) NeverDisclose() []Withheld {
+	if r.regime.NeverDisclose == nil {
+		return nil
+	}
+	return at(r.regime.NeverDisclose.Values, r.day)
+}
