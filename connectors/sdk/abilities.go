@@ -55,6 +55,7 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 		Settle:    durationpb.New(m.Settle),
 		BatchSize: int32(min(m.BatchSize, maxBatch)), BatchWindow: durationpb.New(m.BatchWindow), //nolint:gosec // bounded by maxBatch
 		Cap: m.Cap, BackupExpiry: durationpb.New(m.BackupExpiry), Contract: m.Contract,
+		Facts: m.Facts, Notes: m.Notes,
 	}
 	for _, s := range m.Stores {
 		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS}

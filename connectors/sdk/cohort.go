@@ -81,7 +81,7 @@ type cohort struct {
 // memberCall is one member's call, waiting for the others.
 type memberCall struct {
 	person Person
-	jobID  string
+	info   JobInfo
 	erase  bool
 	found  []Found
 	err    error
@@ -122,7 +122,7 @@ func (c *cohort) erase(ctx context.Context, p Person) error {
 // wait adds a call and returns it answered, or with the error of ctx when that
 // ends before the call is being made.
 func (c *cohort) wait(ctx context.Context, call *memberCall) *memberCall {
-	call.jobID, call.done = JobInfoFrom(ctx).JobID, make(chan struct{})
+	call.info, call.done = JobInfoFrom(ctx), make(chan struct{})
 	c.mu.Lock()
 	c.waiting = append(c.waiting, call)
 	calls := c.ready()
@@ -159,16 +159,16 @@ func (c *cohort) run(calls []*memberCall) {
 			locate = append(locate, call)
 		}
 	}
-	ctx := WithJobInfo(c.ctx, batchInfo(calls))
+	info := batchInfo(calls)
 	// One pass at a time: two would read and rewrite the same files.
 	select {
 	case c.g.one <- struct{}{}:
 		defer func() { <-c.g.one }()
-		c.eraseAll(ctx, erase)
-		c.locateAll(ctx, locate)
-	case <-ctx.Done():
+		c.eraseAll(withMembers(c.ctx, info, erase), erase)
+		c.locateAll(withMembers(c.ctx, info, locate), locate)
+	case <-c.ctx.Done():
 		for _, call := range calls {
-			call.err = ctx.Err()
+			call.err = c.ctx.Err()
 		}
 	}
 	for _, call := range calls {
@@ -181,7 +181,7 @@ func (c *cohort) run(calls []*memberCall) {
 func batchInfo(calls []*memberCall) JobInfo {
 	ids := make([]string, 0, len(calls))
 	for _, call := range calls {
-		ids = append(ids, call.jobID)
+		ids = append(ids, call.info.JobID)
 	}
 	slices.SortFunc(ids, cmp.Compare[string])
 	h := sha256.New()
@@ -189,6 +189,15 @@ func batchInfo(calls []*memberCall) JobInfo {
 		h.Write([]byte(id + "\x00"))
 	}
 	return JobInfo{JobID: "batch-" + hex.EncodeToString(h.Sum(nil)[:16])}
+}
+
+// withMembers is the context of one call of the batch: info with the jobs of
+// the people it is about.
+func withMembers(ctx context.Context, info JobInfo, calls []*memberCall) context.Context {
+	for _, call := range calls {
+		info.Members = append(info.Members, call.info)
+	}
+	return WithJobInfo(ctx, info)
 }
 
 func people(calls []*memberCall) []Person {
@@ -219,7 +228,7 @@ func (c *cohort) locateAll(ctx context.Context, calls []*memberCall) {
 			call.found = results[i]
 		case IsPermanent(err) && len(calls) > 1:
 			// One person may have spoiled it for all: look for each alone.
-			call.err = c.g.w.call(ctx, func(ctx context.Context) (err error) {
+			call.err = c.g.w.call(WithJobInfo(ctx, call.info), func(ctx context.Context) (err error) {
 				call.found, err = c.g.locator.Locate(ctx, call.person)
 				return err
 			})

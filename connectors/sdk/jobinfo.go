@@ -16,6 +16,9 @@ type JobInfo struct {
 	Right     string    // for example "delete"
 	Received  time.Time // when the consumer asked, UTC
 	Attempt   int       // 1 for the first
+	// Members are the jobs of a batch, one for each of the people handed over
+	// and in their order; nil when the call is about one person.
+	Members []JobInfo
 }
 
 type jobInfoKey struct{}

@@ -40,6 +40,14 @@ type Manifest struct {
 	// lower-case hex SHA-256. A job planned under another digest erases
 	// nothing (plan_changed). Empty means the version alone.
 	Digest string
+	// Facts says where the knowledge of the system comes from: "primary" (its
+	// own documents or a run against it), "secondary" (somebody else's word),
+	// or nothing. It and Notes change nothing the connector does and are no part
+	// of its digest.
+	Facts string `json:"-"`
+	// Notes are what an operator should know before trusting what the connector
+	// reports.
+	Notes []string `json:"-"`
 }
 
 // Store is one table, collection or resource in the system.

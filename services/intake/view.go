@@ -162,6 +162,8 @@ type ConnectorView struct {
 	Stores    []string `json:"stores"`
 	KeyID     string   `json:"key_id"`
 	SeenAt    string   `json:"seen_at"`
+	Facts     string   `json:"facts" doc:"Where the knowledge of its system comes from: primary, secondary or not said"`
+	Notes     []string `json:"notes" doc:"What to know before trusting what it reports"`
 }
 
 // Connectors lists the connectors, with their last sign of life from the bus.
@@ -190,6 +192,7 @@ func connectorView(k store.Connector, m *habeasv1.Manifest, now time.Time) Conne
 		Name: k.Name, Version: m.GetVersion(), Digest: m.GetDigest(), KeyID: k.KeyID, Ready: m.GetReady(),
 		Abilities: []string{}, Accepts: nonNil(m.GetAccepts()), Yields: nonNil(m.GetYields()), Stores: []string{},
 		SeenAt: m.GetBeatTime().AsTime().Format(time.RFC3339), Up: now.Sub(m.GetBeatTime().AsTime()) < 30*time.Second,
+		Facts: m.GetFacts(), Notes: nonNil(m.GetNotes()),
 	}
 	for _, a := range m.GetAbilities() {
 		v.Abilities = append(v.Abilities, abilityName(a))

@@ -300,13 +300,14 @@ func connectorCommand() *cobra.Command {
 					Name, Version                      string
 					Up, Ready                          bool
 					Abilities, Accepts, Yields, Stores []string
+					Facts                              string
 				}
 			}
 			if err := json.Unmarshal(raw, &list); err != nil {
 				return fmt.Errorf("reading the answer: %w", err)
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 2, 4, 2, ' ', 0)
-			fmt.Fprintln(t, "connector\tversion\tstate\tabilities\taccepts\tyields\tstores")
+			fmt.Fprintln(t, "connector\tversion\tstate\tabilities\taccepts\tyields\tstores\tfacts")
 			for _, v := range list.Connectors {
 				state := "down"
 				switch {
@@ -315,8 +316,8 @@ func connectorCommand() *cobra.Command {
 				case v.Up:
 					state = "not ready"
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", v.Name, v.Version, state, strings.Join(v.Abilities, ","),
-					strings.Join(v.Accepts, ","), strings.Join(v.Yields, ","), len(v.Stores))
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, v.Version, state, strings.Join(v.Abilities, ","),
+					strings.Join(v.Accepts, ","), strings.Join(v.Yields, ","), len(v.Stores), v.Facts)
 			}
 			return t.Flush()
 		},

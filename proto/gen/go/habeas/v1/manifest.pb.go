@@ -179,7 +179,12 @@ type Manifest struct {
 	// Last sign of life; written every few seconds.
 	BeatTime *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=beat_time,json=beatTime,proto3" json:"beat_time,omitempty"`
 	// Whether the system behind the connector answers.
-	Ready         bool `protobuf:"varint,21,opt,name=ready,proto3" json:"ready,omitempty"`
+	Ready bool `protobuf:"varint,21,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Where the knowledge of the system comes from: "primary" (its own documents
+	// or a run against it), "secondary" (somebody else's word), or not said.
+	Facts string `protobuf:"bytes,22,opt,name=facts,proto3" json:"facts,omitempty"`
+	// What an operator should know before trusting what the connector reports.
+	Notes         []string `protobuf:"bytes,23,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +366,20 @@ func (x *Manifest) GetReady() bool {
 	return false
 }
 
+func (x *Manifest) GetFacts() string {
+	if x != nil {
+		return x.Facts
+	}
+	return ""
+}
+
+func (x *Manifest) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 // Store is a table, collection or resource that holds personal information.
 type Store struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -484,7 +503,7 @@ var File_habeas_v1_manifest_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
-	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xfa\x05\n" +
+	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xa6\x06\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -509,7 +528,9 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x127\n" +
 	"\tbeat_time\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\bbeatTime\x12\x14\n" +
-	"\x05ready\x18\x15 \x01(\bR\x05ready\"u\n" +
+	"\x05ready\x18\x15 \x01(\bR\x05ready\x12\x14\n" +
+	"\x05facts\x18\x16 \x01(\tR\x05facts\x12\x14\n" +
+	"\x05notes\x18\x17 \x03(\tR\x05notes\"u\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
