@@ -9,126 +9,60 @@ import (
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
+//go:generate go run abilities_write.go
+
 // The runtime reads abilities off a connector's type, so each ability is a
 // type of its own and a connector is put together from those it has.
 type (
-	locating  struct{ *engine }
-	exporting struct{ e *engine }
-	erasing   struct{ e *engine }
-	opting    struct{ e *engine }
-	resolving struct{ e *engine }
+	locating   struct{ *engine }
+	exporting  struct{ e *engine }
+	erasing    struct{ e *engine }
+	correcting struct{ e *engine }
+	opting     struct{ e *engine }
+	resolving  struct{ e *engine }
 )
 
 // abilities makes the connector that has just the program's operations.
 func (p *Program) abilities(e *engine) sdk.Connector {
-	l, x, d, o, r := locating{e}, exporting{e}, erasing{e}, opting{e}, resolving{e}
-	has := func(op string) string {
+	set := 0
+	for i, op := range abilityBits {
 		if len(p.ops[op]) > 0 {
-			return op[:2]
+			set |= 1 << i
 		}
-		return "--"
 	}
-	switch has("export") + has("erase") + has("opt_out") + has("resolve") {
-	case "exeropre":
-		return struct {
-			locating
-			exporting
-			erasing
-			opting
-			resolving
-		}{l, x, d, o, r}
-	case "exerop--":
-		return struct {
-			locating
-			exporting
-			erasing
-			opting
-		}{l, x, d, o}
-	case "exer--re":
-		return struct {
-			locating
-			exporting
-			erasing
-			resolving
-		}{l, x, d, r}
-	case "exer----":
-		return struct {
-			locating
-			exporting
-			erasing
-		}{l, x, d}
-	case "ex--opre":
-		return struct {
-			locating
-			exporting
-			opting
-			resolving
-		}{l, x, o, r}
-	case "ex--op--":
-		return struct {
-			locating
-			exporting
-			opting
-		}{l, x, o}
-	case "ex----re":
-		return struct {
-			locating
-			exporting
-			resolving
-		}{l, x, r}
-	case "ex------":
-		return struct {
-			locating
-			exporting
-		}{l, x}
-	case "--eropre":
-		return struct {
-			locating
-			erasing
-			opting
-			resolving
-		}{l, d, o, r}
-	case "--erop--":
-		return struct {
-			locating
-			erasing
-			opting
-		}{l, d, o}
-	case "--er--re":
-		return struct {
-			locating
-			erasing
-			resolving
-		}{l, d, r}
-	case "--er----":
-		return struct {
-			locating
-			erasing
-		}{l, d}
-	case "----opre":
-		return struct {
-			locating
-			opting
-			resolving
-		}{l, o, r}
-	case "----op--":
-		return struct {
-			locating
-			opting
-		}{l, o}
-	case "------re":
-		return struct {
-			locating
-			resolving
-		}{l, r}
-	default:
-		return l
+	return combine(set, e)
+}
+
+// Locate implements [sdk.Connector].
+func (e *engine) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
+	r := e.newRun(p, sdk.JobInfoFrom(ctx))
+	if err := r.read(ctx, e.prog.ops["locate"]); err != nil {
+		return nil, err
 	}
+	return r.counts.result(), nil
+}
+
+// LocateBatch implements [sdk.BatchLocator]. Steps that take many identifiers
+// are asked for all people at once, the others one by one.
+func (e *engine) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Found, error) {
+	tm := e.newTeam(ctx, people)
+	for _, s := range e.prog.ops["locate"] {
+		tm.read(ctx, s)
+	}
+	all := make([][]sdk.Found, len(people))
+	for i, r := range tm.runs {
+		if tm.errs[i] != nil {
+			return nil, tm.errs[i]
+		}
+		r.finish(e.prog.ops["locate"])
+		all[i] = r.counts.result()
+	}
+	return all, nil
 }
 
 // Export implements [sdk.Exporter].
 func (x exporting) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter) error {
-	r := x.e.newRun(p)
+	r := x.e.newRun(p, sdk.JobInfoFrom(ctx))
 	r.write = func(ctx context.Context, s *step, raw json.RawMessage) error {
 		fields, err := recordFields(raw, x.e.prog.stores[s.store].withhold)
 		if err != nil {
@@ -141,22 +75,65 @@ func (x exporting) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter)
 
 // Erase implements [sdk.Eraser].
 func (d erasing) Erase(ctx context.Context, p sdk.Person) error {
-	return d.e.newRun(p).act(ctx, "erase", d.e.prog.ops["erase"])
+	return d.EraseBatch(ctx, []sdk.Person{p})[0]
+}
+
+// EraseBatch implements [sdk.BatchEraser]. The runtime uses it when the
+// manifest says how many people go into a batch.
+func (d erasing) EraseBatch(ctx context.Context, people []sdk.Person) []error {
+	tm := d.e.newTeam(ctx, people)
+	tm.act(ctx, "erase")
+	tm.settle("erase", d.e.prog.ops["locate"])
+	return tm.errs
+}
+
+// Correct implements [sdk.Corrector].
+func (c correcting) Correct(ctx context.Context, p sdk.Person, corrections []sdk.Correction) error {
+	if err := c.e.prog.corrects(corrections); err != nil {
+		return err
+	}
+	tm := c.e.newTeam(ctx, []sdk.Person{p})
+	tm.runs[0].corrections = corrections
+	tm.act(ctx, "correct")
+	return tm.errs[0]
+}
+
+// corrects refuses corrections that no step makes, before anything is changed.
+func (p *Program) corrects(corrections []sdk.Correction) error {
+	for _, c := range corrections {
+		if !slices.ContainsFunc(p.ops["correct"], func(s *step) bool { return slices.Contains(s.corrects, c.Field) }) {
+			field := c.Field
+			if !categoryPattern.MatchString(field) || len(field) > 80 {
+				field = "a field that was asked for" // it may hold anything
+			}
+			return sdk.Permanent(sdk.WithCode(sdk.Rejected, fmt.Errorf("correcting %s: the specification has no step for it", field)))
+		}
+	}
+	return nil
 }
 
 // OptOut implements [sdk.OptOuter].
 func (o opting) OptOut(ctx context.Context, p sdk.Person) error {
-	return o.e.newRun(p).act(ctx, "opt_out", o.e.prog.ops["opt_out"])
+	tm := o.e.newTeam(ctx, []sdk.Person{p})
+	tm.act(ctx, "opt_out")
+	tm.settle("opt_out", o.e.prog.ops["opted_out"])
+	return tm.errs[0]
 }
 
 // OptedOut implements [sdk.OptOuter]: every target of every step has to say so,
 // and there has to be one.
 func (o opting) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
-	r, asked := o.e.newRun(p), 0
+	r, asked := o.e.newRun(p, sdk.JobInfoFrom(ctx)), 0
 	for _, s := range o.e.prog.ops["opted_out"] {
 		for _, t := range r.targets(s) {
 			asked++
-			yes, err := o.expect(ctx, r, s, t)
+			var yes bool
+			var err error
+			if s.assumed != "" {
+				yes, err = r.settled("opt_out", t)
+			} else {
+				yes, err = o.expect(ctx, r, s, t)
+			}
 			if err != nil || !yes {
 				return false, err
 			}
@@ -183,7 +160,7 @@ func (o opting) expect(ctx context.Context, r *run, s *step, t target) (bool, er
 
 // Resolve implements [sdk.Resolver].
 func (v resolving) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
-	r := v.e.newRun(p)
+	r := v.e.newRun(p, sdk.JobInfoFrom(ctx))
 	type claim struct {
 		s *step
 		y yield

@@ -17,38 +17,19 @@ import (
 // errAccepted says that the system has the work and is not finished.
 var errAccepted = errors.New("accepted and not finished")
 
-// act runs the steps of an operation that changes something. A step begins
-// when the one before it is finished for every record, because the later ones
-// often take away what the earlier ones are found by.
-func (r *run) act(ctx context.Context, op string, steps []*step) error {
-	r.acting = true
-	for _, s := range steps {
-		if s.list != nil {
-			if err := r.readStep(ctx, s); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := r.actStep(ctx, op, s); err != nil {
-			return fmt.Errorf("step %s: %w", s.name, err)
-		}
-	}
-	return nil
-}
-
 // actStep does one step for every target. What one record refuses for good
 // does not spare the others; what may pass ends the attempt.
 func (r *run) actStep(ctx context.Context, op string, s *step) error {
 	var refused error
-	wait := time.Duration(-1)
-	for _, t := range r.targets(s) {
+	wait := finished
+	for _, v := range r.effects(op, s) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		after, err := r.actOne(ctx, op, s, t)
+		after, err := r.actOne(ctx, s, v)
 		switch {
-		case err == nil && after >= 0:
-			if wait < 0 || after < wait {
+		case err == nil && after > finished:
+			if wait == finished || after < wait {
 				wait = after
 			}
 		case err == nil:
@@ -63,35 +44,62 @@ func (r *run) actStep(ctx context.Context, op string, s *step) error {
 	if refused != nil {
 		return refused
 	}
-	if wait >= 0 {
+	if wait > finished {
 		return sdk.NotYet(wait, errAccepted)
 	}
 	return nil
+}
+
+// effects are what a step is to do: once for each target or, when it corrects,
+// once for each correction of each target.
+func (r *run) effects(op string, s *step) []values {
+	var all []values
+	for _, t := range r.targets(s) {
+		name := op + "\x00" + s.name + "\x00" + t.id()
+		if len(s.corrects) == 0 {
+			all = append(all, values{r: r, t: t, effect: r.effectKey(name)})
+			continue
+		}
+		for i := range r.corrections {
+			if c := &r.corrections[i]; slices.Contains(s.corrects, c.Field) {
+				all = append(all, values{r: r, t: t, correction: c, effect: r.effectKey(name + "\x00" + c.Field)})
+			}
+		}
+	}
+	return all
 }
 
 const finished = time.Duration(-1)
 
 // actOne does one step for one target. It returns finished, or after how long
 // to look again.
-func (r *run) actOne(ctx context.Context, op string, s *step, t target) (time.Duration, error) {
-	effect := effectKey(ctx, op+"\x00"+s.name+"\x00"+t.id())
-	v := values{r: r, t: t, effect: effect}
+func (r *run) actOne(ctx context.Context, s *step, v values) (time.Duration, error) {
 	if s.async == nil {
-		a, err := r.e.client.send(ctx, s.call, v, change{}, effect)
-		if err != nil {
-			return finished, err
-		}
-		defer a.close()
-		return finished, r.e.settleBody(s.call, a)
+		_, err := r.begin(ctx, s, v)
+		return finished, err
 	}
-	return r.follow(ctx, s, v, sdk.JobInfoFrom(ctx).JobID != "")
+	return r.follow(ctx, s, v, r.info.JobID != "")
+}
+
+// begin sends a step's request. Of a step whose work takes its time it returns
+// how to find the work again, or nil when there is nothing to wait for.
+func (r *run) begin(ctx context.Context, s *step, v values) (*handle, error) {
+	if s.async != nil {
+		return r.start(ctx, s, v)
+	}
+	a, err := r.e.client.send(ctx, s.call, v, change{people: max(1, len(v.batch))}, v.effect)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	return nil, r.e.settleBody(s.call, a)
 }
 
 // effectKey is the job's key for an effect. Outside a job nothing is stable,
 // and two calls are two effects.
-func effectKey(ctx context.Context, effect string) string {
-	if sdk.JobInfoFrom(ctx).JobID != "" {
-		return sdk.EffectKey(ctx, effect)
+func (r *run) effectKey(effect string) string {
+	if r.info.JobID != "" {
+		return sdk.EffectKey(sdk.WithJobInfo(context.Background(), r.info), effect)
 	}
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
@@ -140,6 +148,10 @@ func (r *run) follow(ctx context.Context, s *step, v values, inJob bool) (time.D
 	if err != nil {
 		return finished, err
 	}
+	if known && h.Over {
+		r.since(h.Started)
+		return finished, nil
+	}
 	if !known && as.find != nil {
 		if h, known, err = r.findWork(ctx, as, v); err != nil {
 			return finished, err
@@ -158,26 +170,39 @@ func (r *run) follow(ctx context.Context, s *step, v values, inJob bool) (time.D
 		}
 	}
 	v.handle = h.Values
-	after, err := r.watch(ctx, s, v, h)
-	if err == nil && after == finished && inJob {
-		err = e.handles.drop(v.effect)
-	}
-	if errors.Is(err, errLost) {
-		if err := e.handles.drop(v.effect); err != nil {
-			return finished, err
+	after, over, err := r.conclude(ctx, s, v, h)
+	if over {
+		r.since(h.Started)
+		if inJob {
+			if err := e.handles.end(v.effect, h, s.blind && err == nil); err != nil {
+				return finished, err
+			}
 		}
-		if as.Lost == "done" {
-			return finished, nil
-		}
-		return finished, sdk.WithCode(sdk.Unavailable, errLost)
 	}
 	return after, err
+}
+
+// conclude looks at started work and says after how long to look again, or
+// that it is over, one way or the other, and can be forgotten.
+func (r *run) conclude(ctx context.Context, s *step, v values, h *handle) (after time.Duration, over bool, err error) {
+	after, err = r.watch(ctx, s, v, h)
+	switch {
+	case errors.Is(err, errLost) && s.async.Lost == "done":
+		return finished, true, nil
+	case errors.Is(err, errLost):
+		return finished, true, sdk.WithCode(sdk.Unavailable, errLost)
+	case errors.Is(err, errWorkFailed): // forgotten, so that a retry by an operator starts again
+		return finished, true, err
+	case err != nil:
+		return finished, false, err
+	}
+	return after, after == finished, nil
 }
 
 // start sends the request that begins the work. A nil handle says that there
 // is nothing to wait for.
 func (r *run) start(ctx context.Context, s *step, v values) (*handle, error) {
-	a, err := r.e.client.send(ctx, s.call, v, change{}, v.effect)
+	a, err := r.e.client.send(ctx, s.call, v, change{people: max(1, len(v.batch))}, v.effect)
 	if err != nil {
 		return nil, err
 	}
@@ -192,9 +217,12 @@ func (r *run) start(ctx context.Context, s *step, v values) (*handle, error) {
 	if err := r.e.client.bodyRules(s.call, a, body); err != nil {
 		return nil, err
 	}
-	h := &handle{Started: r.now, Values: map[string]string{}}
+	h := r.newHandle()
 	missing := false
 	for name, path := range s.async.Handle {
+		if name == "started" {
+			continue
+		}
 		value, ok := scalarText(at(body, path))
 		if !ok || value == "" {
 			missing = true
@@ -213,12 +241,18 @@ func (r *run) start(ctx context.Context, s *step, v values) (*handle, error) {
 	return h, nil
 }
 
+// newHandle names work that starts now. Besides the values of the answer it
+// has "started", the day as yyyy-mm-dd.
+func (r *run) newHandle() *handle {
+	return &handle{Started: r.now, Next: r.now, Values: map[string]string{"started": r.now.UTC().Format(time.DateOnly)}}
+}
+
 // findWork asks the system for work that was started earlier and whose answer
 // never arrived.
 func (r *run) findWork(ctx context.Context, as *async, v values) (*handle, bool, error) {
 	var found *handle
 	err := r.e.list(ctx, as.find.call, as.find.list, v, func(_ json.RawMessage, rec any) error {
-		h := &handle{Started: r.now, Next: r.now, Values: map[string]string{}}
+		h := r.newHandle()
 		for name, path := range as.Handle {
 			// The list shows the record itself, the start's answer may wrap it.
 			value, _ := scalarText(at(rec, path))
@@ -238,80 +272,3 @@ func (r *run) findWork(ctx context.Context, as *async, v values) (*handle, bool,
 
 // errLost says that the system no longer knows the work.
 var errLost = errors.New("the system no longer knows the work it accepted; it is started again")
-
-// watch looks at started work, for as long as the specification lets an
-// attempt stay.
-func (r *run) watch(ctx context.Context, s *step, v values, h *handle) (time.Duration, error) {
-	as := s.async
-	if as.poll == nil {
-		if left := h.Started.Add(time.Duration(as.Assume)).Sub(r.e.now()); left > 0 {
-			return left, nil
-		}
-		return finished, nil
-	}
-	every := time.Duration(as.Every)
-	if every == 0 {
-		every = 5 * time.Second
-	}
-	leave := r.e.now().Add(time.Duration(as.Hold))
-	if left := h.Next.Sub(r.e.now()); left > 0 {
-		if h.Next.After(leave) {
-			return left, nil
-		}
-		if err := sleep(ctx, left); err != nil {
-			return finished, err
-		}
-	}
-	for {
-		done, after, err := r.look(ctx, s, v)
-		if err != nil || done {
-			return finished, err
-		}
-		pause := max(after, every)
-		if r.e.now().Add(pause).After(leave) {
-			return pause, nil
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return finished, err
-		}
-	}
-}
-
-// look asks once.
-func (r *run) look(ctx context.Context, s *step, v values) (done bool, after time.Duration, err error) {
-	as := s.async
-	a, err := r.e.client.send(ctx, as.poll, v, change{}, "")
-	if err != nil {
-		return false, 0, err
-	}
-	defer a.close()
-	if a.means == "missing" {
-		return false, 0, errLost
-	}
-	body, err := r.e.readWhole(a)
-	if err != nil {
-		return false, 0, fmt.Errorf("%s: %w", as.poll.label, err)
-	}
-	if err := r.e.client.bodyRules(as.poll, a, body); err != nil {
-		return false, 0, err
-	}
-	state, _ := scalarText(at(body, as.State))
-	after, err = retryAfter(a.header, time.Now())
-	if err != nil {
-		after = 0
-	}
-	switch {
-	case slices.Contains(as.Done, state):
-		return true, 0, nil
-	case slices.Contains(as.Failed, state):
-		// Forgotten, so that a retry by an operator starts again.
-		if err := r.e.handles.drop(v.effect); err != nil {
-			return false, 0, err
-		}
-		return false, 0, sdk.Permanent(sdk.WithCode(sdk.Rejected, fmt.Errorf("%s: the system says the work failed", as.poll.label)))
-	case state == "" || len(as.Pending) > 0 && !slices.Contains(as.Pending, state):
-		return false, 0, sdk.Permanent(sdk.WithCode(sdk.Configuration,
-			fmt.Errorf("%s: the answer's %s is none that the specification knows", as.poll.label, as.State)))
-	}
-	return false, after, nil
-}

@@ -79,6 +79,8 @@ func newCredentials(a Auth, secrets secretSource, send func(*http.Request) (*htt
 		return fixed{header: "Authorization", value: "Bearer " + v}, err
 	case "basic":
 		return basic(a, secrets)
+	case "signed":
+		return newSigned(a, secrets, time.Now)
 	case "login":
 		return newLogin(a.Login, secrets, send, base)
 	default:

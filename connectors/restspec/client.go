@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,7 +54,10 @@ func (a *answer) close() {
 type change struct {
 	url   *url.URL          // instead of the step's own
 	query map[string]string // added to it
-	json  map[string]any    // put into the body
+	json  map[string]any    // put into the body, by dotted path
+	// people is how many people the request is about, for limits that count
+	// them; 0 counts as one.
+	people int
 }
 
 // send fills c from s and sends it until the answer means something. Errors
@@ -70,7 +72,7 @@ func (cl *client) send(ctx context.Context, c *call, s scope, ch change, effect 
 	again := effect == "" || c.idem != "" || c.method != http.MethodPost && c.method != http.MethodPatch
 	waited := time.Duration(0)
 	for try := 1; ; try++ {
-		a, err := cl.once(ctx, c, req, payload)
+		a, err := cl.once(ctx, c, req, payload, ch.people)
 		if err == nil {
 			return a, nil
 		}
@@ -79,7 +81,9 @@ func (cl *client) send(ctx context.Context, c *call, s scope, ch change, effect 
 			return nil, cl.fail(ctx, c, err)
 		}
 		if r.after > 0 {
-			cl.quota.hold(r.after)
+			if err := cl.quota.hold(ctx, r.after); err != nil {
+				return nil, cl.fail(ctx, c, err)
+			}
 		}
 		pause := max(r.after, time.Duration(1<<try)*50*time.Millisecond)
 		waited += pause
@@ -179,7 +183,9 @@ func (c *call) payload(s scope, ch change) ([]byte, string, error) {
 			return nil, "", err
 		}
 		if m, ok := v.(map[string]any); ok {
-			maps.Copy(m, ch.json)
+			for path, value := range ch.json {
+				setAt(m, path, value)
+			}
 		}
 		raw, err := json.Marshal(v)
 		if err != nil {
@@ -200,16 +206,30 @@ func (c *call) payload(s scope, ch change) ([]byte, string, error) {
 	return nil, "", nil
 }
 
+// setAt puts a value into nested objects.
+func setAt(m map[string]any, path string, value any) {
+	words := strings.Split(path, ".")
+	for _, w := range words[:len(words)-1] {
+		next, ok := m[w].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			m[w] = next
+		}
+		m = next
+	}
+	m[words[len(words)-1]] = value
+}
+
 // once sends a request through redirects and a renewed token, and classifies
 // the answer.
-func (cl *client) once(ctx context.Context, c *call, tmpl *http.Request, payload []byte) (*answer, error) {
+func (cl *client) once(ctx context.Context, c *call, tmpl *http.Request, payload []byte, people int) (*answer, error) {
 	target := tmpl.URL
 	renewed := false
 	for hop := 0; ; {
 		if err := cl.guard.check(target); err != nil {
 			return nil, sdk.Permanent(sdk.WithCode(sdk.Configuration, err))
 		}
-		if err := cl.quota.wait(ctx, c.limits); err != nil {
+		if err := cl.quota.wait(ctx, c.limits, people); err != nil {
 			return nil, err
 		}
 		reqCtx, stop := context.WithCancel(ctx)

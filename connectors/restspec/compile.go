@@ -40,9 +40,19 @@ type step struct {
 	yields  []yield
 	async   *async
 	expect  *Expect
+	batch   *batch
+	assumed string
+	// corrects are the fields an acting step of correct puts right.
+	corrects []string
+	// blind is set when the step goes through assumed records: the system
+	// never shows whether it was done.
+	blind   bool
 	collect bool     // a later step goes through its records
 	fields  []string // which fields of the records later requests need
 }
+
+// reads reports whether the step reads records.
+func (s *step) reads() bool { return s.list != nil || s.assumed != "" }
 
 type call struct {
 	method  string
@@ -67,7 +77,15 @@ type rule struct {
 	Rule
 }
 
-type listing struct{ Listing }
+type listing struct {
+	Listing
+	where []pair // Where, with templates
+}
+
+type batch struct {
+	Batch
+	item *body
+}
 
 type yield struct {
 	Yield
@@ -81,8 +99,15 @@ type lookup struct {
 
 type async struct {
 	Async
-	find *lookup
-	poll *call
+	find     *lookup
+	poll     *lookup
+	callback *Callback
+	next     []next
+}
+
+type next struct {
+	Next
+	call *call
 }
 
 // neverDisclose are the items that no answer to a request to know may hold
@@ -134,6 +159,11 @@ func (c *checker) program() {
 		if l.Requests <= 0 || l.Per <= 0 {
 			c.fault(place{"limits", i}, "requests and per have to be more than nothing")
 		}
+		switch l.Count {
+		case "", "requests", "people":
+		default:
+			c.fault(place{"limits", i, "count"}, `want "requests" or "people"`)
+		}
 		limits[l.Name] = true
 	}
 	c.stores()
@@ -160,6 +190,7 @@ var operations = []struct {
 	{"locate", func(s *Spec) []Step { return s.Locate }},
 	{"export", func(s *Spec) []Step { return s.Export }},
 	{"erase", func(s *Spec) []Step { return s.Erase }},
+	{"correct", func(s *Spec) []Step { return s.Correct }},
 	{"opt_out", func(s *Spec) []Step { return s.OptOut }},
 	{"opted_out", func(s *Spec) []Step { return s.OptedOut }},
 	{"resolve", func(s *Spec) []Step { return s.Resolve }},
@@ -211,6 +242,15 @@ func (c *checker) auth() {
 		if a.ClientAuth != "" && a.ClientAuth != "basic" && a.ClientAuth != "body" {
 			c.fault(at.with("client_auth"), `want "basic" or "body"`)
 		}
+	case "signed":
+		if a.Sign == nil {
+			c.fault(at.with("sign"), "auth of type signed needs it")
+			return
+		}
+		c.signature(at.with("sign"), *a.Sign)
+		for name, text := range a.Sign.Headers {
+			c.template(at.with("sign", "headers", name), text, signNames.with("secret"))
+		}
 	case "login":
 		if a.Login == nil || a.Login.Post == "" || a.Login.Token == "" {
 			c.fault(at.with("login"), "login needs post and token")
@@ -218,8 +258,22 @@ func (c *checker) auth() {
 		}
 		c.pairs(at.with("login", "json"), a.Login.JSON, names{"secret": true}, false)
 	default:
-		c.fault(at.with("type"), `want "none", "api_key", "basic", "bearer", "oauth2" or "login"`)
+		c.fault(at.with("type"), `want "none", "api_key", "basic", "bearer", "oauth2", "login" or "signed"`)
 	}
+}
+
+// signature checks how a request is signed.
+func (c *checker) signature(at place, g Signature) {
+	if g.Header == "" || g.Secret == "" || g.Over == "" {
+		c.fault(at, "a signature needs header, secret and over")
+	}
+	if hmacs[g.Algorithm] == nil {
+		c.fault(at.with("algorithm"), `want "hmac-sha256", "hmac-sha1" or "hmac-sha512"`)
+	}
+	if encodings[g.Encoding] == nil {
+		c.fault(at.with("encoding"), `want "hex", "base64" or "base64url"`)
+	}
+	c.template(at.with("over"), g.Over, signNames)
 }
 
 func (c *checker) stores() {

@@ -1,7 +1,6 @@
 package restspec
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,21 +40,28 @@ type Options struct {
 	// Describe asks for the manifest alone: no secret is read and nothing is
 	// made on disk, and the connector is good for nothing else.
 	Describe bool
+	// Listen is the address callbacks are taken on, such as "127.0.0.1:8090".
+	Listen string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
 // engine is an opened program.
 type engine struct {
-	prog        *Program
-	client      *client
-	handles     *handles
-	settings    map[string]string
-	keepers     map[string][][]string // collection to the collections that keep it
-	maxResponse int64
-	maxRecord   int64
-	maxItems    int
-	now         func() time.Time
+	prog      *Program
+	client    *client
+	handles   *handles
+	ledger    *ledger
+	called    *called
+	callbacks *http.Server
+	// callbackAddr is where callbacks are taken, for tests.
+	callbackAddr string
+	settings     map[string]string
+	keepers      map[string][][]string // collection to the collections that keep it
+	maxResponse  int64
+	maxRecord    int64
+	maxItems     int
+	now          func() time.Time
 }
 
 // Open connects a program to its system. It reads secrets and sends nothing.
@@ -99,10 +105,16 @@ func (p *Program) open(o Options) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.client = &client{
-		prog: p, guard: g, http: plainClient(g), timeout: orTime(s.Timeout, 60*time.Second),
-		quota: newQuota(s.Limits, orTime(s.Patience, 20*time.Second)),
+	e.client = &client{prog: p, guard: g, http: plainClient(g), timeout: orTime(s.Timeout, 60*time.Second)}
+	dir := o.Dir
+	if o.Describe {
+		dir = "" // nothing is made on disk
 	}
+	m, err := openMeter(dir, s.Limits)
+	if err != nil {
+		return nil, err
+	}
+	e.client.quota = newQuota(s.Limits, orTime(s.Patience, 20*time.Second), m)
 	if o.Describe {
 		return e, nil
 	}
@@ -112,7 +124,13 @@ func (p *Program) open(o Options) (*engine, error) {
 	if e.handles, err = openHandles(o.Dir, e.now()); err != nil {
 		return nil, err
 	}
-	return e, nil
+	if e.ledger, err = openLedger(o.Dir, e.now()); err != nil {
+		return nil, err
+	}
+	if e.called, err = openCalled(o.Dir, e.ledger, e.now()); err != nil {
+		return nil, err
+	}
+	return e, e.listen(o)
 }
 
 // plainClient follows no redirects by itself: the engine judges each.
@@ -238,6 +256,17 @@ func (p *Program) credentials(o Options, g *guard, settings map[string]string) (
 			return nil, fmt.Errorf("auth.token_url: %w", err)
 		}
 		a.TokenURL = address
+		if a.ClientID != "" {
+			if a.ClientID, err = expand(a.ClientID, settings); err != nil {
+				return nil, fmt.Errorf("auth.client_id: %w", err)
+			}
+		}
+		a.Params = map[string]string{}
+		for name, text := range p.spec.Auth.Params {
+			if a.Params[name], err = expand(text, settings); err != nil {
+				return nil, fmt.Errorf("auth.params.%s: %w", name, err)
+			}
+		}
 	}
 	hc := plainClient(&tg)
 	hc.Timeout = 30 * time.Second
@@ -269,7 +298,13 @@ func (p *Program) manifest(o Options, settings map[string]string) (sdk.Manifest,
 	}
 	spec.Settle = Duration(orTime(over.Settle, time.Duration(spec.Settle)))
 	spec.BackupExpiry = Duration(orTime(over.BackupExpiry, time.Duration(spec.BackupExpiry)))
+	if over.BatchSize != 0 {
+		spec.BatchSize = over.BatchSize
+	}
+	spec.BatchWindow = Duration(orTime(over.BatchWindow, time.Duration(spec.BatchWindow)))
 	m := sdk.Manifest{
+		Facts: p.spec.Facts.Source, Notes: p.spec.Facts.Pitfalls,
+		BatchSize: spec.BatchSize, BatchWindow: time.Duration(spec.BatchWindow),
 		Name: o.Name, Version: o.Version, After: spec.After, Tier: tier,
 		Settle: time.Duration(spec.Settle), Cap: spec.Cap,
 		BackupExpiry: time.Duration(spec.BackupExpiry), Contract: spec.Contract,
@@ -283,6 +318,12 @@ func (p *Program) manifest(o Options, settings map[string]string) (sdk.Manifest,
 	}
 	for _, s := range p.ops["locate"] {
 		m.Accepts = addKinds(m.Accepts, s.kinds...)
+	}
+	if m.BatchSize == 0 {
+		m.BatchSize = p.batchSize()
+	}
+	if m.BatchSize > 1 && m.BatchWindow == 0 {
+		m.BatchWindow = defaultBatchWindow
 	}
 	for _, s := range p.ops["opt_out"] {
 		m.Accepts = addKinds(m.Accepts, s.kinds...)
@@ -300,6 +341,23 @@ func (p *Program) manifest(o Options, settings map[string]string) (sdk.Manifest,
 		m.Stores = append(m.Stores, st)
 	}
 	return m, nil
+}
+
+// defaultBatchWindow is how long the first person of a batch waits for others.
+const defaultBatchWindow = 10 * time.Second
+
+// batchSize is how many people fit into the smallest request that takes many;
+// 0 when there is none.
+func (p *Program) batchSize() int {
+	size := 0
+	for _, steps := range p.ops {
+		for _, s := range steps {
+			if s.batch != nil && (size == 0 || s.batch.Size < size) {
+				size = s.batch.Size
+			}
+		}
+	}
+	return size
 }
 
 // digestWith identifies the specification with its settings. Where the system
@@ -321,13 +379,4 @@ func addKinds(kinds []sdk.Kind, more ...sdk.Kind) []sdk.Kind {
 		}
 	}
 	return kinds
-}
-
-// Locate implements [sdk.Connector].
-func (e *engine) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
-	r := e.newRun(p)
-	if err := r.read(ctx, e.prog.ops["locate"]); err != nil {
-		return nil, err
-	}
-	return r.counts.result(), nil
 }

@@ -103,7 +103,7 @@ func TestCredentialsStayHome(t *testing.T) {
 	}
 	seen := map[string]string{}
 	cl := &client{
-		prog: &Program{}, guard: &guard{base: base, hosts: []string{"files.acme.example"}}, quota: newQuota(nil, 0), timeout: 1e9,
+		prog: &Program{}, guard: &guard{base: base, hosts: []string{"files.acme.example"}}, quota: newQuota(nil, 0, &meter{slots: make([]int64, 1)}), timeout: 1e9,
 		creds: fixed{header: "X-Api-Key", value: "k"},
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

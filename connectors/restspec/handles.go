@@ -14,9 +14,12 @@ import (
 // handle is how started work is found again: the system's own names for it,
 // which say nothing of the person.
 type handle struct {
-	Started time.Time         `json:"started"`
-	Next    time.Time         `json:"next"`
-	Values  map[string]string `json:"values"`
+	Started time.Time `json:"started"`
+	Next    time.Time `json:"next"`
+	// Over is set when the work has ended and there is nothing in the system to
+	// see it by.
+	Over   bool              `json:"over,omitempty"`
+	Values map[string]string `json:"values"`
 }
 
 // handles remembers started work by effect key, in a folder that survives the
@@ -40,18 +43,40 @@ func openHandles(dir string, now time.Time) (*handles, error) {
 	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for started work: %w", err)
 	}
-	entries, err := os.ReadDir(h.dir)
-	if err != nil {
-		return nil, fmt.Errorf("reading the folder for started work: %w", err)
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > staleHandle {
-			if err := os.Remove(filepath.Join(h.dir, e.Name())); err != nil && !os.IsNotExist(err) {
-				return nil, fmt.Errorf("removing stale work: %w", err)
-			}
-		}
+	if err := removeStale(h.dir, now, staleHandle); err != nil {
+		return nil, fmt.Errorf("removing stale work: %w", err)
 	}
 	return h, nil
+}
+
+// removeStale removes the files of dir that are older than age.
+func removeStale(dir string, now time.Time, age time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || now.Sub(info.ModTime()) <= age {
+			continue // gone meanwhile, or young
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// end forgets finished work or, when nothing in the system shows that it is
+// done, remembers just that: a later attempt of the same job must not begin
+// again while another step takes its time.
+func (h *handles) end(key string, v *handle, remember bool) error {
+	if !remember {
+		return h.drop(key)
+	}
+	over := *v
+	over.Over = true
+	return h.put(key, &over)
 }
 
 func (h *handles) file(key string) string { return filepath.Join(h.dir, key+".json") }

@@ -6,80 +6,120 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
-// quota keeps the connector inside the system's limits: token buckets that the
-// specification names, and a pause that the system asked for.
+// quota keeps all instances of the connector together inside the system's
+// limits, and inside a pause that the system asked for.
+//
+// Each limit is a bucket of burst tokens that refills so slowly that no window
+// of its length sees more than its number (a GCRA with interval
+// per/(requests-burst+1)). Its state is one time, kept in the [meter].
 type quota struct {
-	buckets  map[string][]*rate.Limiter
+	buckets  []bucket
+	meter    *meter
 	patience time.Duration
-
-	mu    sync.Mutex
-	pause time.Time
 }
 
-func newQuota(limits []Limit, patience time.Duration) *quota {
-	q := &quota{buckets: map[string][]*rate.Limiter{}, patience: patience}
+// bucket is one limit.
+type bucket struct {
+	name     string
+	people   bool          // counts people rather than requests
+	interval time.Duration // to the next token
+	slack    time.Duration // how far ahead of time a token may be taken
+}
+
+// pauseSlot is where the meter keeps the end of a pause; limit i has slot i+1.
+const pauseSlot = 0
+
+func newQuota(limits []Limit, patience time.Duration, m *meter) *quota {
+	q := &quota{meter: m, patience: patience}
 	for _, l := range limits {
-		burst := l.Burst
-		if burst <= 0 {
-			burst = 1
-		}
-		every := rate.Every(time.Duration(l.Per) / time.Duration(l.Requests))
-		q.buckets[l.Name] = append(q.buckets[l.Name], rate.NewLimiter(every, burst))
+		burst := min(l.burst(), l.Requests)
+		refills := time.Duration(l.Requests - burst + 1)
+		interval := (time.Duration(l.Per) + refills - 1) / refills
+		q.buckets = append(q.buckets, bucket{
+			name: l.Name, people: l.Count == "people", interval: interval, slack: interval * time.Duration(burst-1),
+		})
 	}
 	return q
 }
 
-// wait takes one token from every bucket without a name and from the named
-// ones. A wait longer than patience takes nothing and returns an
-// [sdk.NotYet] with the time after which there is room.
-func (q *quota) wait(ctx context.Context, names []string) error {
-	now := time.Now()
-	var taken []*rate.Reservation
-	longest := q.paused(now)
-	for _, name := range append([]string{""}, names...) {
-		for _, b := range q.buckets[name] {
-			r := b.ReserveN(now, 1)
-			taken = append(taken, r)
-			longest = max(longest, r.DelayFrom(now))
-		}
+// burst is how many tokens may be taken at once: as written, or one for limits
+// of up to a minute and half of all for longer ones, where spreading evenly
+// would make the first person wait for hours.
+func (l Limit) burst() int {
+	switch {
+	case l.Burst > 0:
+		return l.Burst
+	case time.Duration(l.Per) <= time.Minute:
+		return 1
 	}
-	giveBack := func() {
-		for _, r := range taken {
-			r.CancelAt(now)
+	return max(1, l.Requests/2)
+}
+
+// wait takes a token from every bucket without a name and from the named ones;
+// from those that count people, one for each. A wait longer than patience takes
+// nothing and returns an [sdk.NotYet] with the time after which there is room.
+func (q *quota) wait(ctx context.Context, names []string, people int) error {
+	longest := time.Duration(0)
+	err := q.meter.update(ctx, func(now time.Time, slots []int64) bool {
+		longest = max(0, time.Unix(0, slots[pauseSlot]).Sub(now))
+		next := make([]int64, len(slots))
+		copy(next, slots)
+		for i, b := range q.buckets {
+			if !b.applies(names) {
+				continue
+			}
+			cost := time.Duration(1)
+			if b.people {
+				cost = time.Duration(max(people, 1))
+			}
+			due := max(slots[i+1], now.UnixNano()) // when the bucket is level
+			// More people than the bucket ever holds go when it is full.
+			ahead := min(b.interval*(cost-1), b.slack)
+			longest = max(longest, time.Unix(0, due).Add(ahead-b.slack).Sub(now))
+			next[i+1] = due + int64(b.interval*cost)
 		}
-	}
-	if longest > q.patience {
-		giveBack()
+		if longest > q.patience {
+			return false
+		}
+		copy(slots, next)
+		return true
+	})
+	switch {
+	case err != nil:
+		return err
+	case longest > q.patience:
 		return overQuota(longest)
 	}
-	if err := sleep(ctx, longest); err != nil {
-		giveBack()
-		return err
-	}
-	return nil
+	return sleep(ctx, longest)
 }
 
-// hold lets no request start for d.
-func (q *quota) hold(d time.Duration) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if until := time.Now().Add(d); until.After(q.pause) {
-		q.pause = until
+func (b bucket) applies(names []string) bool {
+	if b.name == "" {
+		return true
 	}
+	for _, n := range names {
+		if n == b.name {
+			return true
+		}
+	}
+	return false
 }
 
-func (q *quota) paused(now time.Time) time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return max(0, q.pause.Sub(now))
+// hold lets no instance start a request for d.
+func (q *quota) hold(ctx context.Context, d time.Duration) error {
+	return q.meter.update(ctx, func(now time.Time, slots []int64) bool {
+		until := now.Add(d).UnixNano()
+		if until <= slots[pauseSlot] {
+			return false
+		}
+		slots[pauseSlot] = until
+		return true
+	})
 }
 
 func overQuota(after time.Duration) error {

@@ -15,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // A Program is a specification that was checked and can be opened.
@@ -84,6 +86,11 @@ type checker struct {
 	root ast.Node
 	prog *Program
 	errs []error
+
+	// Of the operation that is being checked: by collection, the kinds its
+	// records are found by, and whether they are only assumed.
+	roots map[string][]sdk.Kind
+	blind map[string]bool
 }
 
 // at is the place of a fault: keys and list positions from the root.

@@ -21,6 +21,10 @@ const defaultMaxPages = 10_000
 // on from it.
 func (e *engine) list(ctx context.Context, c *call, l *listing, s scope, emit func(json.RawMessage, any) error) error {
 	turn := newTurner(l.Page)
+	where, err := l.filled(s)
+	if err != nil {
+		return sdk.Permanent(sdk.WithCode(sdk.Rejected, fmt.Errorf("%s: %w", c.label, err)))
+	}
 	for {
 		ch, err := turn.change()
 		if err != nil {
@@ -46,7 +50,7 @@ func (e *engine) list(ctx context.Context, c *call, l *listing, s scope, emit fu
 			if l.Page != nil && l.Page.After != nil {
 				last, _ = scalarText(at(v, l.Page.After.Field))
 			}
-			for field, in := range l.Where {
+			for field, in := range where {
 				if !slices.ContainsFunc(all(v, field), func(s string) bool { return slices.Contains(in, s) }) {
 					return nil
 				}
@@ -71,6 +75,19 @@ func (e *engine) list(ctx context.Context, c *call, l *listing, s scope, emit fu
 			return nil
 		}
 	}
+}
+
+// filled are the values that records are filtered by.
+func (l *listing) filled(s scope) (map[string][]string, error) {
+	where := map[string][]string{}
+	for _, w := range l.where {
+		v, err := w.value.plain(s)
+		if err != nil {
+			return nil, err
+		}
+		where[w.name] = append(where[w.name], v)
+	}
+	return where, nil
 }
 
 // turner knows how to ask for the next page.

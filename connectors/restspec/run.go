@@ -23,6 +23,7 @@ type item struct {
 	keep   *sdk.Keep
 	old    bool     // before the look-back window: gone through and not counted
 	inner  []keptIn // kept records found under it, by collection
+	root   target   // the identifier it was found by, at the end of the chain
 }
 
 type keptIn struct {
@@ -34,10 +35,15 @@ type keptIn struct {
 type run struct {
 	e      *engine
 	person sdk.Person
+	info   sdk.JobInfo
 	now    time.Time
-	cols   map[string][]*item
-	seen   map[string]map[[16]byte]bool
-	counts *tally
+	// began is when what this run does began, perhaps in an earlier attempt.
+	began time.Time
+	// corrections are what a correction puts right.
+	corrections []sdk.Correction
+	cols        map[string][]*item
+	seen        map[string]map[[16]byte]bool
+	counts      *tally
 	// acting is set when what is collected is going to be changed.
 	acting bool
 	// write is set when records are copied out.
@@ -46,9 +52,10 @@ type run struct {
 	learn func(ctx context.Context, s *step, v any) error
 }
 
-func (e *engine) newRun(p sdk.Person) *run {
+func (e *engine) newRun(p sdk.Person, info sdk.JobInfo) *run {
+	now := e.now()
 	return &run{
-		e: e, person: p, now: e.now(), cols: map[string][]*item{},
+		e: e, person: p, info: info, now: now, began: now, cols: map[string][]*item{},
 		seen: map[string]map[[16]byte]bool{}, counts: newTally(),
 	}
 }
@@ -66,6 +73,12 @@ func (r *run) read(ctx context.Context, steps []*step) error {
 
 // readStep runs one reading step over everything it runs over.
 func (r *run) readStep(ctx context.Context, s *step) error {
+	if s.assumed != "" {
+		if err := r.assume(s); err != nil {
+			return fmt.Errorf("step %s: %w", s.name, err)
+		}
+		return ctx.Err()
+	}
 	for _, t := range r.targets(s) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -100,6 +113,14 @@ func (t target) id() string {
 	return b.String()
 }
 
+// rootOf is the identifier t is or was found by.
+func (t target) rootOf() target {
+	if t.item != nil {
+		return t.item.root
+	}
+	return t
+}
+
 func (r *run) targets(s *step) []target {
 	if s.found != "" && !slices.ContainsFunc(r.cols[s.found], func(i *item) bool { return r.kept(s.found, i) == nil }) {
 		return nil
@@ -130,6 +151,9 @@ type values struct {
 	effect string
 	handle map[string]string
 	extra  string // ".value" of a question about one value
+	batch  []any  // ".batch": what stands for each of many
+	// correction is what is put right, for steps that correct.
+	correction *sdk.Correction
 }
 
 func (v values) lookup(path []string) (any, bool) {
@@ -150,6 +174,13 @@ func (v values) lookup(path []string) (any, bool) {
 			s, ok := v.handle[path[1]]
 			return s, ok
 		}
+	case "batch":
+		return v.batch, v.batch != nil
+	case "correction":
+		if v.correction == nil {
+			return nil, false
+		}
+		return v.correction.Value.Reveal(), true
 	case "value":
 		if v.extra != "" {
 			return v.extra, true
@@ -158,6 +189,9 @@ func (v values) lookup(path []string) (any, bool) {
 	}
 	if v.t.item == nil && len(path) == 1 && path[0] == string(v.t.kind) {
 		return v.t.value, true
+	}
+	if v.t.item != nil && len(path) == 1 && path[0] == string(v.t.item.root.kind) {
+		return v.t.item.root.value, true
 	}
 	for i := v.t.item; i != nil; i = i.parent {
 		if i.name == path[0] {
@@ -219,6 +253,11 @@ func (r *run) hers(s *step, t target, v any) bool {
 			if sameIdentifier(t.kind, value, t.value) {
 				return true
 			}
+			for part := range strings.FieldsFuncSeq(value, func(c rune) bool { return c == ';' || c == ',' }) {
+				if t.kind == sdk.Email && sameIdentifier(t.kind, part, t.value) {
+					return true // several addresses in one text
+				}
+			}
 		}
 	}
 	return false
@@ -250,7 +289,7 @@ func (r *run) take(ctx context.Context, s *step, t target, raw json.RawMessage, 
 		for _, f := range s.fields {
 			fields[f] = at(v, f)
 		}
-		r.cols[s.name] = append(r.cols[s.name], &item{name: s.name, fields: fields, parent: t.item, keep: keep, old: old})
+		r.cols[s.name] = append(r.cols[s.name], &item{name: s.name, fields: fields, parent: t.item, root: t.rootOf(), keep: keep, old: old})
 	}
 	if r.learn != nil && len(s.yields) > 0 {
 		if err := r.learn(ctx, s, v); err != nil {
@@ -321,6 +360,10 @@ func (r *run) keepOf(s *step, v any) *sdk.Keep {
 		return nil
 	}
 	until, ok := timeOf(at(v, s.keep.Until))
+	if s.keep.From != "" {
+		until, ok = timeOf(at(v, s.keep.From))
+		until = until.Add(time.Duration(s.keep.For))
+	}
 	if !ok || !until.After(r.now) {
 		return nil
 	}
@@ -345,7 +388,7 @@ func (r *run) kept(name string, i *item) *sdk.Keep {
 func (r *run) finish(steps []*step) {
 	counted := map[string]bool{}
 	for _, s := range steps {
-		if s.list == nil || !s.collect || s.store == "" || counted[s.name] {
+		if !s.reads() || !s.collect || s.store == "" || counted[s.name] {
 			continue
 		}
 		counted[s.name] = true

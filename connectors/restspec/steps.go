@@ -1,6 +1,7 @@
 package restspec
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,29 +58,36 @@ func (c *checker) flatten(op string, steps []Step) []placed {
 // operation compiles the steps of one operation.
 func (c *checker) operation(op string, in []Step, limits map[string]bool) []*step {
 	var steps []*step
+	c.roots, c.blind = map[string][]sdk.Kind{}, map[string]bool{}
 	parents := map[string]string{} // collection to the one it hangs under
 	for _, ps := range c.flatten(op, in) {
 		s := c.step(op, ps, parents, limits)
 		if prev, dup := parents[s.name]; dup && prev != s.each {
 			c.fault(ps.at.with("name"), "steps that share a name hang under the same collection")
 		}
-		if s.list != nil {
+		if s.reads() {
 			parents[s.name] = s.each
+			c.roots[s.name] = append(c.roots[s.name], s.kinds...)
+			if s.each != "" {
+				c.roots[s.name] = append(c.roots[s.name], c.roots[s.each]...)
+			}
+			c.blind[s.name] = s.assumed != "" || c.blind[s.each]
 		}
+		s.blind = c.blind[s.each]
 		steps = append(steps, s)
 	}
 	for _, s := range steps {
 		for _, t := range s.templates() {
 			for _, path := range t.places() {
 				for _, owner := range steps {
-					if owner.list != nil && owner.name == path[0] && len(path) > 1 {
+					if owner.reads() && owner.name == path[0] && len(path) > 1 {
 						owner.fields = append(owner.fields, strings.Join(path[1:], "."))
 					}
 				}
 			}
 		}
 		for _, owner := range steps {
-			if owner.list != nil && (owner.name == s.each || owner.name == s.found) {
+			if owner.reads() && (owner.name == s.each || owner.name == s.found) {
 				owner.collect = true
 			}
 		}
@@ -93,18 +101,33 @@ func (c *checker) operation(op string, in []Step, limits map[string]bool) []*ste
 
 // templates are all templates of s and of the requests inside it.
 func (s *step) templates() []*template {
-	all := s.call.templates()
+	all := s.list.templates(s.call.templates())
 	for _, y := range s.yields {
 		if y.alone != nil {
-			all = append(all, y.alone.call.templates()...)
+			all = append(all, y.alone.list.templates(y.alone.call.templates())...)
 		}
 	}
+	if s.batch != nil {
+		all = append(all, s.batch.item.templates()...)
+	}
 	if s.async != nil {
-		if s.async.find != nil {
-			all = append(all, s.async.find.call.templates()...)
+		for _, l := range []*lookup{s.async.find, s.async.poll} {
+			if l != nil {
+				all = append(all, l.list.templates(l.call.templates())...)
+			}
 		}
-		if s.async.poll != nil {
-			all = append(all, s.async.poll.templates()...)
+		for _, n := range s.async.next {
+			all = append(all, n.call.templates()...)
+		}
+	}
+	return all
+}
+
+// templates adds those of l, which may be nil.
+func (l *listing) templates(all []*template) []*template {
+	if l != nil {
+		for _, w := range l.where {
+			all = append(all, w.value)
 		}
 	}
 	return all
@@ -112,6 +135,9 @@ func (s *step) templates() []*template {
 
 func (c *call) templates() []*template {
 	all := []*template{}
+	if c == nil {
+		return all
+	}
 	if c.path != nil {
 		all = append(all, c.path)
 	}
@@ -131,39 +157,36 @@ func (c *checker) step(op string, ps placed, parents map[string]string, limits m
 	s := &step{
 		name: ps.Name, each: ps.Each, only: ps.Only, found: ps.WhenFound, match: ps.Match,
 		same: ps.SamePerson, store: ps.Store, time: ps.Time, keep: ps.Keep, expect: ps.Expect,
+		assumed: ps.Assumed, corrects: ps.Corrects,
 	}
 	if !namePattern.MatchString(ps.Name) {
 		c.fault(at.with("name"), "a step needs a name of lower-case letters, digits and hyphens")
 	}
 	known := c.known(ps, s, parents)
-	s.call = c.call(at, ps.Call, known, limits)
 	reads := ps.Items != "" || ps.Store != "" || ps.ID != "" || len(ps.Yields) > 0
-	if reads {
-		s.list = c.listing(at, ps.Listing)
-	}
-	switch op {
-	case "locate", "export", "resolve":
-		if !reads {
-			c.fault(at, "a step of %s reads records: it needs items or store", op)
+	if s.assumed != "" {
+		c.assumed(op, ps)
+	} else {
+		c.batch(at, ps, s, known)
+		calling := known
+		if s.batch != nil {
+			calling = names{"batch": true, "settings": true, "effect": true, "today": true, "now": true}
 		}
-		if reads && s.call.method != "GET" && s.call.method != "POST" {
-			c.fault(at, "%s changes nothing: want get, or post for a search", op)
+		if len(s.corrects) > 0 {
+			calling = calling.with("correction")
 		}
-	case "opted_out":
-		if ps.Expect == nil || ps.Expect.Field == "" || len(ps.Expect.In) == 0 {
-			c.fault(at.with("expect"), "opted_out needs expect, with field and in")
+		s.call = c.call(at, ps.Call, calling, limits)
+		if reads {
+			s.list = c.listing(at, ps.Listing, known)
 		}
-	default:
-		if !reads && s.call.method == "GET" {
-			c.fault(at, "a step that acts does not get")
-		}
+		c.does(op, at, ps, s)
 	}
 	c.records(at, ps, s)
 	c.keeping(at, ps)
 	switch ps.Only {
 	case "":
 		s.only = "free"
-		if reads {
+		if reads || op == "correct" {
 			s.only = "all"
 		}
 	case "free", "kept", "all":
@@ -174,9 +197,43 @@ func (c *checker) step(op string, ps placed, parents map[string]string, limits m
 		s.yields = append(s.yields, c.yield(at.with("yields", i), y, ps.ID, limits))
 	}
 	if ps.Async != nil {
+		if s.batch != nil {
+			known = names{"settings": true, "today": true, "now": true}
+		}
 		s.async = c.async(at.with("async"), *ps.Async, known, limits)
+		if s.batch != nil && s.async.find != nil {
+			c.fault(at.with("async", "find"), "one search cannot find the work of many: a step with batch has no find")
+		}
 	}
 	return s
+}
+
+// does checks that the step's request is fit for its operation.
+func (c *checker) does(op string, at place, ps placed, s *step) {
+	reads := s.list != nil
+	switch op {
+	case "locate", "export", "resolve":
+		if !reads {
+			c.fault(at, "a step of %s reads records: it needs items or store", op)
+		}
+		if reads && s.call.method != "GET" && s.call.method != "POST" {
+			c.fault(at, "%s changes nothing: want get, or post for a search", op)
+		}
+	case "opted_out":
+		if ps.Expect == nil || ps.Expect.Field == "" || len(ps.Expect.In) == 0 {
+			c.fault(at.with("expect"), "opted_out needs expect, with field and in, or assumed")
+		}
+	default:
+		if !reads && s.call.method == "GET" {
+			c.fault(at, "a step that acts does not get")
+		}
+	}
+	switch {
+	case op == "correct" && !reads && len(ps.Corrects) == 0:
+		c.fault(at.with("corrects"), "name the fields this step puts right")
+	case (op != "correct" || reads) && len(ps.Corrects) > 0:
+		c.fault(at.with("corrects"), "only acting steps of correct put fields right")
+	}
 }
 
 // known are the names a step's templates may use: what it runs over and
@@ -198,6 +255,12 @@ func (c *checker) known(ps placed, s *step, parents map[string]string) names {
 	}
 	if len(ps.For) == 0 && ps.Each == "" {
 		c.fault(ps.at, "say what the step runs over: for (identifiers) or each (records of an earlier step)")
+	}
+	if roots := slices.Compact(slices.Sorted(slices.Values(c.roots[ps.Each]))); len(roots) > 0 {
+		known["value"] = true
+		if len(roots) == 1 {
+			known[string(roots[0])] = true
+		}
 	}
 	for name := ps.Each; name != ""; name = parents[name] {
 		if _, ok := parents[name]; !ok {
@@ -234,20 +297,26 @@ func (c *checker) keeping(at place, ps placed) {
 	k := ps.Keep
 	switch {
 	case k == nil:
-	case len(k.With) > 0 && (k.Field != "" || k.Until != "" || k.Basis != ""):
+	case len(k.With) > 0 && (k.Field != "" || k.Until != "" || k.From != "" || k.Basis != ""):
 		c.fault(at.with("keep"), "with stands alone: basis and end come from the records under it")
 	case len(k.With) > 0:
-	case k.Basis == "" || k.Until == "":
-		c.fault(at.with("keep"), "keeping needs a basis and until")
+	case k.Basis == "" || (k.Until == "") == (k.From == "") || (k.From == "") != (k.For == 0):
+		c.fault(at.with("keep"), "keeping needs a basis and an end: until, or from and for")
 	case (k.Field == "") != (len(k.In) == 0):
 		c.fault(at.with("keep", "field"), "field and in come together")
 	}
 }
 
-func (c *checker) listing(at place, l Listing) *listing {
+func (c *checker) listing(at place, l Listing, known names) *listing {
+	out := &listing{Listing: l}
+	for _, field := range slices.Sorted(maps.Keys(l.Where)) {
+		for _, text := range l.Where[field] {
+			out.where = append(out.where, pair{field, c.template(at.with("where", field), text, known)})
+		}
+	}
 	p := l.Page
 	if p == nil {
-		return &listing{l}
+		return out
 	}
 	at = at.with("page")
 	ways := 0
@@ -274,7 +343,7 @@ func (c *checker) listing(at place, l Listing) *listing {
 	if l.Items == "" {
 		c.fault(at, "an answer that is one record has no pages: name items")
 	}
-	return &listing{l}
+	return out
 }
 
 func (c *checker) yield(at place, y Yield, id string, limits map[string]bool) yield {
@@ -292,35 +361,5 @@ func (c *checker) yield(at place, y Yield, id string, limits map[string]bool) yi
 }
 
 func (c *checker) lookup(at place, l Lookup, known names, limits map[string]bool) *lookup {
-	return &lookup{call: c.call(at, l.Call, known, limits), list: c.listing(at, l.Listing)}
-}
-
-func (c *checker) async(at place, in Async, known names, limits map[string]bool) *async {
-	out := &async{Async: in}
-	if in.Find != nil {
-		out.find = c.lookup(at.with("find"), *in.Find, known, limits)
-	}
-	switch {
-	case in.Poll != nil:
-		out.poll = c.call(at.with("poll"), *in.Poll, known.with("handle"), limits)
-		if out.poll.method != "GET" && out.poll.method != "POST" {
-			c.fault(at.with("poll"), "looking changes nothing: want get or post")
-		}
-		if in.State == "" || len(in.Done) == 0 {
-			c.fault(at.with("state"), "polling needs state and done")
-		}
-		for _, t := range out.poll.templates() {
-			for _, path := range t.places() {
-				if path[0] == "handle" && (len(path) != 2 || in.Handle[path[1]] == "") {
-					c.fault(at.with("poll"), "handle has no %s", strings.Join(path[1:], "."))
-				}
-			}
-		}
-	case in.Assume == 0:
-		c.fault(at, "say how it ends: poll, or assume after a time for a system that never tells")
-	}
-	if in.Lost != "" && in.Lost != "done" && in.Lost != "restart" {
-		c.fault(at.with("lost"), `want "done" or "restart"`)
-	}
-	return out
+	return &lookup{call: c.call(at, l.Call, known, limits), list: c.listing(at, l.Listing, known)}
 }

@@ -187,17 +187,7 @@ func (p *page) leads(path string) bool {
 
 // keep puts a scalar into got at its path.
 func (p *page) keep(path string, v any) {
-	m := p.got.(map[string]any) // always an object when items is set
-	words := strings.Split(path, ".")
-	for _, w := range words[:len(words)-1] {
-		next, ok := m[w].(map[string]any)
-		if !ok {
-			next = map[string]any{}
-			m[w] = next
-		}
-		m = next
-	}
-	m[words[len(words)-1]] = v
+	setAt(p.got.(map[string]any), path, v) // always an object when items is set
 }
 
 // list reads the records: a list, a lone object, or null for none.

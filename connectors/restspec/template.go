@@ -193,7 +193,7 @@ func (p part) text(s scope) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("nothing is known of %s here", strings.Join(p.path, "."))
 	}
-	str, ok := scalarText(v)
+	str, ok := joined(v)
 	if !ok {
 		return "", fmt.Errorf("%s is not a single value", strings.Join(p.path, "."))
 	}
@@ -211,6 +211,49 @@ func (p part) text(s scope) (string, error) {
 		return "", fmt.Errorf("putting %s into a request: %w", strings.Join(p.path, "."), errEmpty)
 	}
 	return str, nil
+}
+
+// joined is a scalar as text, or a list of scalars with commas between them. An
+// element with a comma of its own would be two.
+func joined(v any) (string, bool) {
+	list, ok := v.([]any)
+	if !ok {
+		return scalarText(v)
+	}
+	words := make([]string, len(list))
+	for i, e := range list {
+		s, ok := scalarText(e)
+		if !ok || strings.Contains(s, ",") || s == "" {
+			return "", false
+		}
+		words[i] = s
+	}
+	return strings.Join(words, ","), true
+}
+
+// verbatim fills t with values as they are, empty ones too: a text that is
+// signed is no request.
+func (t *template) verbatim(s scope) (string, error) {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.path == nil {
+			b.WriteString(p.literal)
+			continue
+		}
+		v, ok := s.lookup(p.path)
+		str, scalar := scalarText(v)
+		if !ok || !scalar {
+			return "", fmt.Errorf("nothing is known of %s here", strings.Join(p.path, "."))
+		}
+		for _, f := range p.filters {
+			var err error
+			if str, err = filters[f](str); err != nil {
+				return "", err
+			}
+		}
+		b.WriteString(str)
+	}
+	return b.String(), nil
 }
 
 // plain fills t with no escaping, for positions that escape as a whole: query
@@ -290,7 +333,7 @@ func (t *template) jsonValue(s scope) (any, error) {
 	if len(t.parts) == 1 && t.parts[0].path != nil && len(t.parts[0].filters) == 0 {
 		if v, ok := s.lookup(t.parts[0].path); ok {
 			switch v.(type) {
-			case json.Number, bool:
+			case json.Number, bool, []any:
 				return v, nil
 			}
 		}
