@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -60,7 +61,7 @@ func (t *SurveyTable) Column(name string) *SurveyColumn {
 // out, in the order of their names.
 type surveyor interface {
 	tables(ctx context.Context, q querier) ([]tableName, error)
-	// plain is the schema that needs no naming, or empty.
+	// plain is the schema that needs no naming, if it always has the same name.
 	plain() string
 }
 
@@ -106,13 +107,17 @@ func survey(ctx context.Context, d dialect, lister surveyor, q querier, rows int
 	if err != nil {
 		return nil, err
 	}
-	s := &Survey{}
+	s, plain := &Survey{}, lister.plain()
 	for _, n := range names {
-		t := live.find(n.schema, n.name)
-		if t == nil {
+		i := slices.IndexFunc(live.tables, func(t *table) bool { return t.name == n.name && (n.schema == "" || t.schema == n.schema) })
+		if i < 0 {
 			continue
 		}
-		out := SurveyTable{Schema: hidden(n.schema, lister), Name: t.name, Key: t.primary}
+		t := live.tables[i]
+		if n.schema == "" {
+			plain = t.schema
+		}
+		out := SurveyTable{Schema: unless(t.schema, plain), Name: t.name, Key: t.primary}
 		for _, c := range t.columns {
 			out.Columns = append(out.Columns, SurveyColumn{
 				Name: c.name, Kind: classNames[c.class], NotNull: c.notNull, Generated: c.generated, Unique: t.unique(c.name),
@@ -120,7 +125,7 @@ func survey(ctx context.Context, d dialect, lister surveyor, q querier, rows int
 		}
 		for _, k := range t.refers {
 			out.Refers = append(out.Refers, SurveyKey{
-				Columns: k.childCols, ParentSchema: hidden(k.parentSchema, lister), Parent: k.parent, ParentColumns: k.parentCols,
+				Columns: k.childCols, ParentSchema: unless(k.parentSchema, plain), Parent: k.parent, ParentColumns: k.parentCols,
 			})
 		}
 		if err := sample(ctx, d, q, t, &out, rows); err != nil {
@@ -131,9 +136,9 @@ func survey(ctx context.Context, d dialect, lister surveyor, q querier, rows int
 	return s, nil
 }
 
-// hidden is the schema as the survey gives it.
-func hidden(schema string, lister surveyor) string {
-	if schema == lister.plain() {
+// unless is the schema, or nothing for the one that needs no naming.
+func unless(schema, plain string) string {
+	if schema == plain {
 		return ""
 	}
 	return schema
@@ -152,7 +157,7 @@ func sample(ctx context.Context, d dialect, q querier, t *table, out *SurveyTabl
 	}
 	exprs := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		exprs[i] = d.raw("t." + quote(c.name))
+		exprs[i] = d.raw("t."+quote(c.name), c)
 		if c.class == classBytes {
 			exprs[i] = "NULL"
 		}
@@ -161,9 +166,7 @@ func sample(ctx context.Context, d dialect, q querier, t *table, out *SurveyTabl
 		strings.Join(exprs, ", "), t.quoted(), strings.Join(t.locators("t"), ", "), rows)
 	return each(ctx, q, text, nil, func(read []any) error {
 		for i, v := range read {
-			if b, ok := v.([]byte); ok {
-				v = string(b)
-			}
+			v = d.read(v)
 			text := strings.TrimSpace(fmt.Sprint(v))
 			if v == nil || text == "" {
 				continue
@@ -190,13 +193,21 @@ func (postgres) tables(ctx context.Context, q querier) ([]tableName, error) {
 		ORDER BY n.nspname = 'public' DESC, n.nspname COLLATE "C", c.relname COLLATE "C"`))
 }
 
+func (mysql) plain() string { return "" }
+
+func (mysql) tables(ctx context.Context, q querier) ([]tableName, error) {
+	return tableNames(query(ctx, q, `
+		SELECT '', CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES
+		WHERE TABLE_SCHEMA = database() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 2`))
+}
+
 func tableNames(rows [][]any, err error) ([]tableName, error) {
 	if err != nil {
 		return nil, err
 	}
 	names := make([]tableName, len(rows))
 	for i, r := range rows {
-		names[i] = tableName{fmt.Sprint(r[0]), fmt.Sprint(r[1])}
+		names[i] = tableName{text(r[0]), text(r[1])}
 	}
 	return names, nil
 }

@@ -13,6 +13,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
+	"github.com/habeas-data/habeas/connectors/internal/mariatest"
 	"github.com/habeas-data/habeas/connectors/internal/pgtest"
 	"github.com/habeas-data/habeas/connectors/sdk"
 	"github.com/habeas-data/habeas/connectors/sqlmap"
@@ -49,20 +50,30 @@ func each(t *testing.T, f func(t *testing.T, address string, exec func(string)))
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f(t, "sqlite://"+file, fill(t, "sqlite", file))
+		f(t, "sqlite://"+file, fill(t, open(t, "sqlite", file)))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		address := pgtest.New(t)
-		f(t, address, fill(t, "pgx", address))
+		f(t, address, fill(t, open(t, "pgx", address)))
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		address, plain := mariatest.New(t)
+		f(t, address, fill(t, plain))
 	})
 }
 
-func fill(t *testing.T, driver, dsn string) func(string) {
+func open(t *testing.T, driver, dsn string) *sql.DB {
+	t.Helper()
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func fill(t *testing.T, db *sql.DB) func(string) {
+	t.Helper()
 	exec := func(text string) {
 		t.Helper()
 		if _, err := db.ExecContext(t.Context(), text); err != nil {
