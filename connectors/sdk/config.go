@@ -23,8 +23,11 @@ type config struct {
 	// Cap overrides the manifest's cap; 0 leaves it.
 	Cap int64 `yaml:"cap"`
 	// CoordinatorKey is the only public curve key jobs may be sealed by.
-	CoordinatorKey string   `yaml:"coordinator_key"`
-	Section        ast.Node `yaml:"config"`
+	CoordinatorKey string `yaml:"coordinator_key"`
+	// IntakeKey is the only public curve key that may ask whether what a
+	// person says of herself agrees with what the system holds.
+	IntakeKey string   `yaml:"intake_key"`
+	Section   ast.Node `yaml:"config"`
 }
 
 type natsConfig struct {
@@ -63,6 +66,7 @@ func loadConfig(file string) (config, error) {
 		"HABEAS_STATE_DIR":          &c.StateDir,
 		"HABEAS_HTTP_ADDR":          &c.HTTP,
 		"HABEAS_COORDINATOR_KEY":    &c.CoordinatorKey,
+		"HABEAS_INTAKE_KEY":         &c.IntakeKey,
 	} {
 		if value, set := os.LookupEnv(name); set {
 			*field = value

@@ -33,6 +33,9 @@ type ServeConfig struct {
 	// CoordinatorKey, when set, is the only public curve key jobs may be
 	// sealed by.
 	CoordinatorKey string
+	// MatchKey is the only public curve key questions about a person's claims
+	// may come from; without one they are not answered.
+	MatchKey string
 	// Cap overrides the manifest's when it is not 0.
 	Cap int64
 	// Concurrency is how many calls the connector is given at once; 16.
@@ -182,7 +185,13 @@ func (w *worker) run(ctx context.Context) error {
 	background.Go(func() { w.journal.run(journal) })
 	background.Go(func() { w.journal.sweep(work, w.JournalAge, w.Logger) })
 
+	stopMatches, err := w.answerMatches(ctx)
+	if err != nil {
+		w.Logger.Warn("questions about claims are not answered", "error", err)
+		stopMatches = func() {}
+	}
 	w.consume(ctx, work)
+	stopMatches()
 
 	drained := make(chan struct{})
 	go func() {

@@ -26,7 +26,7 @@ room() {
 	object Secret "$name" api.token "nats-$name.password" tls/ca.crt "$@"
 }
 
-room intake pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.pepper.key
+room intake pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.seal.key keys/intake.pepper.key
 room coordinator pg-rooms.dsn keys/master.key keys/coordinator.evidence.key keys/coordinator.seal.key
 room delivery pg-rooms.dsn keys/master.key keys/delivery.age.key
 room console pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.pepper.key

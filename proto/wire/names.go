@@ -21,6 +21,8 @@ const (
 	subjectDiscovered = "habeas.v1.discovered."
 	subjectEvents     = "habeas.v1.event."
 	subjectHints      = "habeas.v1.hint."
+	subjectMatch      = "habeas.v1.match."
+	subjectMatched    = "habeas.v1.matched."
 )
 
 // Durable consumers of the rooms.
@@ -86,3 +88,11 @@ func JobConsumer(connector string) string { return "connector-" + connector }
 // ExportBucket is the object store bucket of a connector's export parts. Each
 // connector has its own, so that none can overwrite another's.
 func ExportBucket(connector string) string { return "habeas_exports_" + connector }
+
+// MatchSubject is where a connector is asked to compare what a person says of
+// herself with what its system holds.
+func MatchSubject(connector string) string { return subjectMatch + connector }
+
+// MatchedSubject is where a connector answers the asker that goes by token.
+// With "*" for the connector it is what the asker subscribes to.
+func MatchedSubject(connector, token string) string { return subjectMatched + connector + "." + token }

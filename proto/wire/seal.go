@@ -118,32 +118,49 @@ func (k SealKey) SealSubject(s *habeasv1.Subject, reader string) ([]byte, error)
 		return nil, errors.New("sealing a subject: an identifier is not valid UTF-8")
 	}
 	defer clear(plain)
+	sealed, err := k.seal(plain, reader)
+	if err != nil {
+		return nil, fmt.Errorf("sealing a subject: %w", err)
+	}
+	return sealed, nil
+}
+
+func (k SealKey) seal(plain []byte, reader string) ([]byte, error) {
 	key, err := k.shared.with(reader)
 	if err != nil {
-		return nil, fmt.Errorf("sealing a subject: reader's key: %w", err)
+		return nil, fmt.Errorf("reader's key: %w", err)
 	}
 	k.shared.keep(reader, key)
 	var nonce [nonceLen]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
-		return nil, fmt.Errorf("sealing a subject: %w", err)
+		return nil, err
 	}
 	sealed := append([]byte(sealVersion), nonce[:]...)
 	return box.SealAfterPrecomputation(sealed, plain, &nonce, key), nil
 }
 
-// OpenSubject opens what writer sealed to k for the given job.
-func (k SealKey) OpenSubject(sealed []byte, writer, jobID string) (*habeasv1.Subject, error) {
+// open opens what writer sealed to k.
+func (k SealKey) open(sealed []byte, writer string) ([]byte, error) {
 	key, err := k.shared.with(writer)
 	if err != nil || len(sealed) <= len(sealVersion)+nonceLen || string(sealed[:len(sealVersion)]) != sealVersion {
-		return nil, fmt.Errorf("opening a subject: %w", ErrNotForUs)
+		return nil, ErrNotForUs
 	}
 	nonce := [nonceLen]byte(sealed[len(sealVersion):])
 	plain, ok := box.OpenAfterPrecomputation(nil, sealed[len(sealVersion)+nonceLen:], &nonce, key)
 	if !ok {
-		return nil, fmt.Errorf("opening a subject: %w", ErrNotForUs)
+		return nil, ErrNotForUs
+	}
+	k.shared.keep(writer, key)
+	return plain, nil
+}
+
+// OpenSubject opens what writer sealed to k for the given job.
+func (k SealKey) OpenSubject(sealed []byte, writer, jobID string) (*habeasv1.Subject, error) {
+	plain, err := k.open(sealed, writer)
+	if err != nil {
+		return nil, fmt.Errorf("opening a subject: %w", err)
 	}
 	defer clear(plain)
-	k.shared.keep(writer, key)
 	s := &habeasv1.Subject{}
 	if err := proto.Unmarshal(plain, s); err != nil {
 		return nil, errors.New("opening a subject: not a Subject message")

@@ -125,8 +125,9 @@ func Permissions(name string) (publish, subscribe []string) {
 		"$JS.API.STREAM.MSG.GET." + bucket,
 		"$JS.API.DIRECT.GET." + bucket + ".>",
 		"$O." + ExportBucket(name) + ".>",
+		MatchedSubject(name, ">"),
 	}
-	return publish, []string{InboxPrefix(name) + ".>"}
+	return publish, []string{InboxPrefix(name) + ".>", MatchSubject(name)}
 }
 
 // InboxPrefix is the inbox prefix of a connector's NATS user.

@@ -113,13 +113,15 @@ func (c *config) makeKeys() error {
 			return err
 		}
 	}
-	seal, err := room.SealKey(c.Keys.Dir, "coordinator")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(c.Keys.Public, "coordinator.seal.pub")
-	if err := os.WriteFile(path, []byte(seal.Public()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
-		return fmt.Errorf("publishing the coordinator's seal key: %w", err)
+	for _, name := range []string{"coordinator", "intake"} {
+		seal, err := room.SealKey(c.Keys.Dir, name)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(c.Keys.Public, name+".seal.pub")
+		if err := os.WriteFile(path, []byte(seal.Public()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
+			return fmt.Errorf("publishing the seal key of %s: %w", name, err)
+		}
 	}
 	if _, err := c.exportIdentity(); err != nil {
 		return err
