@@ -43,6 +43,8 @@ type benchResult struct {
 	PerSecond float64   `json:"requests_per_second"`
 	Raw       rawRates  `json:"raw"`
 	Work      workCount `json:"per_request"`
+	// Processor is what one request cost in computing.
+	Processor processorUse `json:"processor_per_request"`
 	// Limit is what the raw rates allow for that much work; Ratio is
 	// PerSecond over Limit.
 	Limit float64     `json:"limit_per_second"`
@@ -136,12 +138,13 @@ func (r *benchResult) print(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `%d delete requests over four connectors: %.0f requests/s
   raw limits   %.0f publishes/s, %.0f fetches/s, %.0f rows/s
   a request    %.1f messages published, %.1f consumed, %.1f rows written
+               %.2f ms of processor time in the rooms, %.2f in the connectors, %.2f in NATS, %.2f in PostgreSQL
   limit        %.0f requests/s
   ratio        %.2f
   idle         p50 %.1f ms, p99 %.1f ms over %d single requests
   memory       %d MB at the start, %d MB after the load
 `, r.Requests, r.PerSecond, r.Raw.Publish, r.Raw.Fetch, r.Raw.Rows, r.Work.Published, r.Work.Consumed, r.Work.Rows,
-		r.Limit, r.Ratio, r.Idle.P50, r.Idle.P99, r.Idle.Requests, r.Memory.AtStart>>20, r.Memory.Loaded>>20)
+		r.Processor.Rooms, r.Processor.Connectors, r.Processor.Broker, r.Processor.Database, r.Limit, r.Ratio, r.Idle.P50, r.Idle.P99, r.Idle.Requests, r.Memory.AtStart>>20, r.Memory.Loaded>>20)
 	if err == nil && r.Memory.Open > 0 {
 		_, err = fmt.Fprintf(w, "  open         %d MB with 1000 open, %d MB with %d open\n", r.Memory.OpenFirst>>20, r.Memory.OpenAll>>20, r.Memory.Open)
 	}
@@ -352,6 +355,7 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	used := b.processorTime(ctx)
 	started := time.Now()
 	if err := b.load(ctx, b.requests); err != nil {
 		return nil, err
@@ -360,6 +364,7 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 		return nil, err
 	}
 	r.PerSecond = float64(b.requests) / time.Since(started).Seconds()
+	r.Processor = b.processorTime(ctx).since(used, b.requests)
 	r.Memory.Loaded = residentSize()
 	if err := stopProfile(); err != nil {
 		return nil, err

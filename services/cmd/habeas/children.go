@@ -208,6 +208,17 @@ func (ch *children) signal(sig os.Signal) error {
 	return nil
 }
 
+// pids are the connectors' processes.
+func (ch *children) pids() []int {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	var pids []int
+	for _, p := range ch.running {
+		pids = append(pids, p.Pid)
+	}
+	return pids
+}
+
 // childCommand makes a command that is asked to end with ctx, and that ends
 // when we do because its standard input does.
 func childCommand(ctx context.Context, program string, args ...string) (*exec.Cmd, io.Closer, error) {
