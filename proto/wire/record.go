@@ -1,16 +1,14 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
@@ -77,19 +75,6 @@ func TypeOf(p Predicate) RecordType {
 	return ""
 }
 
-// statement is an in-toto Statement v1.
-type statement struct {
-	Type          string             `json:"_type"`
-	Subject       []statementSubject `json:"subject"`
-	PredicateType string             `json:"predicateType"`
-	Predicate     json.RawMessage    `json:"predicate"`
-}
-
-type statementSubject struct {
-	Name   string            `json:"name"`
-	Digest map[string]string `json:"digest"`
-}
-
 // Record is one signed statement: the envelope's bytes and what they say. It
 // is shared by all who read it in a process and must not be changed.
 type Record struct {
@@ -147,14 +132,12 @@ func Fingerprint(key ed25519.PublicKey) string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
+// derPrefix is all of an Ed25519 key in PKIX DER form but the key (RFC 8410,
+// section 4). It is written here because every check of a signature needs it.
+const derPrefix = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"
+
 // PublicDER is the key in PKIX DER form.
-func PublicDER(key ed25519.PublicKey) []byte {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		panic(err) // an ed25519.PublicKey can always be marshalled
-	}
-	return der
-}
+func PublicDER(key ed25519.PublicKey) []byte { return append([]byte(derPrefix), key...) }
 
 // ParsePublicDER reads a key from PKIX DER.
 func ParsePublicDER(der []byte) (ed25519.PublicKey, error) {
@@ -169,7 +152,8 @@ func ParsePublicDER(der []byte) (ed25519.PublicKey, error) {
 	return key, nil
 }
 
-// Sign fills the predicate's origin and signs it. requestID may be empty for
+// Sign fills the predicate's origin and signs it; the predicate is the record's
+// from then on and must not be changed. requestID may be empty for
 // records that belong to no request; commitment is the subject commitment of
 // the request, or nil.
 func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record, error) {
@@ -193,33 +177,25 @@ func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record
 	}
 	// A record of no request is about its issuer, named by its key.
 	keySum := sha256.Sum256(PublicDER(s.Public()))
-	name, digest := "urn:habeas:issuer:"+s.issuer, map[string]string{"sha256": hex.EncodeToString(keySum[:])}
+	subject := about{name: "urn:habeas:issuer:" + s.issuer, algorithm: "sha256", digest: keySum[:]}
 	if requestID != "" {
-		name = "urn:habeas:request:" + requestID
+		if c := (cutter{rest: []byte(requestID + `"`)}); c.text() != requestID || c.other {
+			return nil, fmt.Errorf("signing a %s record: request_id: not an id", typ)
+		}
+		subject.name = "urn:habeas:request:" + requestID
 	}
 	if commitment != nil {
-		digest = map[string]string{"hmac-sha256": hex.EncodeToString(commitment)}
+		subject.algorithm, subject.digest = "hmac-sha256", commitment
 	}
-	payload, err := json.Marshal(statement{
-		Type: StatementType, PredicateType: PredicatePrefix + string(typ) + "/v1", Predicate: predicate,
-		Subject: []statementSubject{{Name: name, Digest: digest}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("signing a %s record: %w", typ, err)
-	}
+	payload := appendStatement(nil, subject, PredicatePrefix+string(typ)+"/v1", predicate)
 	signature := ed25519.Sign(s.key, dsse.PAE(PayloadType, payload))
-	envelope, err := json.Marshal(dsse.Envelope{
-		PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(payload),
-		Signatures: []dsse.Signature{{KeyID: s.keyID, Sig: base64.StdEncoding.EncodeToString(signature)}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("signing a %s record: %w", typ, err)
-	}
+	envelope := appendEnvelope(nil, payload, s.keyID, signature)
 	if len(envelope) > MaxMessage {
 		return nil, fmt.Errorf("signing a %s record: %d bytes is over the limit of %d", typ, len(envelope), MaxMessage)
 	}
 	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: s.keyID, payload: payload, signature: signature}
 	checked.put(checkedKey{envelope: r.Digest, keyID: r.KeyID}, struct{}{})
+	parsed.put(r.Digest, r)
 	return r, nil
 }
 
@@ -236,53 +212,41 @@ func ParseRecord(envelope []byte) (*Record, error) {
 	if r, ok := parsed.get(digest); ok {
 		return r, nil
 	}
-	var e dsse.Envelope
-	if err := json.Unmarshal(envelope, &e); err != nil {
-		return nil, fmt.Errorf("record: not a DSSE envelope: %w", err)
-	}
-	if e.PayloadType != PayloadType {
-		return nil, fmt.Errorf("record: payloadType: want %s", PayloadType)
-	}
-	if len(e.Signatures) != 1 {
-		return nil, fmt.Errorf("record: signatures: want 1, have %d", len(e.Signatures))
-	}
-	payload, err := base64.StdEncoding.Strict().DecodeString(e.Payload)
-	if err != nil {
-		return nil, errors.New("record: payload: not standard base64")
-	}
-	signature, err := base64.StdEncoding.Strict().DecodeString(e.Signatures[0].Sig)
-	if err != nil || len(signature) != ed25519.SignatureSize {
-		return nil, errors.New("record: sig: not the base64 of an Ed25519 signature")
-	}
-	var st statement
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&st); err != nil {
-		return nil, fmt.Errorf("record: not an in-toto Statement: %w", err)
-	}
-	typ, err := predicateRecordType(st)
+	r, err := parseRecord(envelope, digest)
 	if err != nil {
 		return nil, err
 	}
-	p := predicates[typ]()
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(st.Predicate, p); err != nil {
-		return nil, fmt.Errorf("record: %s predicate: %w", typ, err)
-	}
-	keyID := p.GetOrigin().GetKeyId()
-	if keyID == "" || keyID != e.Signatures[0].KeyID {
-		return nil, errors.New("record: key_id inside the payload is not the envelope's keyid")
-	}
-	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: digest, KeyID: keyID, payload: payload, signature: signature}
 	parsed.put(digest, r)
 	return r, nil
 }
 
-func predicateRecordType(st statement) (RecordType, error) {
-	if st.Type != StatementType {
-		return "", fmt.Errorf("record: _type: want %s", StatementType)
+func parseRecord(envelope []byte, digest [sha256.Size]byte) (*Record, error) {
+	payload, signature, signedBy, err := readEnvelope(envelope)
+	if err != nil {
+		return nil, err
 	}
-	rest, ok := bytes.CutPrefix([]byte(st.PredicateType), []byte(PredicatePrefix))
-	word, v1 := bytes.CutSuffix(rest, []byte("/v1"))
+	predicateType, predicate, err := readStatement(payload)
+	if err != nil {
+		return nil, err
+	}
+	typ, err := predicateRecordType(predicateType)
+	if err != nil {
+		return nil, err
+	}
+	p := predicates[typ]()
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(predicate, p); err != nil {
+		return nil, fmt.Errorf("record: %s predicate: %w", typ, err)
+	}
+	keyID := p.GetOrigin().GetKeyId()
+	if keyID == "" || keyID != signedBy {
+		return nil, errors.New("record: key_id inside the payload is not the envelope's keyid")
+	}
+	return &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: digest, KeyID: keyID, payload: payload, signature: signature}, nil
+}
+
+func predicateRecordType(text string) (RecordType, error) {
+	rest, ok := strings.CutPrefix(text, PredicatePrefix)
+	word, v1 := strings.CutSuffix(rest, "/v1")
 	if !ok || !v1 || predicates[RecordType(word)] == nil {
 		return "", errors.New("record: predicateType: unknown")
 	}

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -64,7 +65,15 @@ func TestRecords(t *testing.T) {
 			if r.Type != typ || r.Digest != signed.Digest || r.Digest != sha256.Sum256(signed.Envelope) || r.Issuer() != "billing" || r.KeyID != wire.Fingerprint(s.Public()) {
 				t.Errorf("parsed as %s of %s by %s", r.Type, r.Issuer(), r.KeyID)
 			}
-			if diff := cmp.Diff(p, r.Predicate, protocmp.Transform()); diff != "" {
+			// Another spelling of it, which nobody here has read yet.
+			again, err := wire.ParseRecord(append(bytes.Clone(signed.Envelope), '\n'))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := again.Verify(s.Public()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(p, again.Predicate, protocmp.Transform()); diff != "" {
 				t.Error(diff)
 			}
 			if n := len(r.Predicate.GetOrigin().GetSalt()); n < 16 {

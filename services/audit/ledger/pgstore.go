@@ -34,10 +34,6 @@ func pgConfig(dsn string) (*pgxpool.Config, error) {
 	params["jit"] = "off"
 	// A process that was cut off in mid-append must not hold the log for ever.
 	params["idle_in_transaction_session_timeout"] = "30s"
-	// Compiling a statement takes longer than any statement here.
-	params["jit"] = "off"
-	// A process that was cut off in mid-append must not hold the log for ever.
-	params["idle_in_transaction_session_timeout"] = "30s"
 	return config, nil
 }
 
