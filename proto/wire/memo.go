@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/sha256"
+	"errors"
 	"sync"
 )
 
@@ -27,22 +28,64 @@ type checkedKey struct {
 type memo[K comparable, V any] struct {
 	most int
 
-	mu   sync.RWMutex
+	mu   sync.Mutex
 	all  map[K]V
 	ring []K
 	next int
+	// making are the entries that somebody is working on now.
+	making map[K]*making[V]
 }
 
-func (m *memo[K, V]) get(k K) (V, bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	v, ok := m.all[k]
-	return v, ok
+type making[V any] struct {
+	done  chan struct{}
+	value V
+	err   error
 }
+
+// do returns the entry, or makes it with work, which depends on nothing but
+// the key. Of those who ask at the same time one works and the others wait.
+// An error is not kept.
+func (m *memo[K, V]) do(k K, work func() (V, error)) (V, error) {
+	m.mu.Lock()
+	if v, ok := m.all[k]; ok {
+		m.mu.Unlock()
+		return v, nil
+	}
+	if other := m.making[k]; other != nil {
+		m.mu.Unlock()
+		<-other.done
+		return other.value, other.err
+	}
+	mine := &making[V]{done: make(chan struct{}), err: errUnfinished}
+	if m.making == nil {
+		m.making = make(map[K]*making[V])
+	}
+	m.making[k] = mine
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.making, k)
+		if mine.err == nil {
+			m.keep(k, mine.value)
+		}
+		close(mine.done)
+	}()
+	mine.value, mine.err = work()
+	return mine.value, mine.err
+}
+
+// errUnfinished is what those who waited get when the work panicked.
+var errUnfinished = errors.New("reading a record was cut off")
 
 func (m *memo[K, V]) put(k K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.keep(k, v)
+}
+
+// keep adds an entry and forgets the oldest. The caller holds the lock.
+func (m *memo[K, V]) keep(k K, v V) {
 	if m.all == nil {
 		m.all = make(map[K]V)
 	}

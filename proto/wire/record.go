@@ -209,15 +209,7 @@ func ParseRecord(envelope []byte) (*Record, error) {
 		return nil, fmt.Errorf("record: %d bytes is over the limit of %d", len(envelope), MaxMessage)
 	}
 	digest := sha256.Sum256(envelope)
-	if r, ok := parsed.get(digest); ok {
-		return r, nil
-	}
-	r, err := parseRecord(envelope, digest)
-	if err != nil {
-		return nil, err
-	}
-	parsed.put(digest, r)
-	return r, nil
+	return parsed.do(digest, func() (*Record, error) { return parseRecord(envelope, digest) })
 }
 
 func parseRecord(envelope []byte, digest [sha256.Size]byte) (*Record, error) {
@@ -258,15 +250,13 @@ func (r *Record) Verify(key ed25519.PublicKey) error {
 	if len(key) != ed25519.PublicKeySize || Fingerprint(key) != r.KeyID {
 		return fmt.Errorf("record: key: %w", ErrSignature)
 	}
-	known := checkedKey{envelope: r.Digest, keyID: r.KeyID}
-	if _, ok := checked.get(known); ok {
-		return nil
-	}
-	if !ed25519.Verify(key, dsse.PAE(PayloadType, r.payload), r.signature) {
-		return fmt.Errorf("record: %w", ErrSignature)
-	}
-	checked.put(known, struct{}{})
-	return nil
+	_, err := checked.do(checkedKey{envelope: r.Digest, keyID: r.KeyID}, func() (struct{}, error) {
+		if !ed25519.Verify(key, dsse.PAE(PayloadType, r.payload), r.signature) {
+			return struct{}{}, fmt.Errorf("record: %w", ErrSignature)
+		}
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // RequestID is the request the record belongs to, or "".

@@ -345,6 +345,11 @@ func (r *runtime) serve(ctx context.Context, name string) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	if os.Getenv("GOGC") == "" {
+		// The heap is small and the limit above holds: collecting half as often
+		// costs some megabytes and saves a twentieth of the computing.
+		debug.SetGCPercent(200)
+	}
 	shutdown, metrics, err := room.Telemetry(ctx, name, version())
 	if err != nil {
 		return err
