@@ -123,6 +123,8 @@ func refusal(err error) (status int, text string) {
 		return http.StatusUnprocessableEntity, "Give a short code of lower-case letters, digits and underscores, such as withdrawn, and a reason in one line. Nothing was changed."
 	case errors.Is(err, request.ErrLevelTooLow):
 		return http.StatusUnprocessableEntity, "This level is too low for what is asked. Nothing was changed."
+	case errors.Is(err, request.ErrNoRules):
+		return http.StatusConflict, "The rules of the law it was made under are not known, so nobody can say what would be enough. Nothing was changed."
 	case errors.Is(err, errNothing):
 		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):

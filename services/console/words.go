@@ -77,10 +77,11 @@ var attentionLabels = map[string]string{
 	"failed":       "A system failed",
 	"over_limit":   "Too many records for one person",
 	"no_connector": "No system understands the identifiers",
+	"no_rules":     "The rules of its law are not known",
 }
 
 var scopeLabels = map[request.DeleteScope]string{
-	request.CollectedFrom: "Records collected from the person", request.AboutAny: "Records about the person, whatever their source",
+	request.Provided: "Records the person provided", request.CollectedFrom: "Records collected from the person", request.AboutAny: "Records about the person, whatever their source",
 }
 
 var omissionLabels = map[string]string{

@@ -150,9 +150,9 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	if received.After(now.Add(time.Minute)) {
 		return store.New{}, request.FieldErrors{{Field: "received_at", Problem: "is in the future", Fix: "check the sender's clock, or leave it out"}}
 	}
-	terms, err := r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
+	terms, err := r.terms(s, received)
 	if err != nil {
-		return store.New{}, regimeError(err)
+		return store.New{}, err
 	}
 	req, err := request.New(request.NewID(), s, terms)
 	if err != nil {
@@ -163,7 +163,7 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	if err := advance(req, e.Attested, now, by); err != nil {
 		return store.New{}, err
 	}
-	respondBy, err := terms.Due.Instant(req.AnswerBy())
+	respondBy, attention, err := deadline(req)
 	if err != nil {
 		return store.New{}, err
 	}
@@ -174,7 +174,7 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	defer key.Destroy()
 	commitment := key.Commitment(vault.Pairs(s.Identifiers))
 	out := store.Request{
-		Request: req, RespondBy: respondBy, WrappedKey: wrapped, Sealed: key.SealIdentifiers(req.ID, s.Identifiers),
+		Request: req, RespondBy: respondBy, Attention: attention, WrappedKey: wrapped, Sealed: key.SealIdentifiers(req.ID, s.Identifiers),
 		Kinds: kindsOf(s.Identifiers), Commitment: commitment[:], IdempotencyKey: e.IdempotencyKey,
 		CreatedAt: now, UpdatedAt: now, Version: 1,
 	}
@@ -205,16 +205,6 @@ func printable(key string) bool {
 	return true
 }
 
-// regimeError says why no clocks are known, without repeating what was sent.
-func regimeError(err error) error {
-	for _, known := range []error{regimes.ErrUnknown, regimes.ErrUnconfirmed, regimes.ErrNotInForce, regimes.ErrNoData} {
-		if errors.Is(err, known) {
-			return request.FieldErrors{{Field: "regime", Problem: known.Error(), Fix: "name a regime that has this right and is in force on the day of receipt"}}
-		}
-	}
-	return err
-}
-
 // advance moves a new request to where it waits or may be planned.
 func advance(req *request.Request, attested *request.Verified, now time.Time, by string) error {
 	if !req.Right().Verifiable() {
@@ -223,8 +213,8 @@ func advance(req *request.Request, attested *request.Verified, now time.Time, by
 		}
 		return req.Move(request.Accepted)
 	}
-	if err := req.Move(request.AwaitingVerification); err != nil || attested == nil {
-		return err
+	if err := req.Move(request.AwaitingVerification); err != nil || attested == nil || !req.Terms.Ruled() {
+		return err // without rules nobody can say what is enough: it waits
 	}
 	return attest(req, *attested, now, by)
 }
@@ -232,7 +222,7 @@ func advance(req *request.Request, attested *request.Verified, now time.Time, by
 func attest(req *request.Request, v request.Verified, now time.Time, by string) error {
 	v.At, v.By = now, by
 	if err := req.Attest(v); err != nil {
-		if errors.Is(err, request.ErrLevelTooLow) || !errors.Is(err, request.ErrAlreadyVerified) && !errors.Is(err, request.ErrTransition) && !errors.Is(err, request.ErrNeverVerified) {
+		if errors.Is(err, request.ErrLevelTooLow) || !errors.Is(err, request.ErrAlreadyVerified) && !errors.Is(err, request.ErrTransition) && !errors.Is(err, request.ErrNeverVerified) && !errors.Is(err, request.ErrNoRules) {
 			return request.FieldErrors{{Field: "verification", Problem: err.Error(), Fix: "attest the method and level that were really used"}}
 		}
 		return err

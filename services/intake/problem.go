@@ -73,7 +73,7 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 	case errors.Is(err, request.ErrNoReason):
 		return huma.Error422UnprocessableEntity("body.code, body.reason: " + request.ErrNoReason.Error())
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrNeverVerified), errors.Is(err, request.ErrAlreadyVerified),
-		errors.Is(err, request.ErrLevelTooLow), errors.Is(err, ErrNothingToRetry):
+		errors.Is(err, request.ErrLevelTooLow), errors.Is(err, request.ErrNoRules), errors.Is(err, ErrNothingToRetry):
 		return huma.Error409Conflict(lastOf(err))
 	default:
 		a.room.Logger.ErrorContext(ctx, "answering an API call", slog.Any("error", err))

@@ -182,6 +182,25 @@ func (s *Set) Terms(regime string, received time.Time, right request.Right, want
 	return rules.Terms(received, right, want)
 }
 
+// Unruled returns the terms of a request whose rules are not known: the day it
+// was received and nothing else. It is what a caller stores after [Set.Terms]
+// failed, so that the request is on record and can be acknowledged. The error is
+// [ErrUnknown] when no file describes the regime at all, and [ErrNotInForce] when
+// it had not begun.
+func (s *Set) Unruled(regime string, received time.Time) (request.Terms, error) {
+	day, err := s.ReceiptDate(regime, received)
+	if err != nil {
+		return request.Terms{}, err
+	}
+	if from := s.regimes[regime].ValidFrom; day.Before(from) {
+		return request.Terms{}, fmt.Errorf("regime %s on %s, before %s: %w", regime, day, from, ErrNotInForce)
+	}
+	return request.Terms{
+		Received: received.UTC(),
+		Due:      request.Due{Regime: regime, Zone: s.regimes[regime].Zone, Received: day},
+	}, nil
+}
+
 // NextAccess returns the last day for a recurring duty, such as fetching the
 // deletion lists of the Delete Act, after it was last done. When the law
 // shortens the cycle in between, the new length applies from the day it is in

@@ -24,6 +24,12 @@ type Terms struct {
 	DeleteScope DeleteScope
 }
 
+// Ruled reports whether the rules of the law were known when t was fixed. A
+// request without them is logged and acknowledged, has no date but the one of
+// receipt, and can't be verified (see [ErrNoRules]): nothing follows from what
+// is not known.
+func (t Terms) Ruled() bool { return t.Due.RuleVersion != "" }
+
 // DeleteScope is which of a person's records a deletion reaches.
 type DeleteScope string
 
@@ -74,6 +80,9 @@ var (
 	ErrTransition = errors.New("request cannot take this step")
 	// ErrNotVerified says that a request that waits for verification has none.
 	ErrNotVerified = errors.New("request is not verified")
+	// ErrNoRules says that the rules of the request's law are not known, so that
+	// nobody can say what would be enough.
+	ErrNoRules = errors.New("the rules of the request's law are not known")
 	// ErrNoReason says that a denial, cancellation or extension lacks its
 	// reason (11 CCR 7021(b), 7022(f), 7024(e), 7101(b)).
 	ErrNoReason = errors.New("a reason is required: a short code and a text for the consumer")
@@ -125,7 +134,7 @@ func (r *Request) check() error {
 		}
 		return nil
 	}
-	if !r.Terms.Level.Valid() {
+	if !r.Terms.Level.Valid() && (r.Terms.Ruled() || r.Terms.Level != "") {
 		return fmt.Errorf("request %s: its right needs a verification level", r.ID)
 	}
 	switch v := r.verification.(type) {
@@ -182,6 +191,9 @@ func (r *Request) Attest(v Verified) error {
 func (r *Request) suffices(v Verified) error {
 	if err := v.check(); err != nil {
 		return err
+	}
+	if r.Terms.Level == "" && !r.Terms.Ruled() {
+		return ErrNoRules
 	}
 	if !v.Level.AtLeast(r.Terms.Level) {
 		return fmt.Errorf("%s needs %s: %w", r.right, r.Terms.Level, ErrLevelTooLow)

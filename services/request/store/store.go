@@ -70,6 +70,10 @@ type Request struct {
 	Version int64
 }
 
+// NoDeadline is [Request.RespondBy] of a request whose rules are not known: no
+// clock runs out for it, and a person has to look.
+var NoDeadline = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Kind is an identifier kind in hand.
 type Kind struct {
 	Name string
