@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sees to it that the programs the tests need are there: a C compiler for the
-# race detector, what habeas verify's script is checked with, and the database
-# servers that a test starts for itself. On Debian and
-# its kin they are installed when we may; elsewhere one line says what to do.
+# race detector, what habeas verify's script is checked with, and the servers
+# that a test starts for itself. On Debian and its kin they are installed when
+# we may; elsewhere one line says what to do.
 set -euo pipefail
 
 missing=()
@@ -17,6 +17,7 @@ need cc gcc libc6-dev
 need python3 python3
 need openssl openssl
 PATH=$PATH:/usr/sbin need mariadbd mariadb-server
+need redis-server redis-server
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then

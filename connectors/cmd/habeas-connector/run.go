@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
 	"github.com/habeas-data/habeas/connectors/restspec"
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -21,6 +22,7 @@ var engines = map[string]sdk.Opener{
 	"sqlmap":   sqlmap.Open,
 	"restspec": restspec.Open,
 	"lake":     lake.Connect,
+	"keyspace": keyspace.Open,
 }
 
 func runCommand() *cobra.Command {

@@ -1,0 +1,211 @@
+package keyspace
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+// Map says what the keys of a server hold. It is read from YAML, strictly: a
+// key it doesn't know is an error.
+type Map struct {
+	// Separator stands between the segments of a key; the default is ":".
+	Separator string `yaml:"separator"`
+	// Normalise tells how values of a kind are compared: "lower" ignores the
+	// case of letters and surrounding blanks; "exact" is the default for every
+	// kind but email. Keys named after a kind that is compared in lower case
+	// are found by walking the keys; exact ones are asked for by name.
+	Normalise map[string]string `yaml:"normalise"`
+	// Stores are the sets of keys that hold personal data.
+	Stores []StoreMap `yaml:"stores"`
+
+	file   string
+	tree   *ast.File
+	digest string
+}
+
+// StoreMap describes one set of keys.
+type StoreMap struct {
+	// Name is the store's name in evidence and exports.
+	Name string `yaml:"name"`
+	// Keys is the pattern of the keys' names. "<kind>" stands for an
+	// identifier and "*" for one whole segment; a backslash takes the meaning
+	// from the next character.
+	Keys string `yaml:"keys"`
+	// Type is "string", "json" (a string that holds a JSON object), "hash",
+	// "set", "zset", "list" or "stream".
+	Type string `yaml:"type"`
+	// Member is the pattern of the members of a set or zset, the elements of a
+	// list, or the names of a hash's fields, of keys that many people share.
+	Member string `yaml:"member"`
+	// Identifiers are the fields that name the person, by kind: of a hash, of
+	// a stream's entries, or of the JSON objects that are the value, members or
+	// elements.
+	Identifiers map[string]Fields `yaml:"identifiers"`
+	// Category is the category of personal information.
+	Category CategoryMap `yaml:"category"`
+	// Role is "business" (the default) or "service_provider".
+	Role string `yaml:"role"`
+	// Time dates a record.
+	Time TimeMap `yaml:"time"`
+	// Keep is set when the law wants these records kept.
+	Keep *KeepMap `yaml:"keep"`
+	// TrimmedAfter is how long a stream's entries stay before it is trimmed.
+	// A removed entry can't be read any more, and its bytes stay in memory and
+	// in dumps until its block is trimmed; the evidence says until when.
+	TrimmedAfter time.Duration `yaml:"trimmed_after"`
+	// Withhold are fields that are never disclosed (11 CCR 7024(d)).
+	Withhold []WithholdMap `yaml:"withhold"`
+}
+
+// CategoryMap is a category of personal information.
+type CategoryMap struct {
+	// Letter is the statutory category, "A" to "L".
+	Letter string `yaml:"letter"`
+	// Data is the finer data category, such as "user.behavior".
+	Data string `yaml:"data"`
+}
+
+// TimeMap says what dates a record. A stream's entries are dated by their ids.
+type TimeMap struct {
+	// Field is the field of a hash, a stream's entry or a JSON object. For a
+	// zset without a field it is the score.
+	Field string `yaml:"field"`
+	// Layout is "rfc3339" (the default), "unix", "unix_ms" or a layout as Go's
+	// package time writes it. A score is "unix" or "unix_ms".
+	Layout string `yaml:"layout"`
+}
+
+// KeepMap keeps records for a legal basis, for a time from their date.
+type KeepMap struct {
+	// Basis is the code of the exception.
+	Basis string `yaml:"basis"`
+	// For is how long from the record's date.
+	For time.Duration `yaml:"for"`
+	// Needs are the fields of a hash that the basis needs; the others are
+	// removed when the person is erased. Empty means all.
+	Needs []string `yaml:"needs"`
+}
+
+// WithholdMap is a field that is never disclosed.
+type WithholdMap struct {
+	// Field is the name of a hash's or entry's field, or of a member of a JSON
+	// object.
+	Field string `yaml:"field"`
+	// As names the type of the item to the person.
+	As string `yaml:"as"`
+}
+
+// Fields is one field or a list of them. In JSON a dot leads into an object.
+type Fields []string
+
+// UnmarshalYAML accepts a single field for a list of one.
+func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if err := unmarshal(&one); err == nil {
+		*f = Fields{one}
+		return nil
+	}
+	var many []string
+	if err := unmarshal(&many); err != nil {
+		return err
+	}
+	*f = many
+	return nil
+}
+
+// ReadMap reads and checks the map in a file.
+func ReadMap(file string) (*Map, error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the map: %w", err)
+	}
+	return ParseMap(filepath.Base(file), data)
+}
+
+// ParseMap reads and checks a map. The error names every fault with the file,
+// its line and its field; file is only a name.
+func ParseMap(file string, data []byte) (*Map, error) {
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, faultOf(file, err)
+	}
+	m := &Map{file: file, tree: tree}
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(m); err != nil {
+		return nil, faultOf(file, err)
+	}
+	if _, err := m.compile(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	m.digest = hex.EncodeToString(sum[:])
+	return m, nil
+}
+
+// faultOf puts file and line before what the YAML library says.
+func faultOf(file string, err error) error {
+	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
+		return fmt.Errorf("%s:%d: %s", file, e.GetToken().Position.Line, e.GetMessage())
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+// fault is an error about one field of a store: file, line and path.
+func (m *Map) fault(store int, field, format string, args ...any) error {
+	b := (&yaml.PathBuilder{}).Root().Child("stores")
+	at := "stores"
+	line := 0
+	for _, step := range []func(){
+		func() {},
+		func() { b = b.Index(uint(store)); at = fmt.Sprintf("stores[%d]", store) },
+		func() { b = b.Child(field); at += "." + field },
+	} {
+		step()
+		if node, err := b.Build().FilterFile(m.tree); err == nil {
+			line = node.GetToken().Position.Line
+		}
+	}
+	return fmt.Errorf("%s:%d: %s: %s", m.file, line, at, fmt.Sprintf(format, args...))
+}
+
+// Manifest is what the map says of the system: stores, categories, roles and
+// the identifier kinds accepted, with the map's digest. Name and the other
+// settings are the program's to fill in.
+func (m *Map) Manifest() sdk.Manifest {
+	man := sdk.Manifest{Digest: m.digest}
+	stores, err := m.compile()
+	if err != nil {
+		return man // ParseMap has refused it
+	}
+	for i, s := range stores {
+		spec := m.Stores[i]
+		role := sdk.Role(spec.Role)
+		if role == "" {
+			role = sdk.Business
+		}
+		man.Stores = append(man.Stores, sdk.Store{
+			Name: s.name, Role: role,
+			Categories: []sdk.Category{{Letter: spec.Category.Letter, Data: spec.Category.Data}},
+		})
+		for _, k := range s.kinds() {
+			if !slices.Contains(man.Accepts, k) {
+				man.Accepts = append(man.Accepts, k)
+			}
+		}
+		man.BackupExpiry = max(man.BackupExpiry, spec.TrimmedAfter)
+	}
+	slices.Sort(man.Accepts)
+	return man
+}
