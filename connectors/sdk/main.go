@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -30,6 +31,11 @@ import (
 // HABEAS_COORDINATOR_KEY. With HABEAS_PARENT_PIPE=1 the process also ends when
 // its standard input does, so that it never outlives the one that started it.
 func Main(name string, open Opener) {
+	if os.Getenv("GOGC") == "" {
+		// What a connector holds is small. Collecting a fourth as often costs a
+		// few megabytes and saves a tenth of the computing.
+		debug.SetGCPercent(400)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := Command(WithParentPipe(ctx), name, open, os.Args[1:], os.Stdout, os.Stderr)

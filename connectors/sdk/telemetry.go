@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,6 +28,25 @@ type telemetry struct {
 	jobs     metric.Int64Counter
 	duration metric.Float64Histogram
 	records  metric.Int64Counter
+
+	// The sets of attributes that were used, by what is in them: making one
+	// costs more than counting with it. There are few.
+	outcomes sync.Map // outcomeKey to metric.MeasurementOption
+	stores   sync.Map // store name to metric.MeasurementOption
+}
+
+type outcomeKey struct {
+	action  habeasv1.Action
+	outcome string
+}
+
+// known returns the option kept under key, made the first time.
+func known(kept *sync.Map, key any, attributes func() []attribute.KeyValue) metric.MeasurementOption {
+	if option, ok := kept.Load(key); ok {
+		return option.(metric.MeasurementOption)
+	}
+	option, _ := kept.LoadOrStore(key, metric.WithAttributeSet(attribute.NewSet(attributes()...)))
+	return option.(metric.MeasurementOption)
 }
 
 func newTelemetry(connector string, inHand func() int) (*telemetry, error) {
@@ -62,7 +82,9 @@ func (t *telemetry) job(ctx context.Context, h nats.Header, j *habeasv1.Job) (co
 	ctx, span := t.tracer.Start(ctx, "job", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		t.connector, attribute.String("action", j.GetAction().String()), attribute.String("job", j.GetJobId()), attribute.Int("attempt", int(j.GetAttempt()))))
 	return ctx, func(outcome string) {
-		how := metric.WithAttributes(t.connector, attribute.String("action", j.GetAction().String()), attribute.String("outcome", outcome))
+		how := known(&t.outcomes, outcomeKey{j.GetAction(), outcome}, func() []attribute.KeyValue {
+			return []attribute.KeyValue{t.connector, attribute.String("action", j.GetAction().String()), attribute.String("outcome", outcome)}
+		})
 		t.jobs.Add(ctx, 1, how)
 		t.duration.Record(ctx, time.Since(start).Seconds(), how)
 		span.SetAttributes(attribute.String("outcome", outcome))
@@ -79,7 +101,9 @@ func (t *telemetry) span(ctx context.Context, name string) (context.Context, fun
 func (t *telemetry) erased(ctx context.Context, stores []*habeasv1.StoreCount) {
 	for _, s := range stores {
 		if gone := s.GetLocatedCount() - s.GetKeptCount() - s.GetRemainingCount(); gone > 0 {
-			t.records.Add(ctx, gone, metric.WithAttributes(t.connector, attribute.String("store", s.GetStore())))
+			t.records.Add(ctx, gone, known(&t.stores, s.GetStore(), func() []attribute.KeyValue {
+				return []attribute.KeyValue{t.connector, attribute.String("store", s.GetStore())}
+			}))
 		}
 	}
 }

@@ -82,8 +82,8 @@ func databaseTime(ctx context.Context, dsn string) time.Duration {
 	return total
 }
 
-// process is a line of /proc/PID/stat.
-type process struct {
+// procStat is a line of /proc/PID/stat.
+type procStat struct {
 	parent int
 	// used is its own processor time, ended that of children that are gone.
 	used, ended time.Duration
@@ -95,20 +95,20 @@ const clockTick = 10 * time.Millisecond
 
 // processOf reads what the system knows of a process; nothing where there is
 // no such process or no /proc.
-func processOf(pid int) process {
+func processOf(pid int) procStat {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return process{}
+		return procStat{}
 	}
 	// The program's name is in parentheses and may contain anything.
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
-		return process{}
+		return procStat{}
 	}
 	fields := bytes.Fields(text[end+1:])
 	const parent, user, system, endedUser, endedSystem = 1, 11, 12, 13, 14
 	if len(fields) <= endedSystem {
-		return process{}
+		return procStat{}
 	}
 	number := func(i int) int {
 		n, err := strconv.Atoi(string(fields[i]))
@@ -117,7 +117,7 @@ func processOf(pid int) process {
 		}
 		return n
 	}
-	return process{
+	return procStat{
 		parent: number(parent),
 		used:   time.Duration(number(user)+number(system)) * clockTick,
 		ended:  time.Duration(number(endedUser)+number(endedSystem)) * clockTick,
