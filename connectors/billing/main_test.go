@@ -153,6 +153,10 @@ func (s *system) Plant(t testing.TB, n int) sdktest.Planted {
 		KeptTraces: []string{p.CustomerID},
 		Stores:     map[string]int64{},
 		Kept:       map[string]int64{"customers": 1},
+		Corrections: []sdk.Correction{
+			{Field: "customers.name", Value: sdk.Secret(fmt.Sprintf("Rightful%d Fontaine", n))},
+			{Field: "user.contact.phone_number", Value: sdk.Secret(fmt.Sprintf("+1415555%04d", 9000+n))},
+		},
 	}
 	paid := map[any]bool{}
 	for _, r := range demo.BillingOf(p) {

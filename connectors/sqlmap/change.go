@@ -36,6 +36,12 @@ func (p *plan) planChanges(c *collection) (err error) {
 func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
 	var list []change
 	for _, f := range c.fields {
+		if f.byPart() {
+			if ch := p.partly(f, needs, f.spec.Habeas.Erase, false); ch != nil {
+				list = append(list, *ch)
+			}
+			continue
+		}
 		cut := slices.Contains(c.cut, f)
 		if !cut && (!f.personal || slices.Contains(needs, f) || f.link() || c.table.inKey(f.name)) {
 			continue
@@ -67,6 +73,12 @@ func (f *field) link() bool {
 func (p *plan) methodChanges(c *collection) ([]change, error) {
 	var list []change
 	for _, f := range c.fields {
+		if f.byPart() {
+			if ch := p.partly(f, nil, c.method(), true); ch != nil {
+				list = append(list, *ch)
+			}
+			continue
+		}
 		tie := slices.ContainsFunc(c.in, func(l *link) bool { return l.to == f && l.dependent() })
 		if !f.personal && !tie || c.table.inKey(f.name) {
 			continue
@@ -84,7 +96,7 @@ func (p *plan) methodChanges(c *collection) ([]change, error) {
 		}
 	}
 	for _, l := range c.in {
-		changed := slices.ContainsFunc(list, func(ch change) bool { return ch.f == l.to })
+		changed := slices.ContainsFunc(list, func(ch change) bool { return ch.reaches(l.to) })
 		if !changed && (l.dependent() || l.from.c.method() != Delete) {
 			return nil, p.m.errorAt(l.to.path, "collection %s: erase: %s leaves its rows tied to the person by field %s, which can't be emptied; use erase: delete", c.spec.Name, c.method(), l.to.name)
 		}

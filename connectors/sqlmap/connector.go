@@ -35,6 +35,9 @@ type Connector struct {
 	d      dialect
 	db     *sql.DB
 
+	accepts []sdk.Kind // kinds the map can find somebody by
+	yields  bool       // whether it yields any
+
 	mu   sync.Mutex
 	plan *plan // bound to the live schema, or nil
 }
@@ -42,12 +45,17 @@ type Connector struct {
 var (
 	_ sdk.Exporter    = (*Connector)(nil)
 	_ sdk.BatchEraser = (*Connector)(nil)
+	_ sdk.Corrector   = (*Connector)(nil)
 	_ sdk.Resolver    = resolver{}
 )
 
 // New makes a Connector without connecting.
 func New(config Config) (*Connector, error) {
 	d, err := dialectOf(config.Database)
+	if err != nil {
+		return nil, err
+	}
+	g, err := compile(config.Map)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +66,7 @@ func New(config Config) (*Connector, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	return &Connector{config: config, d: d, db: db}, nil
+	return &Connector{config: config, d: d, db: db, accepts: g.kinds(), yields: len(g.yields()) > 0}, nil
 }
 
 // Close gives the database's connections back.
@@ -75,14 +83,8 @@ func (c *Connector) Check(ctx context.Context) error {
 // Able returns c as a [sdk.Resolver] too when its map yields identifiers: the
 // runtime reads abilities off the type.
 func (c *Connector) Able() sdk.Connector {
-	for _, d := range c.config.Map.Datasets {
-		for _, t := range d.Collections {
-			for _, f := range t.Fields {
-				if f.Habeas.Yields != "" {
-					return resolver{c}
-				}
-			}
-		}
+	if c.yields {
+		return resolver{c}
 	}
 	return c
 }
@@ -178,17 +180,7 @@ func (c *Connector) write(ctx context.Context, f func(context.Context, *plan, qu
 
 // known returns p with only what the map can find somebody by.
 func (c *Connector) known(p sdk.Person) sdk.Person {
-	var kinds []sdk.Kind
-	for _, d := range c.config.Map.Datasets {
-		for _, t := range d.Collections {
-			for _, f := range t.Fields {
-				if k := f.meta().Identity; k != "" && !t.meta().SkipProcessing {
-					kinds = append(kinds, sdk.Kind(k))
-				}
-			}
-		}
-	}
-	return p.Only(kinds...)
+	return p.Only(c.accepts...)
 }
 
 // Locate implements [sdk.Connector].
@@ -353,9 +345,11 @@ func (c resolver) Resolve(ctx context.Context, person sdk.Person) ([]sdk.Identif
 			if v.held {
 				continue
 			}
-			for _, f := range v.row.c.fields {
-				if kind := f.spec.Habeas.Yields; kind != "" {
-					ids = append(ids, identifiers(sdk.Kind(kind), v.row.col(f))...)
+			for _, f := range v.row.c.carry {
+				for _, kind := range f.yields {
+					for _, at := range v.row.values(f) {
+						ids = append(ids, identifier(kind, at))
+					}
 				}
 			}
 		}
@@ -367,13 +361,10 @@ func (c resolver) Resolve(ctx context.Context, person sdk.Person) ([]sdk.Identif
 	return sdk.NewPerson(ids...).Identifiers(), nil
 }
 
-func identifiers(kind sdk.Kind, v value) []sdk.Identifier {
-	if v == nil {
-		return nil
-	}
+func identifier(kind sdk.Kind, v value) sdk.Identifier {
 	text := fmt.Sprint(v)
 	if kind == sdk.Email {
 		text = strings.ToLower(strings.TrimSpace(text))
 	}
-	return []sdk.Identifier{sdk.ID(kind, text)}
+	return sdk.ID(kind, text)
 }

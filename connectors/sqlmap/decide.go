@@ -78,10 +78,10 @@ func (p *plan) today() time.Time { return p.now().UTC().Truncate(24 * time.Hour)
 // first that holds.
 func (p *plan) retained(r *row) (int, *sdk.Keep) {
 	for i, rule := range r.c.retain {
-		if rule.with != nil || rule.when != nil && !conditionMatches(r.col(rule.when), rule.in) {
+		if rule.with != nil || rule.when != nil && !conditionMatches(r.first(rule.when), rule.in) {
 			continue
 		}
-		start, ok := parseTime(r.col(rule.from))
+		start, ok := parseTime(r.first(rule.from))
 		if !ok {
 			// The period has not begun, so a whole one is ahead at least.
 			start = p.today()
@@ -179,6 +179,6 @@ func (r *row) since(t time.Time) bool {
 	if t.IsZero() || r.c.time == nil {
 		return true
 	}
-	at, ok := parseTime(r.col(r.c.time))
+	at, ok := parseTime(r.first(r.c.time))
 	return !ok || !at.Before(t)
 }

@@ -40,6 +40,12 @@ type dialect interface {
 	lowered(expr string, c *column, of string) string
 	// assign converts a column of u for setting c.
 	assign(c *column, of string) string
+	// leaves reads what a column inside a document holds as JSON text, and
+	// holds asks whether a value of u is among it; typed is set when numbers
+	// in documents equal no text.
+	leaves(expr string, c *column) string
+	holds(expr string, c *column, of string, lower bool) string
+	typed() bool
 	// raw reads an expression of the column's type as a comparable value, and
 	// read makes that value of what the driver scanned.
 	raw(expr string, c *column) string

@@ -28,7 +28,7 @@ func (p *plan) export(ctx context.Context, q querier, person sdk.Person, out sdk
 	for _, v := range reaches[0].order {
 		byCollection[v.row.c] = append(byCollection[v.row.c], v)
 	}
-	for _, c := range p.collections {
+	for _, c := range p.reading {
 		if !c.counted {
 			continue
 		}
@@ -75,10 +75,11 @@ func (w *walk) starts(l *link, r *reach) []value {
 		if v.row.c != l.from.c || v.foreign {
 			continue
 		}
-		at := v.row.col(l.from)
-		if at != nil && !seen[at] && w.p.d.fits(at, l.to.col) {
-			seen[at] = true
-			values = append(values, at)
+		for _, at := range v.row.values(l.from) {
+			if !seen[at] && w.p.d.fits(at, l.to.col) {
+				seen[at] = true
+				values = append(values, at)
+			}
 		}
 	}
 	return values
@@ -104,7 +105,7 @@ func (e *exporter) columns() {
 		exprs = append(exprs, e.p.d.raw(e.c.table.locators("t")[i], c))
 	}
 	for _, f := range e.c.carry {
-		exprs = append(exprs, e.p.d.raw("t."+quote(f.name), f.col))
+		exprs = append(exprs, carried(e.p.d, f.col))
 	}
 	for _, f := range e.c.fields {
 		if f.spec.Habeas.Hidden {
@@ -125,7 +126,13 @@ func (f *field) withheld() sdk.Withheld {
 	if w := f.spec.Habeas.Withhold; w != "" {
 		return sdk.Withheld(w)
 	}
-	return withheldAs(f.categories)
+	if len(f.leaves) == 0 || f.byPart() {
+		return withheldAs(f.spec.DataCategories)
+	}
+	if w := withheldAs(f.spec.DataCategories); w != "" || f.col.class == classJSON {
+		return w
+	}
+	return f.withheldInside()
 }
 
 // through reads the rows that values lead to and writes each as it comes.
@@ -192,7 +199,9 @@ func (e *exporter) write(ctx context.Context, r *row, read []any, foreign bool) 
 		case foreign && f.personal && v != nil:
 			v = AnotherPersons
 		default:
-			v = e.p.d.copied(v, f.col)
+			if v = e.p.d.copied(v, f.col); len(f.leaves) > 0 && v != nil {
+				v = f.withholding(v)
+			}
 		}
 		record.Fields[i] = sdk.Field{Name: f.name, Value: v}
 	}

@@ -14,6 +14,8 @@ type graph struct {
 	m           *Map
 	collections []*collection
 	links       []*link
+	// reading lists the collections in the order of after.
+	reading []*collection
 }
 
 // collection is one table of the map.
@@ -44,7 +46,8 @@ type collection struct {
 	carry    []*field // columns a walk reads, besides the key
 }
 
-// field is one column of a collection.
+// field is one column of a collection, or a field inside one that holds
+// documents.
 type field struct {
 	c          *collection
 	spec       *Field
@@ -55,6 +58,14 @@ type field struct {
 	personal   bool
 	col        *column // the live column, once opened
 	slot       int     // index in carry, or -1
+	// doc is the column a field inside a document belongs to, way how to get
+	// there from the column, itself included; leaves are the fields inside a
+	// column.
+	doc    *field
+	way    []node
+	leaves []*field
+	// yields are the kinds of identifier its values are to other connectors.
+	yields []sdk.Kind
 }
 
 // link leads from values to rows: from an identifier kind when from is nil,
@@ -157,54 +168,57 @@ func (g *graph) addFields(c *collection) error {
 		if c.field(f.name) != nil {
 			return g.m.errorAt(f.path+".name", "field %s is there twice", f.name)
 		}
+		if err := g.checkField(f); err != nil {
+			return err
+		}
 		f.categories = slices.Clone(spec.DataCategories)
-		for i := range spec.Fields {
-			nested, err := g.nested(&spec.Fields[i], fmt.Sprintf("%s.fields[%d]", f.path, i))
-			if err != nil {
-				return err
-			}
-			f.categories = append(f.categories, nested...)
+		c.fields = append(c.fields, f)
+		way := []node{{spec.Name, spec.isArray()}}
+		if err := g.addLeaves(f, spec.Fields, f.path, way); err != nil {
+			return err
 		}
-		if strings.HasSuffix(f.meta.DataType, "[]") && (f.meta.Identity != "" || len(f.meta.References) > 0) {
-			return g.m.errorAt(f.path, "field %s: an array can't be an identity or a reference in a SQL database", f.name)
-		}
-		if k := f.meta.Identity; k == string(sdk.Name) {
-			return g.m.errorAt(f.path, "field %s: a name is never enough to find a person by; remove the identity", f.name)
-		}
-		if m := spec.Habeas.Match; m != "" && m != "exact" && m != "lower" {
-			return g.m.errorAt(f.path+".habeas.match", "field %s: match must be exact or lower", f.name)
+		if way[0].array && len(f.leaves) == 0 {
+			f.way = way
 		}
 		f.personal = slices.ContainsFunc(f.categories, personal)
 		c.personal = c.personal || f.personal
-		c.fields = append(c.fields, f)
 	}
 	return nil
 }
 
-// nested collects the categories inside a document column. The document is
-// copied and erased as one; nothing in it can lead anywhere.
-func (g *graph) nested(f *Field, path string) ([]string, error) {
-	meta := f.meta()
-	if meta.Identity != "" || len(meta.References) > 0 {
-		return nil, g.m.errorAt(path, "field %s: an identity or reference inside a document column is not supported in a SQL database", f.Name)
+// checkField looks at what a field says of itself.
+func (g *graph) checkField(f *field) error {
+	if f.meta.Identity == string(sdk.Name) {
+		return g.m.errorAt(f.path, "field %s: a name is never enough to find a person by; remove the identity", f.name)
 	}
-	categories := slices.Clone(f.DataCategories)
-	for i := range f.Fields {
-		more, err := g.nested(&f.Fields[i], fmt.Sprintf("%s.fields[%d]", path, i))
-		if err != nil {
-			return nil, err
-		}
-		categories = append(categories, more...)
+	if m := f.spec.Habeas.Match; m != "" && m != "exact" && m != "lower" {
+		return g.m.errorAt(f.path+".habeas.match", "field %s: match must be exact or lower", f.name)
 	}
-	return categories, nil
+	base := strings.TrimSuffix(f.meta.DataType, "[]")
+	if dataTypes[base] == nil {
+		return g.m.errorAt(f.path, "field %s: data_type %q is not known; it can be string, integer, float, boolean, object_id or object, with [] behind it for many", f.name, f.meta.DataType)
+	}
+	if len(f.spec.Fields) > 0 && base != "" && base != "object" {
+		return g.m.errorAt(f.path, "field %s: a field with fields inside is of data_type object or object[], not %s", f.name, f.meta.DataType)
+	}
+	if len(f.spec.Fields) > 0 && (f.meta.Identity != "" || len(f.meta.References) > 0) {
+		return g.m.errorAt(f.path, "field %s: a whole document can't be an identity or a reference; put it on a field inside", f.name)
+	}
+	if f.meta.ReturnAllElements && !f.spec.isArray() {
+		return g.m.errorAt(f.path, "field %s: return_all_elements is for arrays", f.name)
+	}
+	if k := f.spec.Habeas.Yields; k != "" {
+		g.yield(f, sdk.Kind(k))
+	}
+	return nil
 }
 
 func (g *graph) addLinks() error {
 	for _, c := range g.collections {
-		for _, f := range c.fields {
+		for _, f := range c.all() {
 			if f.meta.Identity != "" {
 				lower := f.spec.Habeas.Match == "lower" || f.spec.Habeas.Match == "" && f.meta.Identity == string(sdk.Email)
-				g.addLink(&link{kind: sdk.Kind(f.meta.Identity), to: f, declared: f, lower: lower})
+				g.addLink(&link{kind: identityKind(f.meta.Identity), to: f, declared: f, lower: lower})
 			}
 			for i, ref := range f.meta.References {
 				if err := g.addReference(f, ref, fmt.Sprintf("%s.%s.references[%d]", f.path, metaKey(f.spec), i)); err != nil {
@@ -213,7 +227,7 @@ func (g *graph) addLinks() error {
 			}
 		}
 	}
-	return nil
+	return g.addNeighbours()
 }
 
 func metaKey(f *Field) string {
@@ -224,6 +238,9 @@ func metaKey(f *Field) string {
 }
 
 func (g *graph) addReference(f *field, ref Reference, path string) error {
+	if g.outside(ref.Dataset) {
+		return g.addLeaving(f, ref, path)
+	}
 	other, err := g.target(ref, path)
 	if err != nil {
 		return err
@@ -255,7 +272,12 @@ func (g *graph) target(ref Reference, path string) (*field, error) {
 	}
 	c := g.byName(ref.Dataset + ":" + name)
 	if c == nil {
-		return nil, g.m.errorAt(path, "referenced object %s:%s does not exist or is skipped", ref.Dataset, name)
+		for _, d := range g.m.Datasets {
+			if d.Key == ref.Dataset {
+				return nil, g.m.errorAt(path, "referenced object %s:%s does not exist or is skipped", ref.Dataset, name)
+			}
+		}
+		return nil, g.m.errorAt(path, "referenced object %s:%s does not exist: no dataset %s; if another connector has it, name it under habeas.beside of this dataset", ref.Dataset, strings.Replace(ref.Field, ".", ":", 1), ref.Dataset)
 	}
 	other := c.field(fieldName)
 	if other == nil {
@@ -288,7 +310,7 @@ func (c *collection) field(name string) *field {
 			return f
 		}
 	}
-	return nil
+	return c.inner(name)
 }
 
 // active returns which links are followed for somebody known by the given
@@ -331,6 +353,22 @@ func (g *graph) kinds() []sdk.Kind {
 		}
 	}
 	slices.Sort(kinds)
+	return kinds
+}
+
+// yields returns the identifier kinds that counted collections have for other
+// connectors.
+func (g *graph) yields() []sdk.Kind {
+	var kinds []sdk.Kind
+	for _, c := range g.collections {
+		for _, f := range c.all() {
+			for _, k := range f.yields {
+				if c.counted && !slices.Contains(kinds, k) {
+					kinds = append(kinds, k)
+				}
+			}
+		}
+	}
 	return kinds
 }
 

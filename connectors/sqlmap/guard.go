@@ -41,10 +41,12 @@ func (w *walk) considered(l *link, r *row) bool {
 // judged reports whether it matters who else reaches rows of c.
 func judged(c *collection) bool { return c.counted || len(c.out) > 0 }
 
-// referring returns how many of the person's rows lead to v over l.
-func (v *visit) referring(l *link) (n int64) {
+// referring returns how many of the person's rows lead to v over l, by
+// the value at where v has many.
+func (v *visit) referring(l *link, at value) (n int64) {
+	many := len(l.to.col.way) > 0
 	for _, s := range v.from {
-		if s.link == l {
+		if s.link == l && (!many || s.at == at) {
 			n++
 		}
 	}
@@ -64,16 +66,17 @@ func (w *walk) countReferring(ctx context.Context, reaches []*reach) error {
 				if l.seed() || !w.considered(l, v.row) {
 					continue
 				}
-				at := v.row.col(l.to)
-				if at == nil || l.from.c.table.unique(l.from.name) && v.referring(l) > 0 {
-					continue
-				}
-				if w.total[l.id] == nil {
-					w.total[l.id] = map[value]int64{}
-				}
-				if _, ok := w.total[l.id][at]; !ok {
-					w.total[l.id][at] = 0
-					wanted[l] = append(wanted[l], at)
+				for _, at := range v.row.values(l.to) {
+					if l.from.c.table.unique(l.from.name) && v.referring(l, at) > 0 {
+						continue
+					}
+					if w.total[l.id] == nil {
+						w.total[l.id] = map[value]int64{}
+					}
+					if _, ok := w.total[l.id][at]; !ok {
+						w.total[l.id][at] = 0
+						wanted[l] = append(wanted[l], at)
+					}
 				}
 			}
 		}
@@ -86,10 +89,20 @@ func (w *walk) countReferring(ctx context.Context, reaches []*reach) error {
 	return nil
 }
 
+// starts is the condition that a row t is where the link begins with the value
+// of u.
+func (p *plan) starts(l *link) string {
+	expr := "t." + quote(l.from.col.name)
+	if len(l.from.col.way) > 0 {
+		return p.d.holds(expr, l.from.col, "u.v1", false)
+	}
+	return p.d.equals(expr, l.from.col, "u.v1")
+}
+
 // count reads how many rows of the link's start hold each value.
 func (w *walk) count(ctx context.Context, l *link, values []value) error {
 	values = slices.DeleteFunc(values, func(v value) bool { return !w.p.d.fits(v, l.from.col) })
-	text := fmt.Sprintf("SELECT u.i, count(*) FROM u %s %s AS t ON %s GROUP BY u.i", w.p.d.join(), l.from.c.table.quoted(), w.p.d.equals("t."+quote(l.from.name), l.from.col, "u.v1"))
+	text := fmt.Sprintf("SELECT u.i, count(*) FROM u %s %s AS t ON %s GROUP BY u.i", w.p.d.join(), l.from.c.table.quoted(), w.p.starts(l))
 	return chunks(values, w.p.d.rowsPer(1), func(part []value) error {
 		with, args := w.p.d.values(single(part))
 		return each(ctx, w.q, with+text, args, func(read []any) error {
@@ -114,8 +127,10 @@ func (w *walk) siblings(v *visit) (links []*link, values []value) {
 		if !l.seed() || !w.on[l.id] || slices.Contains(v.seeds, l) || !w.considered(l, v.row) {
 			continue
 		}
-		if at, ok := v.row.col(l.to).(string); ok && at != "" {
-			links, values = append(links, l), append(values, at)
+		for _, at := range v.row.values(l.to) {
+			if s, ok := at.(string); ok && s != "" {
+				links, values = append(links, l), append(values, at)
+			}
 		}
 	}
 	return links, values
@@ -129,7 +144,9 @@ func (w *walk) askSiblings(ctx context.Context, reaches []*reach) error {
 			links, values := w.siblings(v)
 			for i, l := range links {
 				for _, other := range w.sameKind(l) {
-					round = append(round, probe{link: other, v: other.identity(values[i].(string))})
+					if at, ok := other.identity(values[i].(string)); ok {
+						round = append(round, probe{link: other, v: at})
+					}
 				}
 			}
 		}
@@ -186,14 +203,17 @@ func (w *walk) shared(r *reach, v *visit) bool {
 		if l.seed() || !w.considered(l, v.row) {
 			continue
 		}
-		if at := v.row.col(l.to); at != nil && w.total[l.id][at] > v.referring(l) {
-			return true
+		for _, at := range v.row.values(l.to) {
+			if w.total[l.id][at] > v.referring(l, at) {
+				return true
+			}
 		}
 	}
 	links, values := w.siblings(v)
 	for i, l := range links {
 		for _, other := range w.sameKind(l) {
-			for _, found := range w.known[other.id][other.identity(values[i].(string))] {
+			at, _ := other.identity(values[i].(string))
+			for _, found := range w.known[other.id][at] {
 				if r.visits[found] == nil {
 					return true
 				}

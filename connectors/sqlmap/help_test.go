@@ -125,6 +125,21 @@ func (db *testDB) try(t testing.TB, text string) (*Connector, error) {
 	if err != nil {
 		return nil, err
 	}
+	return db.tryMap(t, m)
+}
+
+// with makes a connector of a map that was read already.
+func (db *testDB) with(t testing.TB, m *Map) *Connector {
+	t.Helper()
+	c, err := db.tryMap(t, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (db *testDB) tryMap(t testing.TB, m *Map) (*Connector, error) {
+	t.Helper()
 	c, err := New(Config{Name: "test", Version: "1", Database: db.address, Map: m, Now: func() time.Time { return now }})
 	if err != nil {
 		return nil, err

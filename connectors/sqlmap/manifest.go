@@ -14,7 +14,7 @@ func (c *Connector) Manifest() (sdk.Manifest, error) {
 	}
 	m := sdk.Manifest{
 		Name: c.config.Name, Version: c.config.Version, Digest: c.config.Map.Digest,
-		Accepts: g.kinds(),
+		Accepts: g.kinds(), Yields: g.yields(),
 	}
 	for i := range g.m.Datasets {
 		rules := &g.m.Datasets[i].Habeas
@@ -34,11 +34,6 @@ func (c *Connector) Manifest() (sdk.Manifest, error) {
 	for _, t := range g.collections {
 		if !t.counted {
 			continue
-		}
-		for _, f := range t.fields {
-			if k := sdk.Kind(f.spec.Habeas.Yields); k != "" && !slices.Contains(m.Yields, k) {
-				m.Yields = append(m.Yields, k)
-			}
 		}
 		m.Stores = append(m.Stores, sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role)})
 	}

@@ -26,6 +26,8 @@ type Map struct {
 	Digest string `yaml:"-"`
 
 	tree *ast.File
+	// neighbours are the maps of other connectors.
+	neighbours []*Map
 }
 
 // Dataset is one schema of the database.
@@ -56,6 +58,9 @@ type DatasetMeta struct {
 type DatasetRules struct {
 	// After names connectors whose erasure comes first.
 	After []string `yaml:"after"`
+	// Beside names datasets that live behind other connectors. A reference to
+	// one of them becomes a kind of identifier that is accepted or yielded.
+	Beside []string `yaml:"beside"`
 	// Tier is "own" (the default), "third_party" or "identity".
 	Tier string `yaml:"tier"`
 	// Cap is the most records one person may plausibly have.
@@ -228,18 +233,42 @@ const (
 	Retain     Method = "retain"
 )
 
-// LoadMap reads and checks the data map in file.
-func LoadMap(file string) (*Map, error) {
+// LoadMap reads and checks the data map in file. The maps of other connectors
+// that it refers to, or that refer to it, come from [LoadNeighbour].
+func LoadMap(file string, neighbours ...*Map) (*Map, error) {
 	data, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {
 		return nil, fmt.Errorf("reading data map: %w", err)
 	}
-	return ParseMap(filepath.Base(file), data)
+	return ParseMap(filepath.Base(file), data, neighbours...)
 }
 
 // ParseMap decodes a data map strictly and checks what can be checked without
 // a database. Errors carry file, line and field.
-func ParseMap(file string, data []byte) (*Map, error) {
+func ParseMap(file string, data []byte, neighbours ...*Map) (*Map, error) {
+	m, err := readMap(file, data)
+	if err != nil {
+		return nil, err
+	}
+	m.neighbours = neighbours
+	if _, err := compile(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// LoadNeighbour reads the data map of another connector, for [LoadMap]. It may
+// be of any kind of store; only its references are looked at.
+func LoadNeighbour(file string) (*Map, error) {
+	data, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return nil, fmt.Errorf("reading data map: %w", err)
+	}
+	return readMap(filepath.Base(file), data)
+}
+
+// readMap decodes a data map strictly.
+func readMap(file string, data []byte) (*Map, error) {
 	sum := sha256.Sum256(data)
 	m := &Map{File: file, Digest: hex.EncodeToString(sum[:])}
 	tree, err := parser.ParseBytes(data, 0)
@@ -256,9 +285,6 @@ func ParseMap(file string, data []byte) (*Map, error) {
 	}
 	if len(m.Datasets) == 0 {
 		return nil, &MapError{File: file, Text: "no dataset: the file must have a list under the key dataset"}
-	}
-	if _, err := compile(m); err != nil {
-		return nil, err
 	}
 	return m, nil
 }

@@ -32,8 +32,10 @@ func TestMapErrorsNamePlaceAndField(t *testing.T) {
 		"bad direction":      {mapOf("fields:", "  - {name: id, fides_meta: {identity: a, references: [{dataset: d, field: people.b, direction: up}]}}", "  - {name: b}"), "direction must be to or from"},
 		"unreachable":        {mapOf("fields:", "  - {name: id, data_categories: [user.name]}"), "m.yaml:4: some nodes were not reachable: d:people"},
 		"erase_after":        {mapOf("fides_meta: {erase_after: [d.gone]}", "fields:", id), "there is no collection d.gone"},
-		"nested identity":    {mapOf("fields:", id, "  - {name: doc, fields: [{name: e, fides_meta: {identity: email}}]}"), "inside a document column"},
-		"array identity":     {mapOf("fields:", "  - {name: a, fides_meta: {identity: email, data_type: 'string[]'}}"), "an array can't be an identity"},
+		"document identity":  {mapOf("fields:", id, "  - {name: doc, fides_meta: {identity: email}, fields: [{name: e}]}"), "m.yaml:7: field doc: a whole document can't be an identity"},
+		"nested twice":       {mapOf("fields:", id, "  - {name: doc, fields: [{name: e}, {name: e}]}"), "m.yaml:7: field doc.e is there twice"},
+		"unknown data_type":  {mapOf("fields:", "  - {name: a, fides_meta: {identity: email, data_type: text}}"), `data_type "text" is not known`},
+		"inner masking":      {mapOf("fields:", id, "  - {name: doc, fields: [{name: e, fides_meta: {masking_strategy_override: {strategy: hash}}}]}"), "a masking strategy is for columns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseMap("m.yaml", []byte(test.text))

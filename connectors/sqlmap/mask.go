@@ -18,6 +18,14 @@ type change struct {
 	make func(old value) value
 	// reads is set when make looks at the old value.
 	reads bool
+	// inside are the fields of a document that make replaces, when it leaves
+	// the others as they are.
+	inside map[*field]func(any) any
+}
+
+// reaches reports whether the change takes away what the field held.
+func (ch change) reaches(f *field) bool {
+	return ch.f == f || f.doc != nil && ch.f == f.doc && (ch.inside == nil || ch.inside[f] != nil)
 }
 
 // erased stands where a text column must hold something.

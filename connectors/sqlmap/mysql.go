@@ -128,7 +128,9 @@ func (d mysql) change(t *table, set []assignment, rows [][]value) (string, []any
 }
 
 // equals follows the column's own idea of equality, as a join would.
-func (d mysql) equals(expr string, c *column, of string) string { return expr + " = " + d.assign(c, of) }
+func (d mysql) equals(expr string, c *column, of string) string {
+	return expr + " = " + d.assign(c, of)
+}
 
 // exactly is equality byte by byte, which a plain index still serves.
 func (d mysql) exactly(expr string, c *column, of string) string {

@@ -20,6 +20,9 @@ type settings struct {
 	PasswordSecret string `yaml:"password_secret"`
 	// Map is the data map's file, relative to the configuration's folder.
 	Map string `yaml:"map"`
+	// Neighbours are the data maps of other connectors whose datasets refer to
+	// this one's or are referred to.
+	Neighbours []string `yaml:"neighbours"`
 }
 
 // reachable is how long opening waits for the database before it leaves the
@@ -37,10 +40,21 @@ func Open(ctx context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error)
 	if s.Database == "" || s.Map == "" {
 		return sdk.Manifest{}, nil, fmt.Errorf("%s: config needs database and map", env.ConfigFile)
 	}
-	if !filepath.IsAbs(s.Map) {
-		s.Map = filepath.Join(filepath.Dir(env.ConfigFile), s.Map)
+	beside := func(file string) string {
+		if filepath.IsAbs(file) {
+			return file
+		}
+		return filepath.Join(filepath.Dir(env.ConfigFile), file)
 	}
-	m, err := LoadMap(s.Map)
+	var others []*Map
+	for _, file := range s.Neighbours {
+		other, err := LoadNeighbour(beside(file))
+		if err != nil {
+			return sdk.Manifest{}, nil, err
+		}
+		others = append(others, other)
+	}
+	m, err := LoadMap(beside(s.Map), others...)
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}

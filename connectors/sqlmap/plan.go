@@ -84,9 +84,36 @@ func (p *plan) attach(ctx context.Context) error {
 			if f.col = c.table.column(f.name); f.col == nil {
 				return p.m.errorAt(f.path+".name", "collection %s: table %s has no column %s; it has %s", c.spec.Name, c.table.name, f.name, c.table.names())
 			}
+			if err := p.attachInside(f); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// attachInside ties the fields inside a document to its column.
+func (p *plan) attachInside(f *field) error {
+	inside := f.leaves
+	if len(f.way) > 0 {
+		inside = []*field{f} // an array of values
+	}
+	for _, leaf := range inside {
+		if f.col.class != classJSON && (leaf.tied() || leaf.link() || len(leaf.yields) > 0) {
+			return p.m.errorAt(leaf.path, "collection %s: field %s is inside column %s, which is of type %s; only what is in a JSON column can be an identity or a reference", f.c.spec.Name, leaf.name, f.col.name, f.col.typ)
+		}
+		if leaf != f || leaf.tied() || leaf.link() || len(leaf.yields) > 0 {
+			inner := *f.col
+			inner.way, inner.typed = leaf.way, p.d.typed()
+			leaf.col = &inner
+		}
+	}
+	return nil
+}
+
+// tied reports whether an identity is looked up in the field.
+func (f *field) tied() bool {
+	return slices.ContainsFunc(f.c.in, func(l *link) bool { return l.seed() && l.to == f })
 }
 
 // attachKeys checks the map's key against the live one and ties links to the

@@ -75,9 +75,17 @@ func selectRows(d dialect, t *table, columns []*column, on string) string {
 		exprs = append(exprs, d.raw(t.locators("t")[i], c))
 	}
 	for _, c := range columns {
-		exprs = append(exprs, d.raw("t."+quote(c.name), c))
+		exprs = append(exprs, carried(d, c))
 	}
 	return fmt.Sprintf("SELECT %s FROM u %s %s AS t ON %s", strings.Join(exprs, ", "), d.join(), t.quoted(), on)
+}
+
+// carried reads a column, or what is inside one, for a walk.
+func carried(d dialect, c *column) string {
+	if expr := "t." + quote(c.name); len(c.way) == 0 {
+		return d.raw(expr, c)
+	}
+	return d.leaves("t."+quote(c.name), c)
 }
 
 // sameKey is the condition that t is the row whose key u holds.

@@ -157,7 +157,7 @@ func (g *graph) checkMethod(c *collection) error {
 	default:
 		return g.m.errorAt(g.rule(c, "source"), "collection %s: source must be consumer or third_party", c.spec.Name)
 	}
-	for _, f := range c.fields {
+	for _, f := range c.all() {
 		switch f.spec.Habeas.Erase {
 		case "", Null, Mask, Retain:
 		default:
@@ -166,8 +166,8 @@ func (g *graph) checkMethod(c *collection) error {
 		if o := f.meta.Masking; o != nil && !knownStrategy(o.Strategy) {
 			return g.m.errorAt(f.path, "field %s: masking strategy %q is not known; it can be %s", f.name, o.Strategy, strings.Join(strategies, ", "))
 		}
-		if f.spec.Habeas.Yields != "" {
-			c.carryField(f)
+		if f.meta.Masking != nil && f.doc != nil {
+			return g.m.errorAt(f.path, "field %s: a masking strategy is for columns; inside a document say habeas: {erase: null}, mask or retain", f.name)
 		}
 	}
 	return nil

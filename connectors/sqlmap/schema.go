@@ -48,6 +48,10 @@ type column struct {
 	length    int // most characters, or 0
 	notNull   bool
 	generated bool
+	// way leads from a column that holds documents to the field this stands
+	// for; typed is set when that may hold numbers that are compared as such.
+	way   []node
+	typed bool
 	// charset and collation say how MySQL compares text.
 	charset, collation string
 }

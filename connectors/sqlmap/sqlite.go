@@ -28,6 +28,9 @@ func (sqlite) open(address string) (*sql.DB, error) {
 	if err != nil || path == "" {
 		return nil, errors.New("database: want sqlite:///path/file.db")
 	}
+	if err := withLeaves(); err != nil {
+		return nil, fmt.Errorf("opening SQLite database: %w", err)
+	}
 	settings := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(10000)", "foreign_keys(1)", "secure_delete(1)"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: settings.Encode()}).String())
 	if err != nil {

@@ -18,6 +18,26 @@ type row struct {
 
 func (r *row) col(f *field) value { return r.cols[f.slot] }
 
+// values are what the row has in the field: none, one, or, in a document, many.
+func (r *row) values(f *field) []value {
+	v := r.col(f)
+	switch {
+	case len(f.col.way) > 0:
+		return scalars(v, f.col.typed)
+	case v == nil:
+		return nil
+	}
+	return []value{v}
+}
+
+// first is the field's value, the first of many.
+func (r *row) first(f *field) value {
+	for _, v := range r.values(f) {
+		return v
+	}
+	return nil
+}
+
 // visit is what one person's walk knows of a row.
 type visit struct {
 	row *row
@@ -41,6 +61,7 @@ type visit struct {
 type step struct {
 	link *link
 	v    *visit
+	at   value // the value that led there
 }
 
 // reach is everything one person's walk came to, in order.
@@ -80,12 +101,13 @@ func newWalk(p *plan, q querier, kinds []sdk.Kind, lock bool) *walk {
 	}
 }
 
-// identity returns the value an identity link compares.
-func (l *link) identity(v string) value {
+// identity returns the value an identity link compares, and whether the field
+// can hold it.
+func (l *link) identity(v string) (value, bool) {
 	if l.lower {
-		return strings.ToLower(v)
+		return strings.ToLower(v), true
 	}
-	return v
+	return l.to.cast(v)
 }
 
 // run walks from the identifiers of each person to a fixpoint: it ends when a
@@ -101,7 +123,9 @@ func (w *walk) run(ctx context.Context, people []sdk.Person) ([]*reach, error) {
 				continue
 			}
 			for _, v := range person.Values(l.kind) {
-				round = append(round, probe{link: l, v: l.identity(v), who: r})
+				if at, ok := l.identity(v); ok {
+					round = append(round, probe{link: l, v: at, who: r})
+				}
 			}
 		}
 	}
@@ -138,7 +162,7 @@ func (r *reach) reconcile() {
 		to := r.against[i]
 		if v := r.visits[to]; v != nil {
 			v.from = append(v.from, s)
-			s.v.next = append(s.v.next, step{s.link, v})
+			s.v.next = append(s.v.next, step{s.link, v, s.at})
 			continue
 		}
 		refused, against = append(refused, s), append(against, to)
@@ -152,7 +176,7 @@ func (r *reach) admit(pr probe, to *row) *visit {
 	v := r.visits[to]
 	if !to.admits(pr.link) {
 		if pr.src != nil {
-			r.refused, r.against = append(r.refused, step{pr.link, pr.src}), append(r.against, to)
+			r.refused, r.against = append(r.refused, step{pr.link, pr.src, pr.v}), append(r.against, to)
 		}
 		return nil
 	}
@@ -165,8 +189,8 @@ func (r *reach) admit(pr probe, to *row) *visit {
 	if pr.src == nil {
 		v.seeds = append(v.seeds, pr.link)
 	} else {
-		v.from = append(v.from, step{pr.link, pr.src})
-		pr.src.next = append(pr.src.next, step{pr.link, v})
+		v.from = append(v.from, step{pr.link, pr.src, pr.v})
+		pr.src.next = append(pr.src.next, step{pr.link, v, pr.v})
 	}
 	if !fresh {
 		return nil
@@ -182,7 +206,7 @@ func (r *row) admits(l *link) bool {
 
 // owned reports whether any column of the owner rule is filled.
 func (r *row) owned() bool {
-	return slices.ContainsFunc(r.c.owner, func(l *link) bool { return r.col(l.to) != nil })
+	return slices.ContainsFunc(r.c.owner, func(l *link) bool { return len(r.values(l.to)) > 0 })
 }
 
 // onward adds the probes that lead on from a row. A row that carries somebody
@@ -196,7 +220,7 @@ func (w *walk) onward(round []probe, v *visit, who *reach) []probe {
 		if !w.on[l.id] || w.skip[l.to.c] {
 			continue
 		}
-		if from := v.row.col(l.from); from != nil {
+		for _, from := range v.row.values(l.from) {
 			round = append(round, probe{link: l, v: from, src: v, who: who})
 		}
 	}
@@ -210,7 +234,7 @@ func (w *walk) foreign(v *visit) bool {
 		return false
 	}
 	for _, l := range v.row.c.in {
-		if l.seed() && w.on[l.id] && v.row.col(l.to) != nil {
+		if l.seed() && w.on[l.id] && len(v.row.values(l.to)) > 0 {
 			return true
 		}
 	}
@@ -278,8 +302,10 @@ func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
 // of u. Identifiers are compared exactly or without case; references as the
 // database itself joins.
 func (p *plan) matches(l *link) string {
-	expr := "t." + quote(l.to.name)
+	expr := "t." + quote(l.to.col.name)
 	switch {
+	case len(l.to.col.way) > 0:
+		return p.d.holds(expr, l.to.col, "u.v1", l.lower)
 	case l.lower:
 		return p.d.lowered(expr, l.to.col, "u.v1")
 	case l.seed():
