@@ -1,0 +1,290 @@
+package verify
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/services/internal/mail"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// How the work goes on.
+const (
+	batch     = 64
+	atOnce    = 8
+	maxAsks   = 20               // questions about one request
+	maxSends  = 8                // tries at sending one code
+	firstWait = 30 * time.Second // before a system or server that was away is asked again
+	lookAgain = 10 * time.Minute // at a case that waits for the person: it may be decided elsewhere
+)
+
+// Run works on cases until ctx ends.
+func (r *Room) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	expired := time.NewTicker(time.Hour)
+	defer expired.Stop()
+	for {
+		for {
+			n, err := r.Work(ctx)
+			if err != nil && ctx.Err() == nil {
+				r.Logger.ErrorContext(ctx, "looking for cases; trying again", slog.Any("error", err))
+			}
+			if err != nil || n < batch {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.kicked:
+		case <-tick.C:
+		case <-expired.C:
+			if _, err := r.Doors.ExpireDocuments(ctx, r.Now().UTC()); err != nil && ctx.Err() == nil {
+				r.Logger.ErrorContext(ctx, "forgetting old documents; trying again", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// Work looks at every case whose time has come, once, and returns how many
+// there were.
+func (r *Room) Work(ctx context.Context) (int, error) {
+	ids, err := r.Doors.DueCases(ctx, r.Now().UTC(), batch)
+	if err != nil {
+		return 0, err
+	}
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, id := range ids {
+		g.Go(func() error {
+			if err := r.step(ctx, id); err != nil && !errors.Is(err, ErrGone) && ctx.Err() == nil {
+				r.Logger.ErrorContext(ctx, "working on a case; trying again", slog.String("request", string(id)), slog.Any("error", err))
+				return r.postpone(ctx, id, firstWait)
+			}
+			return nil
+		})
+	}
+	return len(ids), g.Wait()
+}
+
+// postpone puts a case off, whatever is in it.
+func (r *Room) postpone(ctx context.Context, id request.ID, by time.Duration) error {
+	c, err := r.Doors.GetCase(ctx, id)
+	if err != nil {
+		return err
+	}
+	c.NextAt = r.Now().UTC().Add(by)
+	if err := r.Doors.SaveCase(ctx, c); err != nil && !errors.Is(err, store.ErrStale) {
+		return err
+	}
+	return nil
+}
+
+// step does what is next for one case. Every effect is stored before it
+// happens or can happen twice.
+func (r *Room) step(ctx context.Context, id request.ID) error {
+	_, f, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	req, err := r.Requests.Lookup(ctx, id)
+	if err != nil {
+		return err
+	}
+	if s := req.State(); s != request.Received && s != request.AwaitingVerification {
+		return r.purge(ctx, &req, f) // it was decided, here or elsewhere
+	}
+	if !f.Asked {
+		if f, err = r.ask(ctx, id, f); err != nil {
+			return err
+		}
+	}
+	level, method := r.decide(f, req.Terms.Level)
+	if level.AtLeast(req.Terms.Level) {
+		if err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level}, By); err != nil {
+			return err
+		}
+		return r.purge(ctx, &req, f)
+	}
+	return r.challenge(ctx, id, f)
+}
+
+// decide says how sure one can be.
+func (r *Room) decide(f *file, needed request.Level) (request.Level, string) {
+	if f.Confirm {
+		if f.Challenge != nil && f.Challenge.Passed {
+			return needed, MethodPermission
+		}
+		return "", ""
+	}
+	return r.Policy.Level(f.facts(), r.Now())
+}
+
+// ask asks the systems and remembers what they say.
+func (r *Room) ask(ctx context.Context, id request.ID, f *file) (*file, error) {
+	answer, err := r.Matcher.Match(ctx, f.anchor(), f.claims(r.Policy.Points))
+	if err != nil {
+		return nil, err
+	}
+	err = r.change(ctx, id, func(c *store.Case, now *file) error {
+		now.Asks++
+		now.Known = now.Known || answer.Known
+		now.Matched = answer.Matched
+		// A system that was away is asked again for as long as it may matter.
+		now.Asked = len(answer.Silent) == 0 || now.Asks >= maxAsks
+		c.NextAt = r.Now().UTC().Add(firstWait * time.Duration(now.Asks))
+		if now.Asked {
+			c.NextAt = r.Now().UTC().Add(lookAgain)
+		}
+		f = now
+		return nil
+	})
+	return f, err
+}
+
+// challenge sends a code to the channel that a system holds, if there is one
+// and it was not sent. Who is not known is sent nothing.
+func (r *Room) challenge(ctx context.Context, id request.ID, f *file) error {
+	if !f.Known || f.Anchor[0] != string(request.Email) || r.Mail == nil ||
+		f.Challenge != nil && (f.Challenge.Sent || f.Challenge.Passed || f.Challenge.Sends >= maxSends) {
+		if !f.Asked { // when to ask again is settled
+			return nil
+		}
+		return r.postpone(ctx, id, lookAgain)
+	}
+	// The code is stored before it is sent; after a crash the same one is sent
+	// again, as the same message.
+	err := r.change(ctx, id, func(c *store.Case, now *file) error {
+		if now.Challenge == nil {
+			now.Challenge = &challenge{ID: rand.Text(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife)}
+		}
+		now.Challenge.Sends++
+		c.NextAt = r.Now().UTC().Add(firstWait << min(now.Challenge.Sends-1, 6))
+		f = now
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	text := codeText
+	if f.Confirm {
+		text = confirmText
+	}
+	m := text(f.Language, r.Company, f.Challenge.Code)
+	m.ID, m.To = f.Challenge.ID, f.anchor().Value
+	err = r.Mail.Send(ctx, m)
+	if errors.Is(err, mail.ErrUnavailable) {
+		r.Logger.WarnContext(ctx, "sending a code; trying again", slog.String("request", string(id)), slog.Any("error", err))
+		return nil
+	}
+	if err != nil {
+		r.Logger.WarnContext(ctx, "a code can't be sent", slog.String("request", string(id)), slog.Any("error", err))
+	}
+	return r.change(ctx, id, func(c *store.Case, now *file) error {
+		if now.Challenge != nil {
+			now.Challenge.Sent = true // or refused for good: the person can ask for another
+		}
+		if now.Asked {
+			c.NextAt = r.Now().UTC().Add(lookAgain)
+		}
+		return nil
+	})
+}
+
+// Resend makes a new code, unless too many were sent.
+func (r *Room) Resend(ctx context.Context, id request.ID) error {
+	err := r.change(ctx, id, func(c *store.Case, f *file) error {
+		if f.Challenge == nil || f.Challenge.Passed {
+			return nil
+		}
+		f.Challenge = &challenge{ID: rand.Text(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife), Sends: f.Challenge.Sends}
+		c.NextAt = r.Now().UTC()
+		return nil
+	})
+	if errors.Is(err, ErrGone) { // the same as for everybody else
+		return nil
+	}
+	if err == nil {
+		r.kick()
+	}
+	return err
+}
+
+// ruleDestroyed is the rule in the record that verification data is gone.
+const ruleDestroyed = "verification data deleted after the decision (11 CCR 7060(d), Civ. Code 1798.130(a)(7))"
+
+// keepMargin is added to the 24 months for which the record of a request is
+// kept.
+const keepMargin = 30 * 24 * time.Hour
+
+// purge destroys the verification data of a decided request and puts that on
+// record. The declaration is part of the record of the request (11 CCR
+// 7062(c), 7101) and is kept apart from the rest.
+func (r *Room) purge(ctx context.Context, req *store.Request, f *file) error {
+	if f.Declaration.Check() == nil {
+		text, err := json.Marshal(f.Declaration)
+		if err != nil {
+			return fmt.Errorf("keeping a declaration: %w", err)
+		}
+		if err := r.Keep(ctx, req, "declaration", text); err != nil {
+			return err
+		}
+	}
+	return r.Destroy(ctx, req.ID)
+}
+
+// Destroy destroys the verification data of a request, with a record of it.
+func (r *Room) Destroy(ctx context.Context, id request.ID) error {
+	c, err := r.Doors.GetCase(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now := r.Now().UTC()
+	rec, err := r.Signer.Sign(&habeasv1.RetentionRecord{Rule: ruleDestroyed + ", request " + string(id), EnvelopeCount: 1}, "", nil)
+	if err != nil {
+		return err
+	}
+	_, err = r.Doors.PurgeCase(ctx, id, now, store.Record{
+		Digest: rec.Digest[:], Type: string(rec.Type), Issuer: rec.Issuer(), Envelope: rec.Envelope, CreatedAt: now,
+	})
+	r.Vault.Forget(c.WrappedKey)
+	return err
+}
+
+// Keep keeps a document with the record of a request, sealed under a key of
+// its own, until the record may go.
+func (r *Room) Keep(ctx context.Context, req *store.Request, kind string, content []byte) error {
+	until, err := req.Terms.Due.Instant(req.Terms.Due.KeepUntil)
+	if err != nil {
+		return err
+	}
+	key, wrapped, err := r.Vault.NewDataKey(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Doors.KeepDocument(ctx, store.Document{
+		RequestID: req.ID, Kind: kind, WrappedKey: wrapped, Sealed: key.Seal(content, []byte("kept_document/"+string(req.ID)+"/"+kind)), KeepUntil: until.Add(keepMargin),
+	})
+}
+
+// Document opens a kept document.
+func (r *Room) Document(ctx context.Context, d store.Document) ([]byte, error) {
+	key, err := r.Vault.Unwrap(ctx, d.WrappedKey)
+	if err != nil {
+		return nil, err
+	}
+	return key.Open(d.Sealed, []byte("kept_document/"+string(d.RequestID)+"/"+d.Kind))
+}
