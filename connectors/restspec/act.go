@@ -223,8 +223,8 @@ func (r *run) start(ctx context.Context, s *step, v values) (*handle, error) {
 		if name == "started" {
 			continue
 		}
-		value, ok := scalarText(at(body, path))
-		if !ok || value == "" {
+		value := firstAt(body, path)
+		if value == "" {
 			missing = true
 			continue
 		}

@@ -59,7 +59,7 @@ func (c *called) read(name string) (string, error) {
 	if c.dir == "" {
 		return c.mem[name], nil
 	}
-	raw, err := os.ReadFile(filepath.Join(c.dir, name))
+	raw, err := os.ReadFile(filepath.Join(c.dir, name)) //nolint:gosec // a file of ours
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
@@ -131,7 +131,7 @@ func (e *engine) callbackHandler(s *step, g signature) http.HandlerFunc {
 
 // listen starts taking callbacks, for programs that have some.
 func (e *engine) listen(o Options) error {
-	mux, any := http.NewServeMux(), false
+	mux, wanted := http.NewServeMux(), false
 	for _, steps := range e.prog.ops {
 		for _, s := range steps {
 			if s.async == nil || s.async.callback == nil {
@@ -142,13 +142,13 @@ func (e *engine) listen(o Options) error {
 				return fmt.Errorf("callback %s: %w", s.async.callback.Path, err)
 			}
 			mux.HandleFunc("POST "+s.async.callback.Path, e.callbackHandler(s, g))
-			any = true
+			wanted = true
 			if o.Listen == "" && s.async.poll == nil {
 				return fmt.Errorf("listen: the system calls back at %s; say on which address of ours", s.async.callback.Path)
 			}
 		}
 	}
-	if !any || o.Listen == "" {
+	if !wanted || o.Listen == "" {
 		return nil
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Listen)

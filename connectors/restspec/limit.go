@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -99,15 +100,7 @@ func (q *quota) wait(ctx context.Context, names []string, people int) error {
 }
 
 func (b bucket) applies(names []string) bool {
-	if b.name == "" {
-		return true
-	}
-	for _, n := range names {
-		if n == b.name {
-			return true
-		}
-	}
-	return false
+	return b.name == "" || slices.Contains(names, b.name)
 }
 
 // hold lets no instance start a request for d.

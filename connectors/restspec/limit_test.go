@@ -161,7 +161,7 @@ func hold(t *testing.T, q *quota, d time.Duration) {
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := mustQuota(t, "", nil, 5*time.Second)
-		hold(t, q, 3 * time.Second)
+		hold(t, q, 3*time.Second)
 		hold(t, q, time.Second)
 		start := time.Now()
 		if err := q.wait(t.Context(), nil, 1); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,6 +70,55 @@ func (p *Program) System() string { return p.spec.System }
 
 // Facts says where the specification's knowledge comes from.
 func (p *Program) Facts() Facts { return p.spec.Facts }
+
+// Description is a line about what the system holds.
+func (p *Program) Description() string { return p.spec.Description }
+
+// Settings are the settings a deployment may give, with their defaults; an
+// empty one has to be given.
+func (p *Program) Settings() map[string]string { return maps.Clone(p.spec.Settings) }
+
+// Corrects are the fields the specification can put right, sorted.
+func (p *Program) Corrects() []string {
+	var fields []string
+	for _, s := range p.ops["correct"] {
+		fields = append(fields, s.corrects...)
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// Secrets are the names of the secrets the specification needs, sorted.
+func (p *Program) Secrets() []string {
+	a := p.spec.Auth
+	names := []string{a.Secret, a.UserSecret, a.ClientSecret, a.RefreshToken}
+	templates := map[string]string{}
+	if a.Login != nil {
+		maps.Copy(templates, a.Login.JSON)
+	}
+	if a.Sign != nil {
+		names = append(names, a.Sign.Secret)
+		maps.Copy(templates, a.Sign.Headers)
+	}
+	for _, text := range templates {
+		if t, err := parseTemplate(text); err == nil {
+			for _, path := range t.places() {
+				if path[0] == "secret" && len(path) == 2 {
+					names = append(names, path[1])
+				}
+			}
+		}
+	}
+	for _, steps := range p.ops {
+		for _, s := range steps {
+			if s.async != nil && s.async.callback != nil {
+				names = append(names, s.async.callback.Signature.Secret)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
+}
 
 // yamlError puts file and line before what the YAML library says.
 func yamlError(file string, err error) error {

@@ -172,7 +172,7 @@ type Lookup struct {
 // is deferred.
 type Async struct {
 	// Handle names the values of the first answer that later requests need, as
-	// {{ .handle.NAME }}. Handles name work, not people. "started" is there
+	// {{ .handle.NAME }}: a path, or several with "|" between them. Handles name work, not people. "started" is there
 	// without being named: the day the work began, yyyy-mm-dd.
 	Handle map[string]string `yaml:"handle"`
 	// Find looks for work started earlier whose answer was lost; Handle then

@@ -49,6 +49,17 @@ func at(v any, path string) any {
 	return v
 }
 
+// firstAt is the scalar at the first of several paths, with "|" between them,
+// that has one.
+func firstAt(v any, paths string) string {
+	for path := range strings.SplitSeq(paths, "|") {
+		if s, ok := scalarText(at(v, path)); ok && s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
 // all returns the scalars at a path, going through every element of the lists
 // on the way, as text.
 func all(v any, path string) []string {
