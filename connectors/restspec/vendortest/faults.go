@@ -1,6 +1,7 @@
 package vendortest
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -37,9 +38,7 @@ func Lost(_ http.ResponseWriter, r *http.Request, vendor http.Handler) bool {
 func Cut(w http.ResponseWriter, r *http.Request, vendor http.Handler) bool {
 	rec := httptest.NewRecorder()
 	vendor.ServeHTTP(rec, r)
-	for name, values := range rec.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), rec.Header())
 	w.Header().Del("Content-Length")
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2]) // the client may be gone

@@ -71,7 +71,7 @@ func unknown(t *testing.T, r *Rig) {
 	}
 }
 
-func erases(t *testing.T, r *Rig) {
+func erases(_ *testing.T, r *Rig) {
 	r.Erase(r.Her.Person)
 	r.gone()
 }
@@ -192,8 +192,8 @@ func slow(t *testing.T, r *Rig) {
 	r.gone()
 }
 
-func tooManySeconds(t *testing.T, r *Rig) { r.tooMany(false) }
-func tooManyDate(t *testing.T, r *Rig)    { r.tooMany(true) }
+func tooManySeconds(_ *testing.T, r *Rig) { r.tooMany(false) }
+func tooManyDate(_ *testing.T, r *Rig)    { r.tooMany(true) }
 
 // tooMany: the first request is refused for an hour. The job comes back then,
 // and not before.
