@@ -286,7 +286,7 @@ func TestSettings(t *testing.T) {
 	}
 	const database = "database: {driver: sqlite, dsn: nowhere.db}\nopt_out_key_file: key\n"
 	partner := func(more string) string {
-		return database + "partners:\n- {name: p, base_url: 'https://p.example/v2', domain: p.example, " + more + "}\n"
+		return database + "partners:\n- {name: p, base_url: 'https://p.example/v2', domain: p.example, contract: TPA-1, " + more + "}\n"
 	}
 	for _, c := range []struct{ name, section, want string }{
 		{"nothing", "{}", "database.driver"},
@@ -295,6 +295,7 @@ func TestSettings(t *testing.T) {
 		{"no key", "database: {driver: sqlite, dsn: x}", "opt_out_key_file is missing"},
 		{"unknown field", database + "partner: []", "partner"},
 		{"no opt_out", partner("identities: [email]"), "opt_out is \"\""},
+		{"VN-1 no contract", strings.Replace(partner("opt_out: none, identities: [email]"), "contract: TPA-1, ", "", 1), "contract is missing"},
 		{"no identities", partner("opt_out: none"), "both empty"},
 		{"identity", partner("opt_out: none, identities: [shoe_size]"), "shoe_size"},
 		{"extension", partner("opt_out: none, extension: [email]"), "none of cookie_id"},

@@ -115,6 +115,9 @@ func (p partnerSetting) check() error {
 	if p.Domain == "" {
 		return errors.New("domain is missing: the domain the partner signs for")
 	}
+	if strings.TrimSpace(p.Contract) == "" {
+		return errors.New("contract is missing: name the agreement with the partner (11 CCR 7053); without one it may not get anything")
+	}
 	if len(p.Identities)+len(p.Extension) == 0 {
 		return errors.New("identities and extension are both empty: by what does the partner know people?")
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func parseManifest(name string, data []byte) (Connector, error) {
 	}
 	if !nkeys.IsValidPublicCurveKey(m.GetSealKey()) {
 		return Connector{}, fmt.Errorf("manifest of %s: field seal_key: want a public curve key (X...)", name)
+	}
+	if m.GetTier() == habeasv1.Tier_TIER_THIRD_PARTY && strings.TrimSpace(m.GetContract()) == "" {
+		return Connector{}, fmt.Errorf("manifest of %s: field contract: a third party needs a contract that can be named (11 CCR 7053); set it in the connector's configuration", name)
 	}
 	c := Connector{
 		Name: name, Version: m.GetVersion(), Digest: m.GetDigest(), KeyID: wire.Fingerprint(key), Key: key,

@@ -189,7 +189,7 @@ func (c *Connector) Manifest() *habeasv1.Manifest {
 	}
 	return &habeasv1.Manifest{
 		Name: c.Name, Version: "1", Digest: c.digest(), Abilities: abilities, Accepts: c.Accepts, Yields: c.Yields,
-		After: c.After, Tier: c.Tier, Stores: []*habeasv1.Store{{Name: "people"}}, SealKey: c.Seal.Public(),
+		After: c.After, Tier: c.Tier, Contract: contracts[c.Tier], Stores: []*habeasv1.Store{{Name: "people"}}, SealKey: c.Seal.Public(),
 		EvidenceKey: wire.PublicDER(c.Evidence.Public().(ed25519.PublicKey)), Instance: "standin", BeatTime: timestamppb.Now(), Ready: true,
 	}
 }
@@ -336,3 +336,6 @@ func (c *Connector) Discovered(job *habeasv1.Job, found []*habeasv1.Identifier) 
 	}
 	return msg
 }
+
+// contracts are what a stand-in names by its tier: a third party has one.
+var contracts = map[habeasv1.Tier]string{habeasv1.Tier_TIER_THIRD_PARTY: "TPA-1"}

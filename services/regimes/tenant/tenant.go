@@ -1,0 +1,246 @@
+// Package tenant is what one company decided about the requests it answers: its
+// published policy, its forms, how it verifies, whom it gives data to. It is
+// configuration, and the law is not: [File.Lint] holds the one against the
+// other and says, line by line, where the company asks for more or gives less
+// than the law of a day lets it.
+//
+// It promises that what it finds can be acted on: a finding names the line of
+// the file, the line of the published policy it comes from, the requirement's
+// ID, the citation and what to do.
+package tenant
+
+import (
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// Tenant is one company's decisions. Line fields are lines of the published
+// policy, where that is what the decision was read from; 0 elsewhere.
+type Tenant struct {
+	ID     string `yaml:"tenant"`
+	Name   string `yaml:"name"`
+	Policy Policy `yaml:"policy"`
+	// Regimes are the laws it answers under. Those whose files are unconfirmed
+	// need a confirmation.
+	Regimes       []string       `yaml:"regimes"`
+	Confirmations []Confirmation `yaml:"confirmations"`
+	// OnlineOnly says that it deals with its consumers directly and only
+	// online; SellsOrShares that it sells or shares in the sense of the law.
+	OnlineOnly    bool `yaml:"online_only"`
+	SellsOrShares bool `yaml:"sells_or_shares"`
+	// SensitiveBeyond says that it uses sensitive data beyond the purposes that
+	// need no choice (11 CCR 7027(m)), so that limiting has something to limit.
+	SensitiveBeyond bool `yaml:"sensitive_beyond"`
+
+	Rights       []Offered    `yaml:"rights"`
+	Exclusions   []Exclusion  `yaml:"exclusions"`
+	Channels     []string     `yaml:"channels"`
+	LookBack     LookBack     `yaml:"look_back"`
+	Deletion     Deletion     `yaml:"deletion"`
+	Forms        []Form       `yaml:"forms"`
+	Verification Verification `yaml:"verification"`
+	Agents       Agents       `yaml:"agents"`
+	OptOut       OptOut       `yaml:"opt_out"`
+	Vendors      []Vendor     `yaml:"vendors"`
+	Categories   []Category   `yaml:"categories"`
+	Records      Records      `yaml:"records"`
+	// TrainingMonths is how old the training of who decides may be.
+	TrainingMonths int `yaml:"training_months"`
+}
+
+// Policy is the published text the file was read from.
+type Policy struct {
+	URL     string       `yaml:"url"`
+	Version string       `yaml:"version"`
+	From    request.Date `yaml:"from"`
+}
+
+// Confirmation says who looked up what an unconfirmed regime file names.
+type Confirmation struct {
+	Regime string       `yaml:"regime"`
+	By     string       `yaml:"by"`
+	On     request.Date `yaml:"on"`
+}
+
+// Offered is a right the company tells people they have.
+type Offered struct {
+	Right request.Right `yaml:"right"`
+	Line  int           `yaml:"line"`
+}
+
+// Exclusion is data or people the policy says it does not apply to.
+type Exclusion struct {
+	Code string       `yaml:"code"` // of the regime's exceptions, or service_provider
+	Use  ExclusionUse `yaml:"use"`
+	To   string       `yaml:"to"` // the queue, for [RouteElsewhere]
+	Line int          `yaml:"line"`
+}
+
+// ExclusionUse is what an exclusion does.
+type ExclusionUse string
+
+// The uses.
+const (
+	RefuseRequest  ExclusionUse = "refuse" // the whole request is turned away
+	RouteElsewhere ExclusionUse = "route"  // another team answers, on the same clocks
+	KeepRecord     ExclusionUse = "record" // single records are kept, under the code
+)
+
+// LookBack is how far back people are told they can reach.
+type LookBack struct {
+	Everything bool `yaml:"everything"` // the form offers all since 2022
+	Line       int  `yaml:"line"`
+}
+
+// Deletion is what a deletion reaches and how it is offered.
+type Deletion struct {
+	Scope    request.DeleteScope `yaml:"scope"`
+	Portions bool                `yaml:"portions"` // parts can be chosen
+	AllFirst bool                `yaml:"all_first"`
+	// Deidentifies says that records are deidentified instead of erased, under
+	// the public commitment at CommitmentURL.
+	Deidentifies  bool   `yaml:"deidentifies"`
+	CommitmentURL string `yaml:"commitment_url"`
+	Line          int    `yaml:"line"`
+}
+
+// Form is what is asked of who makes a request.
+type Form struct {
+	Right   request.Right `yaml:"right"`
+	Fields  []Field       `yaml:"fields"`
+	Account bool          `yaml:"account"` // an account has to be made to use it
+	// Steps is how many clicks it takes, and Opposite how many the opposite
+	// choice takes, where there is one.
+	Steps    int `yaml:"steps"`
+	Opposite int `yaml:"opposite"`
+}
+
+// Field is one thing a form asks.
+type Field struct {
+	Name      string `yaml:"name"`
+	Necessity string `yaml:"necessity"` // why the request can't be answered without
+}
+
+// Verification is how the company becomes sure of a requester.
+type Verification struct {
+	Methods []Method `yaml:"methods"`
+	// OptOut says that requests to opt out or to limit are verified.
+	OptOut bool `yaml:"opt_out"`
+	// ResidencyDocument says that residency has to be proven by a document;
+	// ResidencyLine is where the policy says so.
+	ResidencyDocument bool `yaml:"residency_document"`
+	ResidencyLine     int  `yaml:"residency_line"`
+	// ReauthenticateMinutes is how fresh a log-in has to be at release.
+	ReauthenticateMinutes int `yaml:"reauthenticate_minutes"`
+	// DeleteAfterDays is how long what was given to verify is kept after the
+	// decision.
+	DeleteAfterDays int `yaml:"delete_after_days"`
+}
+
+// Method is one way of verifying.
+type Method struct {
+	Method     string `yaml:"method"` // such as account_login; see the Method constants
+	Reason     string `yaml:"reason"`
+	Approver   string `yaml:"approver"`
+	Reimbursed bool   `yaml:"reimbursed"`
+	Line       int    `yaml:"line"`
+}
+
+// The methods the linter knows more of.
+const (
+	MethodAccount     = "account_login"
+	MethodDataPoints  = "data_points"
+	MethodDeclaration = "declaration"
+	MethodIdentity    = "identity_document"
+	MethodNotary      = "notary"
+)
+
+// Agents is what is asked of those who act for somebody.
+type Agents struct {
+	PowerOfAttorney PowerOfAttorney `yaml:"power_of_attorney"`
+	Otherwise       Permission      `yaml:"otherwise"` // know, delete, correct without power of attorney
+	OptOut          Permission      `yaml:"opt_out"`
+}
+
+// PowerOfAttorney is how a power of attorney is dealt with.
+type PowerOfAttorney struct {
+	Required bool `yaml:"required"` // an agent without one is turned away
+	// Accepted are the sections of the Probate Code as the policy names them.
+	Accepted string `yaml:"accepted"`
+	// Besides is what is asked on top of a valid one; only [AgentIdentified]
+	// may be.
+	Besides []string `yaml:"besides"`
+	Line    int      `yaml:"line"`
+}
+
+// AgentIdentified is to see that the agent is the one the power of attorney
+// names (Prob. Code 4302).
+const AgentIdentified = "agent_identified"
+
+// Permission is what is asked of an agent without power of attorney.
+type Permission struct {
+	Signed bool `yaml:"signed"`
+	// Consumer is what the person has to do besides.
+	Consumer []Proof `yaml:"consumer"`
+	Line     int     `yaml:"line"`
+}
+
+// Proof is what the person behind an agent has to do.
+type Proof string
+
+// The proofs, of which the law allows one at most.
+const (
+	ConsumerVerifies Proof = "verifies" // verify their own identity
+	ConsumerConfirms Proof = "confirms" // confirm that they gave the permission
+)
+
+// OptOut is how people opt out.
+type OptOut struct {
+	Methods []string `yaml:"methods"` // gpc, web_link, banner, industry_page, phone, email, mail
+	Covers  []string `yaml:"covers"`  // sale, sharing
+	// ReaskMonths is how long nobody is asked to opt in again.
+	ReaskMonths int  `yaml:"reask_months"`
+	ShowStatus  bool `yaml:"show_status"` // the person sees that it was honoured
+	Line        int  `yaml:"line"`
+}
+
+// Vendor is somebody who gets personal data.
+type Vendor struct {
+	Name string     `yaml:"name"`
+	Role VendorRole `yaml:"role"`
+	// Contract names the contract with the terms the law asks for.
+	Contract string `yaml:"contract"`
+	Line     int    `yaml:"line"`
+}
+
+// VendorRole is what a vendor is to the company.
+type VendorRole string
+
+// The roles.
+const (
+	ServiceProvider VendorRole = "service_provider"
+	Contractor      VendorRole = "contractor"
+	ThirdParty      VendorRole = "third_party"
+)
+
+// Counts returns what a vendor counts as: without a contract it is a third party,
+// whatever it is called (11 CCR 7050(e)), and what it gets is sold or shared.
+func (v Vendor) Counts() VendorRole {
+	if v.Contract == "" || v.Role == "" {
+		return ThirdParty
+	}
+	return v.Role
+}
+
+// Category is a category of personal information that the policy says is
+// collected, by the letter of Civ. Code 1798.140(v)(1).
+type Category struct {
+	Letter string `yaml:"letter"`
+	Line   int    `yaml:"line"`
+}
+
+// Records is how the log of requests is kept.
+type Records struct {
+	KeepMonths int `yaml:"keep_months"`
+	// Uses are what the log is used for.
+	Uses []string `yaml:"uses"`
+}
