@@ -84,6 +84,10 @@ compliance: ## Write docs/compliance.md from services/compliance/rows.yaml
 proto: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION) ## Generate Go from the contract
 	cd proto && buf generate
 
+.PHONY: schemas
+schemas: ## Write the JSON Schemas of the connectors' YAML files from their types
+	go test ./connectors/cmd/habeas-connector -run TestSchemasAreWritten -update
+
 .PHONY: proto-check
 proto-check: $(BIN)/.buf-$(BUF_VERSION) $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION)
 	scripts/check-proto.sh

@@ -72,12 +72,12 @@ func draftMap(ctx context.Context, address string, f mapFlags, out, errOut io.Wr
 		f.key = databaseName(address)
 	}
 	d := draft.New(f.key, s)
-	schemaLine := schemaAddress("dataset")
+	editor := schemaLine("dataset", f.output)
 	if f.output == "" {
-		if _, err := out.Write(d.YAML(schemaLine)); err != nil {
+		if _, err := out.Write(d.YAML(editor)); err != nil {
 			return err
 		}
-	} else if err := writeNew(f.output, d.YAML(schemaLine)); err != nil {
+	} else if err := writeNew(f.output, d.YAML(editor)); err != nil {
 		return err
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(errOut, format+"\n", args...) } // a remark
