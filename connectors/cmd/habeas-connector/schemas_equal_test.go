@@ -205,6 +205,21 @@ func TestSchemasAreTheDecoders(t *testing.T) {
 	}
 }
 
+// TestSchemaAcceptsTheCatalogue checks every specification that comes with the
+// program.
+func TestSchemaAcceptsTheCatalogue(t *testing.T) {
+	schema, _ := compileSchema(t, "restspec")
+	files, err := filepath.Glob("../../restspec/catalogue/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no catalogue", err)
+	}
+	for _, file := range files {
+		if err := schema.Validate(readExample(t, file)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
 // TestSchemaWordsAreTheChecks takes every word list and every required key of
 // the schemas, and shows that the program refuses another word and a missing
 // key too. Each must occur in an example.
