@@ -1,6 +1,8 @@
 package sqlmap
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -22,7 +24,8 @@ func (p *plan) planChanges(c *collection) (err error) {
 		}
 	}
 	for _, r := range c.retain {
-		list, err := p.keptChanges(c, r.needs)
+		// Without what the rule goes by, the next attempt would see another row.
+		list, err := p.keptChanges(c, append(slices.Clone(r.needs), r.from, r.when))
 		if err != nil {
 			return err
 		}
@@ -43,6 +46,9 @@ func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
 			continue
 		}
 		cut := slices.Contains(c.cut, f)
+		if c.table.inKey(f.name) && f.telling() && !slices.Contains(needs, f) && f.spec.Habeas.Erase != Retain {
+			return nil, p.m.errorAt(f.path, "collection %s: field %s is part of the primary key and can't be emptied in rows that are kept; list it under needs if the basis needs it, or say habeas: {erase: retain} if it names nobody", c.spec.Name, f.name)
+		}
 		if !cut && (!f.personal || slices.Contains(needs, f) || f.link() || c.table.inKey(f.name)) {
 			continue
 		}
@@ -55,6 +61,12 @@ func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
 		}
 	}
 	return list, nil
+}
+
+// telling reports whether the field says something of a person beyond being a
+// number that stands for one.
+func (f *field) telling() bool {
+	return slices.ContainsFunc(f.spec.DataCategories, func(data string) bool { return personal(data) && !within(data, "user.unique_id") })
 }
 
 // link reports whether the field holds a reference to or from another
@@ -132,6 +144,9 @@ func (p *plan) change(f *field, how Method, cut bool) (*change, error) {
 		if f.meta.Masking.Strategy == "null_rewrite" && f.col.notNull {
 			return refuse("has the strategy null_rewrite, and the database does not allow NULL in it")
 		}
+		if !f.takes(made) {
+			return refuse("has the strategy %s, which gives what a column of type %s does not take; use null_rewrite", f.meta.Masking.Strategy, f.col.typ)
+		}
 	case how == Mask && !cut:
 		if f.col.class != classText && f.col.class != classInt {
 			return refuse("has erase: mask, which is for text and whole numbers")
@@ -143,6 +158,31 @@ func (p *plan) change(f *field, how Method, cut bool) (*change, error) {
 		}
 	}
 	return &made, p.allowed(f, made)
+}
+
+// takes reports whether the column can hold what a masking strategy gives.
+func (f *field) takes(made change) bool {
+	if made.make == nil || f.col.class == classText {
+		return true
+	}
+	if f.meta.Masking.Strategy != "string_rewrite" {
+		return false
+	}
+	s := fmt.Sprint(made.make(nil))
+	switch f.col.class {
+	case classInt:
+		return numberShape.MatchString(s) && !strings.Contains(s, ".")
+	case classNumber:
+		return numberShape.MatchString(s)
+	case classTime:
+		_, ok := parseTime(s)
+		return ok
+	case classUUID:
+		return uuidShape.MatchString(s)
+	case classJSON:
+		return json.Valid([]byte(s))
+	}
+	return true
 }
 
 // mask scrambles a value, whatever type the dialect reads it as.

@@ -181,6 +181,10 @@ func (g *graph) addFields(c *collection) error {
 			f.way = way
 		}
 		f.personal = slices.ContainsFunc(f.categories, personal)
+		if len(f.categories) == 0 && !f.meta.PrimaryKey {
+			// What the collection says goes for columns that say nothing.
+			f.personal = slices.ContainsFunc(c.spec.DataCategories, personal)
+		}
 		c.personal = c.personal || f.personal
 	}
 	return nil
