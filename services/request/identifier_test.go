@@ -161,7 +161,18 @@ func TestSubmissionNamesTheField(t *testing.T) {
 	}{
 		"good":                   {func(*Submission) {}, ""},
 		"undesignated way, IN-2": {func(s *Submission) { s.Channel = "support_chat" }, ""},
-		"household, IN-9":        {func(s *Submission) { s.Subject = HouseholdSubject }, "subject"},
+		"household, IN-9":        {func(s *Submission) { s.Subject = HouseholdSubject }, ""}, // logged and denied, not lost
+		"household opt-out":      {func(s *Submission) { s.Right, s.Subject = OptOutSaleShare, HouseholdSubject }, "subject"},
+		"one-step opt-in, OO-6":  {func(s *Submission) { s.Right, s.TwoStep = OptInSaleShare, false }, ""}, // it is made two-step
+		"child opts in alone":    {func(s *Submission) { s.Right, s.Minor = OptInSaleShare, Under13 }, "requester"},
+		"two-step opt-out":       {func(s *Submission) { s.Right, s.TwoStep = OptOutSaleShare, true }, "two_step"},
+		"portions, IN-6":         {func(s *Submission) { s.Portions = []string{"A", "K"} }, ""},
+		"portions of a copy":     {func(s *Submission) { s.Right, s.Portions = KnowSpecific, []string{"A"} }, "portions"},
+		"no category":            {func(s *Submission) { s.Portions = []string{"planted"} }, "portions[0]"},
+		"unknown requester":      {func(s *Submission) { s.Requester = "planted" }, "requester"},
+		"unknown minor":          {func(s *Submission) { s.Minor = "planted" }, "minor"},
+		"stray papers":           {func(s *Submission) { s.NewPapers = true }, "new_papers"},
+		"reserved right":         {func(s *Submission) { s.Right = OptOutADMT }, "right"},
 		"unknown subject":        {func(s *Submission) { s.Subject = "dog" }, "subject"},
 		"no regime":              {func(s *Submission) { s.Regime = "" }, "regime"},
 		"unknown right":          {func(s *Submission) { s.Right = "forget" }, "right"},

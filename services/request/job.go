@@ -50,9 +50,11 @@ func (s JobState) Success() bool {
 //
 // An outcome may overtake the mark that its job was sent, so it is taken from
 // planned too. A success is final: a late or repeated outcome never undoes it.
-// A failure is not, because it may be our own judgement of a connector that
-// was silent too long and then answered. Planning an unsuccessful job again is
-// the operator's retry.
+// What is no success may still turn into one: a failure may be our own judgement
+// of a connector that was silent too long and then answered, and a connector
+// that was given the same attempt twice may have got further the second time.
+// What was withdrawn stays so until it is planned again, which is the operator's
+// retry.
 func CanMoveJob(from, to JobState) bool {
 	if !from.Valid() || !to.Valid() {
 		return false
@@ -68,8 +70,10 @@ func CanMoveJob(from, to JobState) bool {
 		return to != JobPlanned
 	case JobFailed:
 		return to == JobPlanned || to.Success() || to == JobPartial
-	default:
+	case JobCancelled:
 		return to == JobPlanned
+	default:
+		return to == JobPlanned || to.Success()
 	}
 }
 

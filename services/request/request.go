@@ -3,6 +3,7 @@ package request
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -54,6 +55,8 @@ type Request struct {
 	Extension *Extension
 	// Ending is set on the way into [Closing].
 	Ending *Ending
+	// Case is what else was said and decided.
+	Case Case
 
 	right        Right
 	state        State
@@ -86,6 +89,8 @@ var (
 	// ErrNoReason says that a denial, cancellation or extension lacks its
 	// reason (11 CCR 7021(b), 7022(f), 7024(e), 7101(b)).
 	ErrNoReason = errors.New("a reason is required: a short code and a text for the consumer")
+	// ErrUnconfirmed says that the second step of a two-step request is missing.
+	ErrUnconfirmed = errors.New("request waits for its second step to be confirmed")
 	// ErrExtension says that it is too late to extend, that it was done
 	// before, or that the right has no extension.
 	ErrExtension = errors.New("request cannot be extended")
@@ -94,7 +99,7 @@ var (
 // New makes a request of a normalised submission, in state [Received]. The
 // identifiers stay behind: they are the caller's to encrypt and store.
 func New(id ID, s Submission, t Terms) (*Request, error) {
-	r := &Request{ID: id, Tenant: s.Tenant, Regime: s.Regime, Channel: s.Channel, Terms: t, right: s.Right, state: Received}
+	r := &Request{ID: id, Tenant: s.Tenant, Regime: s.Regime, Channel: s.Channel, Terms: t, Case: s.caseOf(), right: s.Right, state: Received}
 	if s.Right.Verifiable() {
 		r.verification = Unverified{}
 	}
@@ -128,8 +133,14 @@ func (r *Request) check() error {
 	case (r.Ending != nil) != (r.state == Closing || r.state == Closed):
 		return fmt.Errorf("request %s: an ending belongs to closing and closed requests, and to them alone", r.ID)
 	}
+	if !r.right.Has(r.state) {
+		if !r.right.Verifiable() && (r.state == AwaitingVerification || r.state == Held) {
+			return fmt.Errorf("request %s: %w", r.ID, ErrNeverVerified)
+		}
+		return fmt.Errorf("request %s: %s is never %s", r.ID, r.right, r.state)
+	}
 	if !r.right.Verifiable() {
-		if r.verification != nil || r.Terms.Level != "" || r.state == AwaitingVerification {
+		if r.verification != nil || r.Terms.Level != "" || r.Case.Raised != "" {
 			return fmt.Errorf("request %s: %w", r.ID, ErrNeverVerified)
 		}
 		return nil
@@ -143,7 +154,7 @@ func (r *Request) check() error {
 			return fmt.Errorf("request %s: %w", r.ID, err)
 		}
 	case Unverified:
-		if r.state == Accepted || r.state == Resolving || r.state == Running || r.state == Packaging {
+		if r.state == Accepted || r.state == Held || r.state == Resolving || r.state == Running || r.state == Packaging {
 			return fmt.Errorf("request %s: %w", r.ID, ErrNotVerified)
 		}
 	default:
@@ -181,11 +192,27 @@ func (r *Request) Attest(v Verified) error {
 		}
 		return ErrAlreadyVerified
 	}
+	if r.doubted() && v.Method == MethodAccountLogin {
+		return ErrSuspicious
+	}
+	if r.Case.NeedsParent() && v.Parent == "" {
+		return ErrNoParent
+	}
 	if r.state != Received && r.state != AwaitingVerification {
 		return fmt.Errorf("attesting a request that is %s: %w", r.state, ErrTransition)
 	}
 	r.verification = v
+	for i := range r.Case.Holds {
+		if h := &r.Case.Holds[i]; h.Kind == SuspicionHold && h.Ended.IsZero() {
+			h.Ended, h.EndedBy = v.At, v.By // the further check of 11 CCR 7061(b) was made
+		}
+	}
 	return nil
+}
+
+// doubted reports whether a suspicion is in force.
+func (r *Request) doubted() bool {
+	return slices.ContainsFunc(r.Case.Holds, func(h Hold) bool { return h.Kind == SuspicionHold && h.Ended.IsZero() })
 }
 
 func (r *Request) suffices(v Verified) error {
@@ -195,18 +222,22 @@ func (r *Request) suffices(v Verified) error {
 	if r.Terms.Level == "" && !r.Terms.Ruled() {
 		return ErrNoRules
 	}
-	if !v.Level.AtLeast(r.Terms.Level) {
-		return fmt.Errorf("%s needs %s: %w", r.right, r.Terms.Level, ErrLevelTooLow)
+	if need := r.Level(); !v.Level.AtLeast(need) {
+		return fmt.Errorf("%s needs %s: %w", r.right, need, ErrLevelTooLow)
 	}
-	return nil
+	return v.pointsSuffice(r.Case.Disputed)
 }
 
 // Move takes one step of [Transitions] that does not end the request; for
-// ending it there is [Request.Close]. Errors are [ErrTransition] and
-// [ErrNotVerified].
+// ending it there is [Request.Close], for holding it and letting it go
+// [Request.Restrain], for verifying it anew [Request.Raise] and [Request.Doubt].
+// Errors are [ErrTransition], [ErrUnconfirmed] and [ErrNotVerified].
 func (r *Request) Move(to State) error {
-	if to == Closing || !CanMove(r.right, r.state, to) {
+	if to == Closing || to == Held || r.state == Held || r.state != Received && to == AwaitingVerification || !CanMove(r.right, r.state, to) {
 		return fmt.Errorf("moving %s from %s to %s: %w", r.right, r.state, to, ErrTransition)
+	}
+	if r.Case.Unconfirmed {
+		return fmt.Errorf("moving %s: %w", r.right, ErrUnconfirmed)
 	}
 	if _, unverified := r.verification.(Unverified); unverified && to == Accepted {
 		return fmt.Errorf("accepting %s: %w", r.right, ErrNotVerified)

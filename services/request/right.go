@@ -1,6 +1,9 @@
 package request
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Right is what the law lets a consumer ask.
 type Right string
@@ -15,22 +18,52 @@ const (
 	LimitSPI        Right = "limit_spi"          // Civ. Code 1798.121: limit the use of sensitive personal information
 )
 
-// Rights returns all rights, in the order of the list above.
+// The rights that are decided at the desk: no connector is asked for them.
+const (
+	OptInSaleShare Right = "opt_in_sale_share" // 11 CCR 7028, 7070-7071: to allow sale and sharing, in two steps
+	Appeal         Right = "appeal"            // against a denial, where a regime gives one (Va. Code 59.1-577(C))
+)
+
+// The places kept for the rights about automated decisions (11 CCR 7200,
+// 7220-7222, in force from 2027). They are no rights yet: nothing accepts them.
+const (
+	OptOutADMT Right = "opt_out_admt"
+	AccessADMT Right = "access_admt"
+	AppealADMT Right = "appeal_admt"
+)
+
+// Rights returns the rights that connectors are asked for, in the order of the
+// list above.
 func Rights() []Right {
 	return []Right{KnowCategories, KnowSpecific, Delete, Correct, OptOutSaleShare, LimitSPI}
 }
 
+// DeskRights returns the rights that are decided without asking a connector.
+func DeskRights() []Right { return []Right{OptInSaleShare, Appeal} }
+
+// ReservedRights returns the names that are kept for rights to come.
+func ReservedRights() []Right { return []Right{OptOutADMT, AccessADMT, AppealADMT} }
+
 // ParseRight checks text that came from outside.
 func ParseRight(text string) (Right, error) {
 	r := Right(text)
-	if !r.Valid() {
+	switch {
+	case slices.Contains(ReservedRights(), r):
+		return "", fmt.Errorf("right %s is reserved and can't be asked for yet: want one of %v", r, Rights())
+	case !r.Valid():
 		return "", fmt.Errorf("unknown right %.40q: want one of %v", text, Rights())
 	}
 	return r, nil
 }
 
 // Valid reports whether r is one of the rights.
-func (r Right) Valid() bool { return r.Action() != "" }
+func (r Right) Valid() bool { return r.Action() != "" || r.Desk() }
+
+// Desk reports whether r is decided without asking a connector.
+func (r Right) Desk() bool { return r == OptInSaleShare || r == Appeal }
+
+// Know reports whether r is a right to know.
+func (r Right) Know() bool { return r == KnowCategories || r == KnowSpecific }
 
 // Verifiable reports whether a request for r waits for the requester to be
 // verified. Opting out and limiting never do (11 CCR 7060(b)).
@@ -45,9 +78,10 @@ func (r Right) Verifiable() bool {
 
 // Packaged reports whether the answer to r is a package the person downloads,
 // so that its request passes through [Packaging].
-func (r Right) Packaged() bool { return r == KnowCategories || r == KnowSpecific }
+func (r Right) Packaged() bool { return r.Know() }
 
-// Action is what connectors are asked to do for r; "" for an unknown right.
+// Action is what connectors are asked to do for r; "" for an unknown right and
+// for one that is decided at the desk.
 func (r Right) Action() Action {
 	switch r {
 	case KnowCategories:
@@ -58,8 +92,10 @@ func (r Right) Action() Action {
 		return ActionErase
 	case Correct:
 		return ActionCorrect
-	case OptOutSaleShare, LimitSPI:
+	case OptOutSaleShare:
 		return ActionOptOut
+	case LimitSPI:
+		return ActionLimit
 	default:
 		return ""
 	}
@@ -76,12 +112,13 @@ const (
 	ActionErase   Action = "erase"   // erase records
 	ActionCorrect Action = "correct" // put fields right
 	ActionOptOut  Action = "opt_out" // stop sale and sharing
+	ActionLimit   Action = "limit"   // limit the use of sensitive personal information
 )
 
 // Valid reports whether a is one of the actions.
 func (a Action) Valid() bool {
 	switch a {
-	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut:
+	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut, ActionLimit:
 		return true
 	default:
 		return false

@@ -10,6 +10,7 @@ const (
 	Received             State = "received"              // arrived; its clocks run
 	AwaitingVerification State = "awaiting_verification" // waits to be attested; its clocks still run
 	Accepted             State = "accepted"              // to be planned
+	Held                 State = "held"                  // something must end first; its clocks still run
 	Resolving            State = "resolving"             // connectors are asked for further identifiers
 	Running              State = "running"               // jobs are out; what waits, waits in its job
 	Packaging            State = "packaging"             // delivery builds the package
@@ -19,7 +20,7 @@ const (
 
 // States returns all states, in the order of a request's life.
 func States() []State {
-	return []State{Received, AwaitingVerification, Accepted, Resolving, Running, Packaging, Closing, Closed}
+	return []State{Received, AwaitingVerification, Accepted, Held, Resolving, Running, Packaging, Closing, Closed}
 }
 
 // Valid reports whether s is one of the states.
@@ -64,6 +65,10 @@ const (
 	IfAnswered      Condition = "answered"       // the work was carried through
 	IfNoPackage     Condition = "no_package"     // the work was carried through, and the answer is no package
 	IfStopped       Condition = "stopped"        // the request is denied or cancelled
+	IfDecided       Condition = "decided"        // granted at the desk: nothing is left to do
+	IfRaised        Condition = "raised"         // what was located, or a suspicion, wants a surer verification
+	IfHeld          Condition = "held"           // a hold is in force
+	IfFree          Condition = "free"           // no hold is in force any more
 )
 
 // Transition is one allowed step of a request.
@@ -79,13 +84,23 @@ var transitions = []Transition{
 	{Received, AwaitingVerification, Always},
 	{Received, Accepted, IfNeverVerified},
 	{Received, Closing, IfStopped},
+	{Received, Closing, IfDecided},
 	{AwaitingVerification, Accepted, Always},
 	{AwaitingVerification, Closing, IfStopped},
 	{Accepted, Resolving, Always},
 	{Accepted, Running, Always},
+	{Accepted, Held, IfHeld},
+	{Accepted, AwaitingVerification, IfRaised},
 	{Accepted, Closing, IfStopped},
+	{Held, Accepted, IfFree},
+	{Held, AwaitingVerification, IfRaised},
+	{Held, Closing, IfStopped},
 	{Resolving, Running, Always},
+	{Resolving, Held, IfHeld},
+	{Resolving, AwaitingVerification, IfRaised},
 	{Resolving, Closing, IfStopped},
+	{Running, Held, IfHeld},
+	{Running, AwaitingVerification, IfRaised},
 	{Running, Packaging, Always},
 	{Running, Closing, IfNoPackage},
 	{Running, Closing, IfStopped},
@@ -98,10 +113,15 @@ var transitions = []Transition{
 // Transitions returns the table of allowed steps.
 func Transitions() []Transition { return slices.Clone(transitions) }
 
-// Has reports whether a request for r can ever be in state s.
+// Has reports whether a request for r can ever be in state s. A right that is
+// never verified is never held either: nothing may stand between an opt-out and
+// its effect (11 CCR 7026(f)).
 func (r Right) Has(s State) bool {
+	if r.Desk() {
+		return s == Received || s == Closing || s == Closed
+	}
 	switch s {
-	case AwaitingVerification:
+	case AwaitingVerification, Held:
 		return r.Verifiable()
 	case Packaging:
 		return r.Packaged()
@@ -130,7 +150,9 @@ func CanClose(right Right, from State, result Result) bool {
 func (t Transition) suits(right Right) bool {
 	switch t.When {
 	case IfNeverVerified:
-		return right.Has(t.From) && !right.Verifiable()
+		return right.Has(t.From) && right.Has(t.To) && !right.Verifiable()
+	case IfDecided:
+		return right.Desk()
 	case IfNoPackage:
 		return right.Has(t.From) && !right.Packaged()
 	default:
@@ -143,6 +165,8 @@ func (c Condition) carries(r Result) bool {
 	switch c {
 	case IfAnswered, IfNoPackage:
 		return r.Answered()
+	case IfDecided:
+		return r == ResultComplete
 	case IfStopped:
 		return r == ResultDenied || r == ResultCancelled
 	default:

@@ -26,8 +26,39 @@ type Submission struct {
 	Identifiers []Identifier
 	// Range is how far back a request to know reaches.
 	Range Range
-	// Corrections are the fields to put right, for [Correct] alone.
+	// Corrections are the fields to put right, for [Correct] alone. NewPapers
+	// says that documents support them (11 CCR 7023(g)).
 	Corrections []Correction
+	NewPapers   bool
+	// Portions are the categories a deletion is limited to, as letters of Civ.
+	// Code 1798.140(v)(1); none is everything, which is what is offered first
+	// (11 CCR 7022(h)).
+	Portions []string
+	// TwoStep says that the request counts only once it is confirmed. A
+	// deletion may ask for it (11 CCR 7020(d)); an opt-in always does (7028).
+	TwoStep bool
+	// Requester is who asks, when that is not the consumer, and Minor how young
+	// the consumer is known to be.
+	Requester Requester
+	Minor     Minor
+	// Undesignated says that the channel is none the company named.
+	Undesignated bool
+}
+
+// caseOf is what the submission says of the request's case.
+func (s Submission) caseOf() Case {
+	c := Case{
+		Requester: s.Requester, Minor: s.Minor, Undesignated: s.Undesignated, Unconfirmed: s.TwoStep, Portions: s.Portions, NewPapers: s.NewPapers,
+	}
+	if s.Subject == HouseholdSubject {
+		c.Subject = s.Subject
+	}
+	for _, f := range s.Corrections {
+		if !slices.Contains(c.Disputed, f.Field) {
+			c.Disputed = append(c.Disputed, f.Field)
+		}
+	}
+	return c
 }
 
 // Channel is how a request was made.
@@ -123,8 +154,8 @@ func (s Submission) Normalize() (Submission, error) {
 	if s.Regime == "" || len(s.Regime) > maxCode || !plainText(s.Regime) {
 		errs.add("regime", "is missing or not a regime", "name one that is configured, such as us-ca-ccpa")
 	}
-	if !s.Right.Valid() {
-		errs.add("right", "is missing or unknown", fmt.Sprintf("use one of %v", Rights()))
+	if !s.Right.Valid() || s.Right == Appeal {
+		errs.add("right", "is missing or unknown", fmt.Sprintf("use one of %v or %s", Rights(), OptInSaleShare))
 	}
 	if s.Channel == "" {
 		s.Channel = ChannelAPI
@@ -136,14 +167,20 @@ func (s Submission) Normalize() (Submission, error) {
 	case "":
 		s.Subject = PersonSubject
 	case PersonSubject:
-	case HouseholdSubject:
-		errs.add("subject", "a household has no rights of its own (Civ. Code 1798.145(p))", "send one request for each person")
+	case HouseholdSubject: // logged, and refused with a reason (Civ. Code 1798.145(p))
+		if s.Right.Valid() && !DenyHousehold.Suits(s.Right) {
+			errs.add("subject", "a household can't opt anybody out or in", "send one request for each person")
+		}
 	default:
 		errs.add("subject", "is unknown", "use person")
 	}
 	s.Identifiers = normalizeIdentifiers(s.Identifiers, &errs)
 	s.checkRange(&errs)
 	s.checkCorrections(&errs)
+	s.checkCase(&errs)
+	if s.Right == OptInSaleShare {
+		s.TwoStep = true
+	}
 	if len(errs) > 0 {
 		return Submission{}, errs
 	}
@@ -198,8 +235,60 @@ func (s Submission) checkRange(errs *FieldErrors) {
 	}
 }
 
-// maxCorrectionBytes leaves room for the 250-word statement of 11 CCR
-// 7023(f)(3).
+func (s Submission) checkCase(errs *FieldErrors) {
+	if !s.Requester.Valid() {
+		errs.add("requester", "is unknown", "leave it out for the consumer, or use parent, guardian or agent")
+	}
+	if !s.Minor.Valid() {
+		errs.add("minor", "is unknown", "leave it out, or use under_13 or 13_to_15")
+	}
+	if s.Right == OptInSaleShare && s.Minor == Under13 && s.Requester != ByParent && s.Requester != ByGuardian {
+		errs.add("requester", "a child under 13 is opted in by a parent or guardian (Civ. Code 1798.120(c))", "use parent or guardian")
+	}
+	if len(s.Portions) > 0 && s.Right != Delete {
+		errs.add("portions", "applies to requests to delete only", "leave it out")
+	}
+	for i, letter := range s.Portions {
+		if len(letter) != 1 || letter[0] < 'A' || letter[0] > 'L' {
+			errs.add(fmt.Sprintf("portions[%d]", i), "is no category", "use a letter from A to L of Civ. Code 1798.140(v)(1)")
+		}
+	}
+	if s.TwoStep && s.Right.Valid() && s.Right != Delete && s.Right != OptInSaleShare {
+		errs.add("two_step", "applies to requests to delete and to opt in only; an opt-out is one step", "leave it out")
+	}
+	if s.NewPapers && s.Right != Correct {
+		errs.add("new_papers", "applies to requests to correct only", "leave it out")
+	}
+}
+
+// MaxStatementWords bounds the statement a consumer may leave with one disputed
+// item (11 CCR 7023(f)(3)).
+const MaxStatementWords = 250
+
+// CheckStatement reports what is wrong with a statement about a disputed field.
+// The error is [FieldErrors] and does not repeat the statement.
+func CheckStatement(field string, text Secret) error {
+	var errs FieldErrors
+	if field == "" || len(field) > 200 || !plainText(field) {
+		errs.add("field", "is missing or not a field name", "name the disputed field")
+	}
+	switch n := len(strings.Fields(text.Reveal())); {
+	case n == 0:
+		errs.add("text", "is empty", "write what the consumer wants said")
+	case n > MaxStatementWords:
+		errs.add("text", fmt.Sprintf("has %d words", n), fmt.Sprintf("use at most %d for each disputed item (11 CCR 7023(f)(3))", MaxStatementWords))
+	case len(text.Reveal()) > maxStatementBytes:
+		errs.add("text", "is too long", fmt.Sprintf("use at most %d bytes", maxStatementBytes))
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+const maxStatementBytes = 16 << 10
+
+// maxCorrectionBytes bounds the right value of one field.
 const maxCorrectionBytes = 4096
 
 func (s Submission) checkCorrections(errs *FieldErrors) {

@@ -3,6 +3,7 @@ package request
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -46,7 +47,19 @@ type Verified struct {
 	Level  Level     // how sure this makes us
 	At     time.Time // when
 	By     string    // the operator, room or API client that attests; not the consumer
+	// Points are the names of the data points that matched what is held, for
+	// [MethodDataPoints]; never their values.
+	Points []string `json:",omitempty"`
+	// Parent is how somebody was shown to be the consumer's parent or guardian,
+	// as a short code (11 CCR 7070(a)(2)); empty when that was not needed.
+	Parent string `json:",omitempty"`
 }
+
+// Methods with rules of their own.
+const (
+	MethodAccountLogin = "account_login" // not while the account is under suspicion (11 CCR 7061(b))
+	MethodDataPoints   = "data_points"   // two or three points, without the disputed ones (11 CCR 7060(h), 7062)
+)
 
 func (Unverified) verification() {}
 func (Verified) verification()   {}
@@ -59,6 +72,12 @@ var (
 	// ErrLevelTooLow says that the attested level is below the one the
 	// regime wants for the right.
 	ErrLevelTooLow = errors.New("verification level is too low")
+	// ErrSuspicious says that the account is under suspicion, so that logging
+	// in to it shows nothing (11 CCR 7061(b)).
+	ErrSuspicious = errors.New("the account is under suspicion: verify by other means than logging in")
+	// ErrNoParent says that nobody was shown to be the consumer's parent or
+	// guardian (11 CCR 7070).
+	ErrNoParent = errors.New("say how the requester was shown to be the parent or guardian")
 	// ErrAlreadyVerified says that a different attestation is in force.
 	ErrAlreadyVerified = errors.New("request is already verified")
 )
@@ -76,12 +95,33 @@ func (v Verified) check() error {
 		return errors.New("verification time: missing")
 	case v.By == "" || len(v.By) > 200 || !plainText(v.By):
 		return errors.New("verification by: name who attests, in at most 200 bytes of plain text")
+	case v.Parent != "" && !isCode(v.Parent):
+		return errors.New("verification parent: want a short code for how it was shown, such as signed_consent")
+	case v.Method == MethodDataPoints && len(v.Points) == 0:
+		return errors.New("verification points: name the data points that matched")
+	case slices.ContainsFunc(v.Points, func(p string) bool { return !isCode(p) }):
+		return errors.New("verification points: name each by a short code such as postal_code, never by its value")
 	default:
 		return nil
 	}
 }
 
+// pointsSuffice reports whether as many data points matched as the level wants,
+// two or three (11 CCR 7062(b)-(c)), none of which is in dispute (7060(h)).
+func (v Verified) pointsSuffice(disputed []string) error {
+	if v.Method != MethodDataPoints {
+		return nil
+	}
+	need := map[Level]int{Reasonable: 2, ReasonablyHigh: 3}[v.Level]
+	points := slices.Compact(slices.Sorted(slices.Values(v.Points)))
+	points = slices.DeleteFunc(points, func(p string) bool { return slices.Contains(disputed, p) })
+	if len(points) < need {
+		return fmt.Errorf("%d data points count and %s needs %d; a disputed field is none: %w", len(points), v.Level, need, ErrLevelTooLow)
+	}
+	return nil
+}
+
 // equal reports whether two attestations say the same.
 func (v Verified) equal(o Verified) bool {
-	return v.Method == o.Method && v.Level == o.Level && v.At.Equal(o.At) && v.By == o.By
+	return v.Method == o.Method && v.Level == o.Level && v.At.Equal(o.At) && v.By == o.By && slices.Equal(v.Points, o.Points) && v.Parent == o.Parent
 }

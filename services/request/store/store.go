@@ -40,6 +40,9 @@ type Request struct {
 	// WrappedKey is the request's data key under the master key. Sealed are
 	// the identifiers under the data key. Both are empty once destroyed.
 	WrappedKey, Sealed []byte
+	// Corrections are the fields to put right, and Statements what the consumer
+	// wants said about disputed ones, both under the data key.
+	Corrections, Statements []byte
 	// Kinds are the identifier kinds in hand.
 	Kinds []Kind
 	// Commitment is HMAC-SHA-256 over the submitted identifiers.
@@ -109,7 +112,11 @@ type Job struct {
 	After   []request.ID
 	Kinds   []string
 	State   request.JobState
-	Attempt int
+	Purpose Purpose
+	// Attempt counts the times the job was sent, Failures those of them that
+	// failed since a person last looked: putting off and sending again what the
+	// bus lost are none.
+	Attempt, Failures int
 	// PlanDigest is the plan that introduced the job.
 	PlanDigest []byte
 	// Located and Outcome are what the connector said, as the JSON of the
@@ -129,6 +136,13 @@ type Job struct {
 	NextAt    time.Time
 	UpdatedAt time.Time
 }
+
+// Purpose is what a job is for, when that is not its request's right.
+type Purpose string
+
+// PurposeSurvey asks how sensitive what is held is, before the right is acted
+// on (11 CCR 7062(d)).
+const PurposeSurvey Purpose = "survey"
 
 // Record is a signed record on its way into the log. It stays until audit has
 // told that it is a leaf.
@@ -156,6 +170,41 @@ type Created struct {
 type New struct {
 	Request Request
 	Records []Record
+	// People are keyed digests of the person's identifiers, by which requests
+	// of one person are found; see [Store.Related].
+	People [][]byte
+	// Notices are what the person has to be told.
+	Notices []Notice
+}
+
+// Notice is something the person has to be told, waiting to be told. The store
+// keeps one of each kind and key for a request.
+type Notice struct {
+	RequestID request.ID
+	Kind      NoticeKind
+	// Key tells notices of one kind apart; usually empty.
+	Key       string
+	CreatedAt time.Time
+}
+
+// NoticeKind is what a notice is about.
+type NoticeKind string
+
+// The notices the law demands.
+const (
+	NoticeReceipt     NoticeKind = "receipt"      // 11 CCR 7021(a)
+	NoticeFixIt       NoticeKind = "fix_it"       // how to make the request the designated way (11 CCR 7020(e))
+	NoticeExtension   NoticeKind = "extension"    // with its reason (11 CCR 7021(b))
+	NoticeDenial      NoticeKind = "denial"       // with its basis (11 CCR 7022(f), 7024(e))
+	NoticeVerifyAgain NoticeKind = "verify_again" // what was found wants a surer verification (11 CCR 7062(d))
+	NoticeConfirm     NoticeKind = "confirm"      // the second step is to come (11 CCR 7020(d), 7028)
+)
+
+// Related is another request of a person who was asked about.
+type Related struct {
+	// Digest is the one of those asked for that they share.
+	Digest []byte
+	request.Past
 }
 
 // Snapshot is one request as it stands inside [Store.Advance].
@@ -169,6 +218,8 @@ type Snapshot struct {
 	ChangedJobs map[int]bool
 	// Records are new records of the request, stored with it.
 	Records []Record
+	// Notices are new notices of the request; one that is there is left alone.
+	Notices []Notice
 	// Stored is the number of Jobs that came from the store.
 	Stored int
 }
@@ -249,12 +300,23 @@ type Store interface {
 	Counts(ctx context.Context) (map[request.State]int64, error)
 
 	// Due returns requests that have a planned or deferred job whose time has
-	// come, a job sent before stale to one of the connectors in lost, or that
-	// are closing without a closure record; at most limit.
+	// come, a job sent before stale to one of the connectors in lost, that are
+	// closing without a closure record or whose own time to wake has come
+	// ([request.Request.Wake]); at most limit.
 	Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error)
 	// Outstanding counts by connector the jobs sent before the given time and
 	// not answered.
 	Outstanding(ctx context.Context, before time.Time) ([]Outstanding, error)
+
+	// Related returns the requests whose person has one of the digests, each
+	// once for each digest, oldest first.
+	Related(ctx context.Context, digests [][]byte) ([]Related, error)
+	// PeopleOf returns the digests a request was stored with.
+	PeopleOf(ctx context.Context, id request.ID) ([][]byte, error)
+	// Notices returns notices that nobody was told of yet, oldest first, at most
+	// limit; Noticed forgets those that were.
+	Notices(ctx context.Context, limit int) ([]Notice, error)
+	Noticed(ctx context.Context, told []Notice) error
 
 	// Unlogged returns records stored before the given time that audit has not
 	// acknowledged, oldest first, at most limit.

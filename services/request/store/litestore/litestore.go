@@ -122,6 +122,8 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 		created = make([]store.Created, len(news))
 		var requests []*row.Request
 		var records []*store.Record
+		var people []*row.Person
+		var notices []store.Notice
 		for i := range news {
 			n := &news[i]
 			var err error
@@ -136,11 +138,19 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 				return err
 			}
 			requests = append(requests, r)
+			people = append(people, row.PersonsOf(n)...)
+			notices = append(notices, n.Notices...)
 			for k := range n.Records {
 				records = append(records, &n.Records[k])
 			}
 		}
 		if err := insert(ctx, tx, "request", row.Requests, requests); err != nil {
+			return err
+		}
+		if err := insert(ctx, tx, "person", row.Persons, people); err != nil {
+			return err
+		}
+		if err := insertNotices(ctx, tx, notices); err != nil {
 			return err
 		}
 		return insert(ctx, tx, "record", row.Records, records)
@@ -233,6 +243,9 @@ func write(ctx context.Context, tx *sql.Tx, snaps []*store.Snapshot) error {
 		return err
 	}
 	if err := insert(ctx, tx, "job", row.Jobs, c.Added); err != nil {
+		return err
+	}
+	if err := insertNotices(ctx, tx, c.Notices); err != nil {
 		return err
 	}
 	return insert(ctx, tx, "record", row.Records, c.Records)

@@ -111,6 +111,8 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 		}
 		requests := make([]*row.Request, 0, len(fresh))
 		records := make([]*store.Record, 0, len(fresh))
+		people := make([]*row.Person, 0, len(fresh))
+		var notices []store.Notice
 		for _, i := range fresh {
 			r, err := row.OfRequest(&news[i].Request)
 			if err != nil {
@@ -118,11 +120,19 @@ func (s *Store) Create(ctx context.Context, news []store.New) ([]store.Created, 
 			}
 			created[i] = store.Created{ID: news[i].Request.ID}
 			requests = append(requests, r)
+			people = append(people, row.PersonsOf(&news[i])...)
+			notices = append(notices, news[i].Notices...)
 			for k := range news[i].Records {
 				records = append(records, &news[i].Records[k])
 			}
 		}
 		if err := insert(ctx, tx, "request", row.Requests, requests); err != nil {
+			return err
+		}
+		if err := insert(ctx, tx, "person", row.Persons, people); err != nil {
+			return err
+		}
+		if err := insertNotices(ctx, tx, notices); err != nil {
 			return err
 		}
 		return insert(ctx, tx, "record", row.Records, records)
@@ -285,6 +295,9 @@ func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 		return err
 	}
 	if err := insert(ctx, tx, "job", row.Jobs, c.Added); err != nil {
+		return err
+	}
+	if err := insertNotices(ctx, tx, c.Notices); err != nil {
 		return err
 	}
 	return insert(ctx, tx, "record", row.Records, c.Records)

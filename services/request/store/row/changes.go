@@ -8,6 +8,7 @@ type Changes struct {
 	Changed  []*Job
 	Added    []*Job
 	Records  []*store.Record
+	Notices  []store.Notice
 }
 
 // Of gathers what was changed in snaps and gives changed requests their next
@@ -34,6 +35,7 @@ func Of(snaps []*store.Snapshot) (Changes, error) {
 				c.Changed = append(c.Changed, OfJob(&s.Jobs[i]))
 			}
 		}
+		c.Notices = append(c.Notices, s.Notices...)
 		for i := range s.Records {
 			c.Records = append(c.Records, &s.Records[i])
 		}

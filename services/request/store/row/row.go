@@ -61,7 +61,9 @@ type Request struct {
 	ID, Tenant, Regime, Right, State, Result, ReasonCode, Reason string
 	Channel, Kinds, IdempotencyKey, Attention                    string
 	RespondBy, CreatedAt, UpdatedAt, ClosedAt                    time.Time
-	Terms, Extension, Verification, Plan, Package                []byte
+	Terms, Extension, Verification, Plan, Package, Case          []byte
+	Corrections, Statements                                      []byte
+	WakeAt                                                       time.Time
 	WrappedKey, Sealed, Commitment, Fingerprint                  []byte
 	PlanDigest, RecordDigests, ClosureDigest                     []byte
 	Round, Version                                               int64
@@ -99,13 +101,18 @@ var Requests = []Column[Request]{
 	{"updated_at", Time, true, func(r *Request) any { return &r.UpdatedAt }},
 	{"closed_at", Time, true, func(r *Request) any { return &r.ClosedAt }},
 	{"version", Int, true, func(r *Request) any { return &r.Version }},
+	{"details", JSON, true, func(r *Request) any { return &r.Case }},
+	{"corrections", Bytes, true, func(r *Request) any { return &r.Corrections }},
+	{"statements", Bytes, true, func(r *Request) any { return &r.Statements }},
+	{"wake_at", Time, true, func(r *Request) any { return &r.WakeAt }},
 }
 
 // Job is a row of table job.
 type Job struct {
 	ID, RequestID, Connector, ConnectorVersion, ManifestDigest, KeyID string
 	Action, After, Kinds, State, Code, Message                        string
-	Round, Place, Attempt, CapOverride, Discovered                    int64
+	Round, Place, Attempt, CapOverride, Discovered, Failures          int64
+	Purpose                                                           string
 	PlanDigest, Located, Outcome, LocatedEnvelope                     []byte
 	SentAt, NextAt, UpdatedAt                                         time.Time
 }
@@ -136,6 +143,8 @@ var Jobs = []Column[Job]{
 	{"sent_at", Time, true, func(j *Job) any { return &j.SentAt }},
 	{"next_at", Time, true, func(j *Job) any { return &j.NextAt }},
 	{"updated_at", Time, true, func(j *Job) any { return &j.UpdatedAt }},
+	{"failures", Int, true, func(j *Job) any { return &j.Failures }},
+	{"purpose", Text, false, func(j *Job) any { return &j.Purpose }},
 }
 
 // Records are the columns of table record.
@@ -157,7 +166,7 @@ func OfRequest(r *store.Request) (*Request, error) {
 		Attention: r.Attention, RespondBy: r.RespondBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		ClosedAt: r.ClosedAt, Plan: r.Plan, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment,
 		Fingerprint: r.Fingerprint, PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
-		Round: int64(r.Round), Version: r.Version,
+		Round: int64(r.Round), Version: r.Version, Corrections: r.Corrections, Statements: r.Statements, WakeAt: r.Wake(),
 	}
 	if e := r.Ending; e != nil {
 		out.Result, out.ReasonCode, out.Reason = string(e.Result), e.Code, e.Reason
@@ -174,6 +183,9 @@ func OfRequest(r *store.Request) (*Request, error) {
 		if done, ok := v.(request.Verified); ok {
 			fields = append(fields, field{&out.Verification, done})
 		}
+	}
+	if !r.Case.IsZero() {
+		fields = append(fields, field{&out.Case, r.Case})
 	}
 	if r.Package.Key != "" {
 		fields = append(fields, field{&out.Package, r.Package})
@@ -195,6 +207,7 @@ func (r *Request) Domain() (store.Request, error) {
 		Commitment: r.Commitment, IdempotencyKey: r.IdempotencyKey, Fingerprint: r.Fingerprint,
 		Round: int(r.Round), PlanDigest: r.PlanDigest, Plan: r.Plan, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
 		Attention: r.Attention, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Version: r.Version,
+		Corrections: r.Corrections, Statements: r.Statements,
 	}
 	var err error
 	if out.Kinds, err = splitKinds(r.Kinds); err != nil {
@@ -208,7 +221,7 @@ func (r *Request) Domain() (store.Request, error) {
 	for _, f := range []struct {
 		from []byte
 		to   any
-	}{{r.Terms, &base.Terms}, {r.Extension, &base.Extension}, {r.Verification, &verified}, {r.Package, &out.Package}} {
+	}{{r.Terms, &base.Terms}, {r.Extension, &base.Extension}, {r.Verification, &verified}, {r.Package, &out.Package}, {r.Case, &base.Case}} {
 		if f.from == nil {
 			continue
 		}
@@ -246,7 +259,7 @@ func OfJob(j *store.Job) *Job {
 		ID: string(j.ID), RequestID: string(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
 		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: string(j.Action), After: strings.Join(after, ","),
 		Kinds: strings.Join(j.Kinds, ","), State: string(j.State), Code: j.Code, Message: j.Message,
-		Discovered: discovered, Round: int64(j.Round), Attempt: int64(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Discovered: discovered, Round: int64(j.Round), Attempt: int64(j.Attempt), Failures: int64(j.Failures), Purpose: string(j.Purpose), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
 		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
 		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
 	}
@@ -262,7 +275,7 @@ func (j *Job) Domain() store.Job {
 		ID: request.ID(j.ID), RequestID: request.ID(j.RequestID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion,
 		ManifestDigest: j.ManifestDigest, KeyID: j.KeyID, Action: request.Action(j.Action), After: after,
 		Kinds: split(j.Kinds), State: request.JobState(j.State), Code: j.Code, Message: j.Message,
-		Discovered: j.Discovered != 0, Round: int(j.Round), Attempt: int(j.Attempt), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
+		Discovered: j.Discovered != 0, Round: int(j.Round), Attempt: int(j.Attempt), Failures: int(j.Failures), Purpose: store.Purpose(j.Purpose), CapOverride: j.CapOverride, PlanDigest: j.PlanDigest,
 		Located: j.Located, Outcome: j.Outcome, LocatedEnvelope: j.LocatedEnvelope,
 		SentAt: j.SentAt, NextAt: j.NextAt, UpdatedAt: j.UpdatedAt,
 	}

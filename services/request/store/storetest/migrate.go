@@ -152,6 +152,15 @@ func Written(version int64) ([]store.New, map[request.ID][]store.Job) {
 	failed.After, failed.Kinds = []request.ID{done.ID}, []string{"email", "user_id"}
 	failed.Attempt, failed.Code, failed.Message, failed.CapOverride = 3, "unavailable", "the system does not answer", 10
 	failed.LocatedEnvelope = []byte("envelope")
+	if version >= 20 {
+		running.Request.Case = request.Case{
+			Portions: []string{"A"}, Cooled: true,
+			Holds:    []request.Hold{{ID: "01985c5e-8c00-7000-8000-0000000000b1", Kind: request.LegalHold, Ref: "case 7", Since: start}},
+			Children: []request.Child{{ID: "01985c5e-8c00-7000-8000-0000000000c1", Right: request.Delete, Origin: request.FromRetention, At: start.AddDate(7, 0, 0)}},
+		}
+		running.Request.Corrections, running.Request.Statements = []byte("corrections"), []byte("statements")
+		failed.Failures, failed.Purpose = 2, store.PurposeSurvey
+	}
 	return []store.New{running, answered, base(optOutID, request.OptOutSaleShare, request.Accepted)},
 		map[request.ID][]store.Job{runningID: {done, failed}}
 }

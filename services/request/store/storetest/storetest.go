@@ -61,6 +61,9 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"due closures", testDueClosures},
 		{"due limit", testDueLimit},
 		{"outstanding", testOutstanding},
+		{"due by its own time", testDueWake},
+		{"related requests", testRelated},
+		{"notices", testNotices},
 
 		{"unlogged and logged", testRecords},
 		{"connectors", testConnectors},

@@ -1,0 +1,123 @@
+package request
+
+import (
+	"slices"
+	"time"
+)
+
+// Past is another request of the same person, as far as decisions need it.
+type Past struct {
+	ID       ID
+	Right    Right
+	State    State
+	Result   Result
+	Code     string
+	Received time.Time
+	// Day is the date of receipt in the regime's zone.
+	Day  Date
+	Case Case
+	// Due are its dates.
+	Due Due
+}
+
+// Open reports whether the request has not been answered.
+func (p *Past) Open() bool { return p.State != Closing && p.State != Closed }
+
+// AnsweredKnow counts the requests to know of the same person that were
+// answered and received within the twelve months before this one. Deletions,
+// corrections and what followed by itself from another request don't count
+// (Civ. Code 1798.130(b)).
+func (r *Request) AnsweredKnow(past []Past) int {
+	n := 0
+	from := r.Terms.Due.Received
+	for _, p := range past {
+		if p.ID == r.ID || !p.Right.Know() || !p.Result.Answered() || p.Case.Origin != "" {
+			continue
+		}
+		if p.Day.After(from) || !monthsBefore(from, 12).Before(p.Day) {
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+// Repeats reports whether a correction of the same field was refused in the six
+// months before, and no new papers came with this one (11 CCR 7023(g)).
+func (r *Request) Repeats(past []Past) bool {
+	if r.right != Correct || r.Case.NewPapers || len(r.Case.Disputed) == 0 {
+		return false
+	}
+	barred := func(field string) bool {
+		return slices.ContainsFunc(past, func(p Past) bool {
+			return p.ID != r.ID && p.Right == Correct && p.Result == ResultDenied && slices.Contains(p.Case.Disputed, field) &&
+				(p.Code == string(DenyAccurate) || p.Code == string(DenyRepeated)) &&
+				!p.Day.After(r.Terms.Due.Received) && monthsBefore(r.Terms.Due.Received, 6).Before(p.Day)
+		})
+	}
+	for _, field := range r.Case.Disputed {
+		if !barred(field) {
+			return false
+		}
+	}
+	return true
+}
+
+// monthsBefore is the day n calendar months before d; where that month lacks
+// the day, its last.
+func monthsBefore(d Date, n int) Date {
+	last := DateOf(time.Date(d.Year, d.Month-time.Month(n)+1, 0, 0, 0, 0, 0, time.UTC), time.UTC)
+	return Date{Year: last.Year, Month: last.Month, Day: min(d.Day, last.Day)}
+}
+
+// Precedes reports whether an open request for a right of the same person is to
+// be finished before an erasure starts: what is erased can't be copied any
+// more, and an opt-out comes before everything.
+func Precedes(right Right) bool {
+	return right.Know() || right == OptOutSaleShare || right == LimitSPI
+}
+
+// Choice is what a person has chosen about sale and sharing.
+type Choice struct {
+	// OptedOut is set when the person's data may not be sold or shared. A
+	// consumer known to be under 16 is out until somebody opts them in (Civ.
+	// Code 1798.120(c)).
+	OptedOut bool
+	Minor    Minor
+	// MayAsk says whether the person may be asked to opt in; NoReask is the
+	// first day on which it may be (Civ. Code 1798.135(c)(4)).
+	MayAsk  bool
+	NoReask Date
+}
+
+// ChoiceOf gives a person's choice from all of their requests. today is the day
+// in the regime's zone.
+func ChoiceOf(past []Past, today Date) Choice {
+	var c Choice
+	var out, in *Past
+	for i := range past {
+		p := &past[i]
+		if p.Case.Minor != NotMinor {
+			c.Minor = p.Case.Minor
+		}
+		switch {
+		case p.Right == OptOutSaleShare && p.Result != ResultDenied && p.Result != ResultCancelled:
+			if out == nil || out.Received.Before(p.Received) {
+				out = p
+			}
+			if p.Due.NoReask.After(c.NoReask) {
+				c.NoReask = p.Due.NoReask
+			}
+		case p.Right == OptInSaleShare && p.Result == ResultComplete:
+			if in == nil || in.Received.Before(p.Received) {
+				in = p
+			}
+		}
+	}
+	c.OptedOut = c.Minor != NotMinor || out != nil
+	if in != nil && (out == nil || out.Received.Before(in.Received)) {
+		c.OptedOut = false
+	}
+	c.MayAsk = c.OptedOut && c.Minor == NotMinor && !today.Before(c.NoReask)
+	return c
+}
