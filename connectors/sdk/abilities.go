@@ -10,9 +10,8 @@ import (
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 )
 
-// abilities reads off the connector's type what it can be asked for. That it is
-// a [Corrector] is left out: no job of version 1 carries corrections, and an
-// ability that is declared is planned with.
+// abilities reads off the connector's type what it can be asked for. A
+// [Corrector] counts only when what it did can be read back.
 func abilities(c Connector) []habeasv1.Action {
 	actions := []habeasv1.Action{habeasv1.Action_ACTION_LOCATE}
 	add := func(has bool, a habeasv1.Action) {
@@ -27,8 +26,25 @@ func abilities(c Connector) []habeasv1.Action {
 	add(resolver, habeasv1.Action_ACTION_RESOLVE)
 	add(exporter, habeasv1.Action_ACTION_EXPORT)
 	add(eraser, habeasv1.Action_ACTION_ERASE)
+	_, limiter := c.(Limiter)
 	add(optOuter, habeasv1.Action_ACTION_OPT_OUT)
+	add(corrects(c), habeasv1.Action_ACTION_CORRECT)
+	add(limiter, habeasv1.Action_ACTION_LIMIT)
 	return actions
+}
+
+// corrects reports whether c can correct and what it corrected can be read back.
+func corrects(c Connector) bool {
+	_, corrector := c.(Corrector)
+	_, reader := c.(CorrectionReader)
+	_, exporter := c.(Exporter)
+	return corrector && (reader || exporter)
+}
+
+// scopes reports whether c can leave single stores alone.
+func scopes(c Connector) bool {
+	s, ok := c.(Scoped)
+	return ok && s.Scopes()
 }
 
 // ManifestDigest is the digest plans are bound to: of everything the manifest
@@ -54,13 +70,19 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 		Tier:      map[Tier]habeasv1.Tier{ThirdParty: habeasv1.Tier_TIER_THIRD_PARTY, OwnStore: habeasv1.Tier_TIER_OWN_STORE, IdentityStore: habeasv1.Tier_TIER_IDENTITY_STORE}[m.Tier],
 		Settle:    durationpb.New(m.Settle),
 		BatchSize: int32(min(m.BatchSize, maxBatch)), BatchWindow: durationpb.New(m.BatchWindow), //nolint:gosec // bounded by maxBatch
-		Cap: m.Cap, BackupExpiry: durationpb.New(m.BackupExpiry), Contract: m.Contract,
+		Scopes: scopes(c), Cap: m.Cap, BackupExpiry: durationpb.New(m.BackupExpiry), Contract: m.Contract,
 		Facts: m.Facts, Notes: m.Notes,
 	}
 	for _, s := range m.Stores {
 		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS}
 		if s.Role == ServiceProvider {
 			store.Role = habeasv1.Role_ROLE_SERVICE_PROVIDER
+		}
+		store.Source = map[Source]habeasv1.Source{FromConsumer: habeasv1.Source_SOURCE_CONSUMER, Acquired: habeasv1.Source_SOURCE_ACQUIRED}[s.Source]
+		if n := s.NotSearched; n != nil {
+			store.NotSearched = &habeasv1.NotSearched{
+				NotSearchable: n.NotSearchable, LegalPurposeOnly: n.LegalPurposeOnly, NoCommercialUse: n.NoCommercialUse, Described: n.Described,
+			}
 		}
 		for _, category := range s.Categories {
 			store.Categories = append(store.Categories, &habeasv1.Category{Letter: category.Letter, Data: category.Data})

@@ -36,7 +36,7 @@ func (w *worker) locate(ctx context.Context, t *task) (census, error) {
 	if err != nil {
 		return census{}, err
 	}
-	return newCensus(w.Manifest, found)
+	return newCensus(w.Manifest, found, t.job.GetExcluded())
 }
 
 func (w *worker) doLocate(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
@@ -73,6 +73,9 @@ func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outc
 		return &habeasv1.Outcome{
 			Result: &habeasv1.Outcome_OverLimit{OverLimit: &habeasv1.OverLimit{MatchedCount: before.all, Cap: limit}}, Stores: t.seen,
 		}, nil
+	}
+	if o := w.takenBack(t); o != nil {
+		return o, nil
 	}
 	if t.prior == nil {
 		if err := w.remember(ctx, t, before); err != nil {
@@ -222,11 +225,20 @@ func (w *worker) remember(ctx context.Context, t *task, before census) error {
 }
 
 func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.Outcome, error) {
+	return w.choose(ctx, t, o.OptOut, o.OptedOut, "the opt-out succeeded and is not in force")
+}
+
+func (w *worker) doLimit(ctx context.Context, t *task, l Limiter) (*habeasv1.Outcome, error) {
+	return w.choose(ctx, t, l.LimitSPI, l.LimitedSPI, "the limit succeeded and is not in force")
+}
+
+// choose puts a person's choice in force and looks until it is.
+func (w *worker) choose(ctx context.Context, t *task, set func(context.Context, Person) error, inForce func(context.Context, Person) (bool, error), otherwise string) (*habeasv1.Outcome, error) {
 	err := func() error {
 		ctx, end := w.telemetry.span(ctx, "act")
 		defer end()
 		return w.try(ctx, func(ctx context.Context) error {
-			return w.call(ctx, func(ctx context.Context) error { return o.OptOut(ctx, t.person) })
+			return w.call(ctx, func(ctx context.Context) error { return set(ctx, t.person) })
 		})
 	}()
 	if err != nil {
@@ -240,7 +252,7 @@ func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.O
 		var out bool
 		err := w.try(ctx, func(ctx context.Context) error {
 			return w.call(ctx, func(ctx context.Context) (err error) {
-				out, err = o.OptedOut(ctx, t.person)
+				out, err = inForce(ctx, t.person)
 				return err
 			})
 		})
@@ -252,7 +264,7 @@ func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.O
 		}
 		left := time.Until(settled)
 		if left <= 0 {
-			return failedOutcome(string(StillThere), false, "the opt-out succeeded and is not in force"), nil
+			return failedOutcome(string(StillThere), false, otherwise), nil
 		}
 		if !sleep(ctx, min(pause.NextBackOff(), left)) {
 			return nil, ctx.Err()

@@ -24,9 +24,16 @@ type censusRow struct {
 }
 
 // newCensus sums what was found. Every store of the manifest has a row: that a
-// store was searched and had nothing is worth saying.
-func newCensus(m Manifest, found []Found) (census, error) {
+// store was searched and had nothing is worth saying. Records in excluded stores
+// are kept, with the basis given for the store.
+func newCensus(m Manifest, found []Found, excluded []*habeasv1.StoreExclusion) (census, error) {
 	var c census
+	found = slices.Clone(found)
+	for i := range found {
+		if x := slices.IndexFunc(excluded, func(x *habeasv1.StoreExclusion) bool { return x.GetStore() == found[i].Store }); x >= 0 && found[i].Keep == nil {
+			found[i].Keep = &Keep{Basis: excluded[x].GetBasis()}
+		}
+	}
 	for _, s := range m.Stores {
 		if !slices.ContainsFunc(found, func(f Found) bool { return f.Store == s.Name }) {
 			c.rows = append(c.rows, censusRow{store: s.Name})
@@ -93,7 +100,7 @@ func (c census) counts(first *habeasv1.LocatedRecord) []*habeasv1.StoreCount {
 		count := &habeasv1.StoreCount{
 			Store: r.store, Category: r.category, RemainingCount: r.all - r.kept, KeptCount: r.kept, Basis: r.basis,
 		}
-		if r.kept > 0 {
+		if r.kept > 0 && !r.until.IsZero() {
 			count.UntilTime = timestamppb.New(r.until)
 		}
 		if first == nil {

@@ -43,6 +43,42 @@ type Corrector interface {
 	Correct(ctx context.Context, p Person, corrections []Correction) error
 }
 
+// A CorrectionReader is a Corrector that can tell whether corrections are in
+// force. The runtime believes this, and not that Correct returned. A Corrector
+// that is none must be an [Exporter]: the runtime then reads the fields off an
+// export, by name.
+type CorrectionReader interface {
+	Corrector
+	// Corrected counts, over all records of p, the fields that the corrections
+	// name: how many the system holds, and how many of those have another value
+	// than the right one.
+	Corrected(ctx context.Context, p Person, corrections []Correction) (held, wrong int64, err error)
+}
+
+// A Limiter is a Connector whose system can limit the use of sensitive personal
+// information to what the law permits.
+type Limiter interface {
+	Connector
+	// LimitSPI limits the use and disclosure of the person's sensitive personal
+	// information to the purposes of 11 CCR 7027(m) (Civ. Code 1798.121). It
+	// succeeds for a person the system does not know yet by remembering the
+	// choice, and it is never conditional on a verified identity (11 CCR
+	// 7060(b)).
+	LimitSPI(ctx context.Context, p Person) error
+	// LimitedSPI reports whether the choice is in force for every identifier of
+	// p that the system accepts. The runtime calls it after LimitSPI.
+	LimitedSPI(ctx context.Context, p Person) (bool, error)
+}
+
+// Scoped is a Connector that can leave single stores of a person alone: Erase
+// touches no store that [Person.Covers] says no to. One that is not Scoped is
+// never asked to erase only a part.
+type Scoped interface {
+	Connector
+	// Scopes reports whether the system, as it is configured, can.
+	Scopes() bool
+}
+
 // An OptOuter is a Connector whose system can stop selling or sharing.
 type OptOuter interface {
 	Connector

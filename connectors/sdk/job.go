@@ -18,7 +18,9 @@ import (
 type task struct {
 	job    *habeasv1.Job
 	person Person
-	start  time.Time
+	// corrections are what to put right, for ACTION_CORRECT.
+	corrections []Correction
+	start       time.Time
 	// deliveries is how often the bus has delivered this message.
 	deliveries uint64
 	// again is set when the job may have been worked on before, here or by
@@ -30,6 +32,15 @@ type task struct {
 	cohort *cohort
 	// seen is what was seen last, for the outcome.
 	seen []*habeasv1.StoreCount
+}
+
+// private is everything of the person that no error may repeat.
+func (t *task) private() Person {
+	p := t.person
+	for _, c := range t.corrections {
+		p = p.With(Identifier{Kind: "correction", Value: c.Value})
+	}
+	return p
 }
 
 // handle works on one delivery and says what is to become of it.
@@ -113,7 +124,7 @@ func (w *worker) failure(ctx context.Context, t *task, err error) (*habeasv1.Out
 	case ctx.Err() != nil:
 		return nil, &handBackError{} // we are shutting down
 	case errors.Is(err, errBus):
-		w.Logger.Warn("handing a job back", "job", t.job.GetJobId(), "error", redact(err.Error(), t.person))
+		w.Logger.Warn("handing a job back", "job", t.job.GetJobId(), "error", redact(err.Error(), t.private()))
 		return nil, &handBackError{after: busPause}
 	case notYet && after <= longestNotYet && t.deliveries < patientDeliveries:
 		return nil, &handBackError{after: max(after, time.Millisecond)}
@@ -127,7 +138,7 @@ func (w *worker) failure(ctx context.Context, t *task, err error) (*habeasv1.Out
 			code = Internal
 		}
 	}
-	o := failedOutcome(string(code), permanent, redact(err.Error(), t.person))
+	o := failedOutcome(string(code), permanent, redact(err.Error(), t.private()))
 	o.Stores = t.seen
 	return o, nil
 }
@@ -154,6 +165,9 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 	if t.job.GetManifestDigest() != w.digest {
 		return &habeasv1.Outcome{Result: &habeasv1.Outcome_PlanChanged{PlanChanged: &habeasv1.PlanChanged{ManifestDigest: w.digest}}}, nil
 	}
+	if len(t.job.GetExcluded()) > 0 && t.job.GetAction() == habeasv1.Action_ACTION_ERASE && !scopes(w.Connector) {
+		return &habeasv1.Outcome{Result: &habeasv1.Outcome_NotSupported{NotSupported: &habeasv1.NotSupported{}}}, nil
+	}
 	if kinds := w.missingKinds(t.person); kinds != nil {
 		return &habeasv1.Outcome{Result: &habeasv1.Outcome_NeedsIdentifier{NeedsIdentifier: &habeasv1.NeedsIdentifier{Kinds: kinds}}}, nil
 	}
@@ -165,6 +179,9 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 		t.cohort = w.gatherer.join(ctx)
 		defer t.cohort.leave()
 	}
+	if o := w.takenBack(t); o != nil && t.deliveries <= 1 && !t.again {
+		return o, nil
+	}
 	switch t.job.GetAction() {
 	case habeasv1.Action_ACTION_LOCATE:
 		return w.doLocate(ctx, t)
@@ -174,6 +191,10 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 		return w.doExport(ctx, t, w.Connector.(Exporter))
 	case habeasv1.Action_ACTION_OPT_OUT:
 		return w.doOptOut(ctx, t, w.Connector.(OptOuter))
+	case habeasv1.Action_ACTION_CORRECT:
+		return w.doCorrect(ctx, t, w.Connector.(Corrector))
+	case habeasv1.Action_ACTION_LIMIT:
+		return w.doLimit(ctx, t, w.Connector.(Limiter))
 	case habeasv1.Action_ACTION_RESOLVE:
 		return w.doResolve(ctx, t, w.Connector.(Resolver))
 	}
@@ -195,6 +216,12 @@ func (w *worker) open(t *task) *habeasv1.Outcome {
 		ids = append(ids, ID(Kind(id.GetKind()), id.GetValue()))
 	}
 	t.person = NewPerson(ids...).Only(w.Manifest.Accepts...)
+	for _, x := range t.job.GetExcluded() {
+		t.person = t.person.Without(x.GetStore())
+	}
+	for _, c := range subject.GetCorrections() {
+		t.corrections = append(t.corrections, Correction{Field: c.GetField(), Value: Secret(c.GetValue())})
+	}
 	if since := t.job.GetSinceTime(); since.IsValid() {
 		t.person = t.person.WithSince(since.AsTime())
 	}

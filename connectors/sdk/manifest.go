@@ -58,6 +58,29 @@ type Store struct {
 	Categories []Category
 	// Role is the company's role for these records.
 	Role Role
+	// Source is where the records come from.
+	Source Source `json:",omitempty"`
+	// NotSearched is set when the store is not searched for a request to know.
+	NotSearched *NotSearched `json:",omitempty"`
+}
+
+// Source is where records come from.
+type Source string
+
+// The sources. The zero Source is FromConsumer.
+const (
+	FromConsumer Source = "consumer"
+	Acquired     Source = "acquired" // bought or got from others: out of a deletion's reach until 2026 (Civ. Code 1798.105(a))
+)
+
+// NotSearched says why a store is not searched for a request to know. All four
+// conditions of 11 CCR 7024(c) must hold; a store for which one does not is
+// searched.
+type NotSearched struct {
+	NotSearchable    bool   // it is not kept in a searchable or reasonably accessible format
+	LegalPurposeOnly bool   // it is kept solely for legal or compliance purposes
+	NoCommercialUse  bool   // it is not sold and not used for any commercial purpose
+	Described        string // the categories of records that may hold the person's data, as the consumer is told
 }
 
 // Category is a category of personal information.

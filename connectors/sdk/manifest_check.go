@@ -63,6 +63,12 @@ func (m Manifest) validateStores() error {
 		if s.Role != "" && s.Role != Business && s.Role != ServiceProvider {
 			return fmt.Errorf("manifest of %s: store %s: Role %q: want %s or %s", m.Name, s.Name, s.Role, Business, ServiceProvider)
 		}
+		if s.Source != "" && s.Source != FromConsumer && s.Source != Acquired {
+			return fmt.Errorf("manifest of %s: store %s: Source %q: want %s or %s", m.Name, s.Name, s.Source, FromConsumer, Acquired)
+		}
+		if n := s.NotSearched; n != nil && (!n.NotSearchable || !n.LegalPurposeOnly || !n.NoCommercialUse || n.Described == "") {
+			return fmt.Errorf("manifest of %s: store %s: NotSearched: all of NotSearchable, LegalPurposeOnly, NoCommercialUse and Described must hold (11 CCR 7024(c)); else the store is searched", m.Name, s.Name)
+		}
 		for _, c := range s.Categories {
 			if len(c.Letter) != 1 || c.Letter < "A" || c.Letter > "L" {
 				return fmt.Errorf("manifest of %s: store %s: category letter %q: want A to L (Civ. Code 1798.140(v)(1))", m.Name, s.Name, c.Letter)

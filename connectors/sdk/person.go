@@ -63,8 +63,9 @@ func (id Identifier) String() string { return string(id.Kind) + "=" + redacted }
 // The zero Person has none. A Person prints as the kinds it has, never their
 // values.
 type Person struct {
-	ids   []Identifier
-	since time.Time
+	ids      []Identifier
+	since    time.Time
+	excluded []string
 }
 
 // NewPerson makes a Person of the identifiers, without duplicates.
@@ -81,9 +82,19 @@ func NewPerson(ids ...Identifier) Person {
 // With returns p with more identifiers.
 func (p Person) With(ids ...Identifier) Person {
 	q := NewPerson(append(slices.Clone(p.ids), ids...)...)
-	q.since = p.since
+	q.since, q.excluded = p.since, p.excluded
 	return q
 }
+
+// Without returns p as one whose records in the given stores are left alone.
+func (p Person) Without(stores ...string) Person {
+	p.excluded = append(slices.Clip(p.excluded), stores...)
+	return p
+}
+
+// Covers reports whether the job reaches the person's records in a store. Locate
+// counts the others all the same; Erase of a [Scoped] connector leaves them.
+func (p Person) Covers(store string) bool { return !slices.Contains(p.excluded, store) }
 
 // WithSince returns p limited to records on or after t; the zero time lifts
 // the limit (11 CCR 7024(h), the look-back window).
@@ -123,7 +134,7 @@ func (p Person) Values(kind Kind) []string {
 
 // Only returns p with just the identifiers of the given kinds.
 func (p Person) Only(kinds ...Kind) Person {
-	q := Person{since: p.since}
+	q := Person{since: p.since, excluded: p.excluded}
 	for _, id := range p.ids {
 		if slices.Contains(kinds, id.Kind) {
 			q.ids = append(q.ids, id)

@@ -104,6 +104,7 @@ type worker struct {
 	signers   sync.Map // tenant -> *wire.Signer
 	journal   *journal
 	hand      *hand
+	withdrawn withdrawn
 	slots     chan struct{}
 	gatherer  *gatherer // nil without batching
 	exports   exportStore
@@ -190,6 +191,9 @@ func (w *worker) run(ctx context.Context) error {
 		w.Logger.Warn("questions about claims are not answered", "error", err)
 		stopMatches = func() {}
 	}
+	stopListening := w.listenForWithdrawn()
+	defer stopListening()
+
 	w.consume(ctx, work)
 	stopMatches()
 

@@ -72,6 +72,13 @@ func EventSubject(requestID string) string { return subjectEvents + requestID }
 // costs time and nothing else.
 func HintSubject(room string) string { return subjectHints + room }
 
+// WithdrawnSubject is a plain NATS subject on which a connector is told of jobs
+// it must not do any more, as their ids separated by spaces. It lies under the
+// connector's own inbox prefix, which its user may subscribe to and no other
+// connector may. A message that is lost costs nothing but work that nobody wants
+// any more: a withdrawn job's answer changes nothing.
+func WithdrawnSubject(connector string) string { return "_INBOX_" + connector + ".withdrawn" }
+
 // IssuerOf returns the last token of an evidence or discovered subject.
 func IssuerOf(subject string) string {
 	for _, prefix := range []string{subjectEvidence, subjectDiscovered} {

@@ -18,7 +18,8 @@ import (
 //	job <job_id> <connector> <connector_version> <manifest_digest> <action number> <kinds> <stores> <stage> <key_id>
 //	omit <connector> <reason> <kinds>
 //
-// Kinds and stores are joined by commas. No field may contain a tab or newline.
+// A job line has one more field, its excluded stores, when there are any. Kinds
+// and stores are joined by commas. No field may contain a tab or newline.
 func PlanDigest(p *habeasv1.PlanRecord) [sha256.Size]byte {
 	lines := slices.SortedFunc(slices.Values(p.GetLines()), func(a, b *habeasv1.PlanLine) int { return cmp.Compare(a.GetJobId(), b.GetJobId()) })
 	omissions := slices.SortedFunc(slices.Values(p.GetOmissions()), func(a, b *habeasv1.PlanOmission) int {
@@ -27,10 +28,17 @@ func PlanDigest(p *habeasv1.PlanRecord) [sha256.Size]byte {
 	h := sha256.New()
 	for _, l := range lines {
 		_, _ = fmt.Fprintf(h, "job\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", l.GetJobId(), l.GetConnector(), l.GetConnectorVersion(),
-			l.GetManifestDigest(), l.GetAction(), strings.Join(l.GetKinds(), ","), strings.Join(l.GetStores(), ","), l.GetStage(), l.GetKeyId()) // a hash never fails
+			l.GetManifestDigest(), l.GetAction(), strings.Join(l.GetKinds(), ","), strings.Join(l.GetStores(), ","), l.GetStage(), l.GetKeyId()+excluded(l)) // a hash never fails
 	}
 	for _, o := range omissions {
 		_, _ = fmt.Fprintf(h, "omit\t%s\t%s\t%s\n", o.GetConnector(), o.GetReason(), strings.Join(o.GetKinds(), ",")) // a hash never fails
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func excluded(l *habeasv1.PlanLine) string {
+	if len(l.GetExcluded()) == 0 {
+		return ""
+	}
+	return "\t" + strings.Join(l.GetExcluded(), ",")
 }

@@ -39,6 +39,7 @@ const (
 	RecordLocated      RecordType = "located"
 	RecordOutcome      RecordType = "outcome"
 	RecordVerification RecordType = "verification"
+	RecordDecision     RecordType = "decision"
 	RecordClosure      RecordType = "closure"
 	RecordKey          RecordType = "key"
 	RecordRetention    RecordType = "retention"
@@ -58,6 +59,7 @@ var predicates = map[RecordType]func() Predicate{
 	RecordLocated:      func() Predicate { return &habeasv1.LocatedRecord{} },
 	RecordOutcome:      func() Predicate { return &habeasv1.OutcomeRecord{} },
 	RecordVerification: func() Predicate { return &habeasv1.VerificationRecord{} },
+	RecordDecision:     func() Predicate { return &habeasv1.DecisionRecord{} },
 	RecordClosure:      func() Predicate { return &habeasv1.ClosureRecord{} },
 	RecordKey:          func() Predicate { return &habeasv1.KeyRecord{} },
 	RecordRetention:    func() Predicate { return &habeasv1.RetentionRecord{} },

@@ -81,7 +81,7 @@ func storesJSON(stores []*habeasv1.StoreCount) []byte {
 
 func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	j := &st.s.Jobs[i]
-	state, code, message := stateOf(j.Action, st.s.Request.Right(), p.GetOutcome())
+	state, code, message := stateOf(j, st.s.Request.Right(), p.GetOutcome())
 	if state == "" || p.GetAction() != wireAction(j.Action) || !request.CanMoveJob(j.State, state) {
 		return
 	}
@@ -119,6 +119,9 @@ func (st *step) settle(i int, state request.JobState, o *habeasv1.Outcome) {
 	j := &st.s.Jobs[i]
 	rules := st.w.rules
 	again := state == request.JobPlanChanged || state == request.JobFailed && !o.GetFailed().GetPermanent()
+	if again {
+		j.Failures++
+	}
 	switch {
 	case state == request.JobDeferred:
 		until := later(o.GetDeferred().GetUntilTime().AsTime(), st.w.now.Add(shortestDeferral))
@@ -126,10 +129,10 @@ func (st *step) settle(i int, state request.JobState, o *habeasv1.Outcome) {
 			until = most
 		}
 		j.State, j.NextAt = state, until
-	case again && j.Attempt < rules.Attempts:
+	case again && j.Failures < rules.Attempts:
 		// A connector whose plan changed announces itself anew; until we have
 		// heard of it, asking again gets the same answer.
-		j.State, j.NextAt = request.JobDeferred, st.w.now.Add(backoff(rules, j.Attempt))
+		j.State, j.NextAt = request.JobDeferred, st.w.now.Add(backoff(rules, j.Failures))
 	case state == request.JobFailed && again:
 		j.State, j.Code = state, "exhausted"
 	default:
@@ -140,9 +143,9 @@ func (st *step) settle(i int, state request.JobState, o *habeasv1.Outcome) {
 	}
 }
 
-func backoff(r Rules, attempt int) time.Duration {
+func backoff(r Rules, failures int) time.Duration {
 	d := r.Retry
-	for range attempt - 1 {
+	for range failures - 1 {
 		if d *= 2; d >= r.RetryMost {
 			return r.RetryMost
 		}
@@ -151,10 +154,10 @@ func backoff(r Rules, attempt int) time.Duration {
 }
 
 // stateOf is the job state an outcome stands for; "" for one that is not set.
-func stateOf(action request.Action, right request.Right, o *habeasv1.Outcome) (state request.JobState, code, message string) {
+func stateOf(j *store.Job, right request.Right, o *habeasv1.Outcome) (state request.JobState, code, message string) {
 	switch r := o.GetResult().(type) {
 	case *habeasv1.Outcome_Done:
-		if action == request.ActionLocate && right != request.KnowCategories && total(o) > 0 {
+		if j.Action == request.ActionLocate && j.Purpose == "" && right != request.KnowCategories && total(o) > 0 {
 			return request.JobNotSupported, "not_supported", "the system holds records and has no ability for this right"
 		}
 		return request.JobDone, "", ""
@@ -218,7 +221,7 @@ func (st *step) discovered(jobID request.ID, fresh []string) {
 	if len(j.Outcome) > 0 && !j.State.Terminal() {
 		o := &habeasv1.Outcome{}
 		if err := protojson.Unmarshal(j.Outcome, o); err == nil {
-			if state, _, _ := stateOf(j.Action, st.s.Request.Right(), o); state == request.JobDone {
+			if state, _, _ := stateOf(j, st.s.Request.Right(), o); state == request.JobDone {
 				st.settle(i, state, o)
 			}
 		}

@@ -317,6 +317,7 @@ func (r *Room) advanceCount(ctx context.Context, sel store.Selector, before func
 		return st.err != nil
 	})
 	r.publish(ctx, steps)
+	r.follow(ctx, steps)
 	return len(steps), stuck, nil
 }
 
@@ -333,6 +334,11 @@ func (r *Room) decide(st *step, before func(*step) error) error {
 	}
 	if st.replan {
 		if err := st.recordPlan(r.Signer); err != nil {
+			return err
+		}
+	}
+	for _, d := range st.decisions {
+		if err := st.sign(r.Signer, d.record(st.s.Request.ID)); err != nil {
 			return err
 		}
 	}

@@ -72,7 +72,7 @@ func (st *step) wait(i int, until time.Time) {
 // delays those that need it, and the others by no more than patience.
 func (st *step) blocked(i int, c Connector) time.Time {
 	j := &st.s.Jobs[i]
-	if j.Action == request.ActionResolve {
+	if j.Action == request.ActionResolve || j.Purpose != "" {
 		return time.Time{}
 	}
 	var until time.Time

@@ -150,9 +150,14 @@ func (r *Room) jobMessages(ctx context.Context, st *step) ([]outgoing, error) {
 		return nil, err
 	}
 	defer key.Destroy()
-	ids, err := key.OpenIdentifiers(s.Request.ID, s.Request.Sealed)
-	if err != nil {
+	var subject about
+	if subject.identifiers, err = key.OpenIdentifiers(s.Request.ID, s.Request.Sealed); err != nil {
 		return nil, err
+	}
+	if len(s.Request.Corrections) > 0 {
+		if subject.corrections, err = key.OpenCorrections(s.Request.ID, s.Request.Corrections); err != nil {
+			return nil, err
+		}
 	}
 	ctx, span := tracer.Start(room.RequestTrace(ctx, string(s.Request.ID)), "coordinator dispatch",
 		trace.WithAttributes(attribute.Int("habeas.jobs", len(st.send))))
@@ -165,7 +170,7 @@ func (r *Room) jobMessages(ctx context.Context, st *step) ([]outgoing, error) {
 		if !known {
 			continue
 		}
-		msg, err := r.jobMessage(s, &j, c, ids)
+		msg, err := r.jobMessage(st, &j, c, subject)
 		if err != nil { // the others can be sent all the same
 			failed = errors.Join(failed, fmt.Errorf("job for %s: %w", j.Connector, err))
 			continue
@@ -176,9 +181,21 @@ func (r *Room) jobMessages(ctx context.Context, st *step) ([]outgoing, error) {
 	return out, failed
 }
 
-func (r *Room) jobMessage(s *store.Snapshot, j *store.Job, c Connector, ids []request.Identifier) (*nats.Msg, error) {
+// about is whom and what jobs are about, in clear.
+type about struct {
+	identifiers []request.Identifier
+	corrections []request.Correction
+}
+
+func (r *Room) jobMessage(st *step, j *store.Job, c Connector, of about) (*nats.Msg, error) {
+	s := st.s
 	subject := &habeasv1.Subject{JobId: string(j.ID)}
-	for _, id := range ids {
+	if j.Action == request.ActionCorrect {
+		for _, f := range of.corrections {
+			subject.Corrections = append(subject.Corrections, &habeasv1.Correction{Field: f.Field, Value: f.Value.Reveal()})
+		}
+	}
+	for _, id := range of.identifiers {
 		for _, kind := range j.Kinds {
 			if string(id.Kind) == kind {
 				subject.Identifiers = append(subject.Identifiers, &habeasv1.Identifier{Kind: kind, Value: id.Reveal()})
@@ -196,12 +213,15 @@ func (r *Room) jobMessage(s *store.Snapshot, j *store.Job, c Connector, ids []re
 		ReceiveTime: timestamppb.New(s.Request.Terms.Received), DueTime: timestamppb.New(s.Request.RespondBy),
 		Attempt: int32(j.Attempt), CapOverride: j.CapOverride, PriorLocated: j.LocatedEnvelope, Tenant: s.Request.Tenant, //nolint:gosec // attempts are few
 	}
-	if since := s.Request.Terms.Since; !since.IsZero() {
+	if since := s.Request.Since(); !since.IsZero() {
 		loc, err := time.LoadLocation(s.Request.Terms.Due.Zone)
 		if err != nil {
 			return nil, fmt.Errorf("time zone of the regime: %w", err)
 		}
 		job.SinceTime = timestamppb.New(since.Start(loc))
+	}
+	if j.Action == request.ActionErase && c.Scopes {
+		job.Excluded = st.excluded(c)
 	}
 	if j.Action == request.ActionExport {
 		job.ExportRecipient = r.ExportRecipient

@@ -31,6 +31,9 @@ type planOmission struct {
 	Connector string   `json:"connector"`
 	Reason    string   `json:"reason"`
 	Kinds     []string `json:"kinds,omitempty"`
+	// Described are what stores that are not searched may hold, as the consumer
+	// is told (11 CCR 7024(c)).
+	Described []string `json:"described,omitempty"`
 }
 
 type planSnapshot struct {
@@ -61,16 +64,23 @@ func (st *step) recordPlan(signer *wire.Signer) error {
 		c, _ := st.w.connector(j.Connector)
 		p.Lines = append(p.Lines, &habeasv1.PlanLine{
 			JobId: string(j.ID), Connector: j.Connector, ConnectorVersion: j.ConnectorVersion, ManifestDigest: j.ManifestDigest,
-			Action: wireAction(j.Action), Kinds: j.Kinds, Stores: c.Stores, Stage: stage(j, c), KeyId: j.KeyID,
+			Action: wireAction(j.Action), Kinds: j.Kinds, Stores: c.Stores, Stage: stage(j, c), KeyId: j.KeyID, Excluded: st.exclusions(j, c),
 		})
 		doc.Connectors[j.Connector] = planSnapshot{Version: j.ConnectorVersion, Digest: j.ManifestDigest, Accepts: c.Accepts, Yields: c.Yields, Stores: c.Stores}
 	}
 	for _, c := range st.w.connectors {
-		if st.last(c.Name, false) >= 0 {
+		unsearched, described := st.notSearched(c)
+		if st.last(c.Name, false) >= 0 && unsearched == "" {
 			continue
 		}
 		o := planOmission{Connector: c.Name, Reason: "needs_identifier", Kinds: c.Accepts}
-		if st.action(c) == "" {
+		_, none, why := st.reach(c)
+		switch {
+		case unsearched != "":
+			o = planOmission{Connector: c.Name, Reason: unsearched, Described: described}
+		case none && !c.Scopes:
+			o = planOmission{Connector: c.Name, Reason: why}
+		case st.action(c) == "":
 			o = planOmission{Connector: c.Name, Reason: "not_supported"}
 		}
 		doc.Omissions = append(doc.Omissions, o)
@@ -92,6 +102,18 @@ func (st *step) recordPlan(signer *wire.Signer) error {
 		}
 	}
 	return st.sign(signer, p)
+}
+
+// exclusions are the stores a job leaves alone, as "store=basis".
+func (st *step) exclusions(j *store.Job, c Connector) []string {
+	if j.Action != request.ActionErase || !c.Scopes {
+		return nil
+	}
+	var out []string
+	for _, x := range st.excluded(c) {
+		out = append(out, x.GetStore()+"="+x.GetBasis())
+	}
+	return out
 }
 
 // stage is the place of a job in the order, for readers of the plan.

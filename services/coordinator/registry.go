@@ -30,8 +30,23 @@ type Connector struct {
 	After          []string
 	Tier           int
 	Stores         []string
-	Seen           time.Time
-	Ready          bool
+	// About are the stores with what the plan of a right depends on.
+	About []StoreInfo
+	// Scopes says that it can leave single stores of a person alone.
+	Scopes bool
+	Seen   time.Time
+	Ready  bool
+}
+
+// StoreInfo is what a manifest says of one store.
+type StoreInfo struct {
+	Name            string
+	Letters         []string
+	ServiceProvider bool
+	Acquired        bool
+	// NotSearched is what the consumer is told of a store that is not searched
+	// for a request to know; "" for one that is.
+	NotSearched string
 }
 
 // Can reports whether the connector has the ability.
@@ -43,6 +58,7 @@ var actions = map[habeasv1.Action]request.Action{
 	habeasv1.Action_ACTION_EXPORT:  request.ActionExport,
 	habeasv1.Action_ACTION_ERASE:   request.ActionErase,
 	habeasv1.Action_ACTION_CORRECT: request.ActionCorrect,
+	habeasv1.Action_ACTION_LIMIT:   request.ActionLimit,
 	habeasv1.Action_ACTION_OPT_OUT: request.ActionOptOut,
 }
 
@@ -87,8 +103,22 @@ func parseManifest(name string, data []byte) (Connector, error) {
 			c.Abilities = append(c.Abilities, known)
 		}
 	}
+	c.Scopes = m.GetScopes()
 	for _, s := range m.GetStores() {
 		c.Stores = append(c.Stores, s.GetName())
+		info := StoreInfo{
+			Name: s.GetName(), ServiceProvider: s.GetRole() == habeasv1.Role_ROLE_SERVICE_PROVIDER, Acquired: s.GetSource() == habeasv1.Source_SOURCE_ACQUIRED,
+		}
+		for _, category := range s.GetCategories() {
+			info.Letters = append(info.Letters, category.GetLetter())
+		}
+		if n := s.GetNotSearched(); n != nil {
+			if !n.GetNotSearchable() || !n.GetLegalPurposeOnly() || !n.GetNoCommercialUse() || n.GetDescribed() == "" {
+				return Connector{}, fmt.Errorf("manifest of %s: store %s: not_searched needs all four conditions of 11 CCR 7024(c)", name, s.GetName())
+			}
+			info.NotSearched = n.GetDescribed()
+		}
+		c.About = append(c.About, info)
 	}
 	return c, nil
 }

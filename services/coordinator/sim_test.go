@@ -96,7 +96,7 @@ func newSim(t fataler, right request.Right, kinds []string, connectors ...Connec
 func connector(name string, accepts ...string) Connector {
 	return Connector{
 		Name: name, Version: "1", Digest: "sha256:" + name, KeyID: "SHA256:" + name, Tier: 2, Accepts: accepts, Stores: []string{"t"},
-		Abilities: []request.Action{request.ActionLocate, request.ActionErase, request.ActionExport, request.ActionOptOut},
+		Abilities: []request.Action{request.ActionLocate, request.ActionErase, request.ActionExport, request.ActionOptOut, request.ActionCorrect, request.ActionLimit},
 	}
 }
 

@@ -20,8 +20,12 @@ type Rules struct {
 	// Retry is the first pause after a failure that may pass; it doubles with
 	// every attempt up to RetryMost.
 	Retry, RetryMost time.Duration
-	// Attempts is after how many failures a person must look.
+	// Attempts is after how many failures a person must look. Putting off and
+	// sending again are no failures.
 	Attempts int
+	// EraseHold is a pause before every erasure in which it can be cancelled;
+	// zero is none.
+	EraseHold time.Duration
 	// Rounds is how often identifiers may lead to further identifiers.
 	Rounds int
 }
@@ -88,6 +92,14 @@ type step struct {
 	closing bool
 	// moved is set when the request's state has changed.
 	moved bool
+	// decisions are what goes on record besides plan and closure.
+	decisions []decision
+	// spawn is set when a request that follows from this one is due; look are
+	// requests that this one waits for; withdrawn are jobs that may be on the
+	// bus and must not be done any more.
+	spawn     bool
+	look      []request.ID
+	withdrawn []store.Job
 	// err is why nothing could be decided.
 	err error
 }
@@ -95,13 +107,20 @@ type step struct {
 // undo takes everything back that would be written.
 func (st *step) undo() {
 	s := st.s
-	s.Changed, s.ChangedJobs, s.Records, s.Jobs, st.send = false, nil, nil, s.Jobs[:s.Stored], nil
+	s.Changed, s.ChangedJobs, s.Records, s.Notices, s.Jobs, st.send = false, nil, nil, nil, s.Jobs[:s.Stored], nil
+	st.decisions, st.spawn, st.look, st.withdrawn = nil, false, nil, nil
 }
 
 func (st *step) run() error {
 	r := &st.s.Request
+	if err := st.clock(); err != nil {
+		return err
+	}
 	switch r.State() {
-	case request.Accepted, request.Resolving, request.Running:
+	case request.Accepted, request.Held, request.Resolving, request.Running:
+		if st.restrained() {
+			break
+		}
 		if err := st.work(); err != nil {
 			return err
 		}
@@ -110,6 +129,9 @@ func (st *step) run() error {
 	if st.closing {
 		st.withdraw()
 		r.Attention = "" // it is decided: nobody has to look any more
+		if r.Ending.Result == request.ResultDenied {
+			st.notice(store.NoticeDenial)
+		}
 	}
 	return nil
 }
@@ -117,7 +139,13 @@ func (st *step) run() error {
 // work plans what is missing, sends what is ready and concludes what is over.
 func (st *step) work() error {
 	st.resolve()
-	st.act()
+	wait, err := st.survey()
+	if err != nil || st.s.Request.State() == request.AwaitingVerification {
+		return err
+	}
+	if !wait {
+		st.act()
+	}
 	st.ready()
 	return st.conclude()
 }
@@ -160,10 +188,15 @@ func (st *step) act() {
 // be done is known and said. Opting out concerns only those who can.
 func (st *step) action(c Connector) request.Action {
 	want := st.s.Request.Right().Action()
+	if part, none, _ := st.reach(c); none && !c.Scopes {
+		return ""
+	} else if part && !c.Scopes && c.Can(request.ActionLocate) {
+		return request.ActionLocate // it can't leave a part alone: what can't be done is known and said
+	}
 	if c.Can(want) {
 		return want
 	}
-	if want == request.ActionOptOut || !c.Can(request.ActionLocate) {
+	if want == request.ActionOptOut || want == request.ActionLimit || !c.Can(request.ActionLocate) {
 		return ""
 	}
 	return request.ActionLocate
@@ -197,7 +230,7 @@ func overlap(a, b []string) bool {
 // last returns the newest job of a connector, resolving or acting, or -1.
 func (st *step) last(connector string, resolving bool) int {
 	for i := len(st.s.Jobs) - 1; i >= 0; i-- {
-		if j := &st.s.Jobs[i]; j.Connector == connector && (j.Action == request.ActionResolve) == resolving {
+		if j := &st.s.Jobs[i]; j.Connector == connector && j.Purpose == "" && (j.Action == request.ActionResolve) == resolving {
 			return i
 		}
 	}
@@ -242,9 +275,9 @@ func (st *step) conclude() error {
 			continue
 		}
 		states = append(states, j.State)
-		resolve := j.Action == request.ActionResolve
-		resolving = resolving || resolve && !j.State.Terminal()
-		acting = acting || !resolve
+		before := j.Action == request.ActionResolve || j.Purpose == store.PurposeSurvey
+		resolving = resolving || before && !j.State.Terminal()
+		acting = acting || !before
 	}
 	if err := st.moveTo(resolving); err != nil {
 		return err
@@ -259,14 +292,22 @@ func (st *step) conclude() error {
 	if r.Right().Packaged() {
 		return r.Move(request.Packaging)
 	}
-	return r.Close(request.Ending{Result: result})
+	if err := r.Close(request.Ending{Result: result}); err != nil {
+		return err
+	}
+	st.concluded()
+	return nil
 }
 
 // superseded reports whether a job that did not succeed is history: the same
 // connector was asked again later, with more identifiers.
 func (st *step) superseded(i int) bool {
 	j := &st.s.Jobs[i]
-	return j.State.Terminal() && !j.State.Success() && st.last(j.Connector, j.Action == request.ActionResolve) != i
+	newest := st.lastSurvey(j.Connector)
+	if j.Purpose == "" {
+		newest = st.last(j.Connector, j.Action == request.ActionResolve)
+	}
+	return j.State.Terminal() && !j.State.Success() && newest != i
 }
 
 func (st *step) moveTo(resolving bool) error {
@@ -309,6 +350,9 @@ func needsPerson(s request.JobState) bool {
 func (st *step) withdraw() {
 	for i := range st.s.Jobs {
 		if j := &st.s.Jobs[i]; !j.State.Terminal() && request.CanMoveJob(j.State, request.JobCancelled) {
+			if j.Attempt > 0 {
+				st.withdrawn = append(st.withdrawn, *j)
+			}
 			j.State, j.UpdatedAt, j.LocatedEnvelope = request.JobCancelled, st.w.now, nil
 			st.s.Touch(i)
 		}

@@ -16,7 +16,7 @@ var email = []string{"email"}
 func TestEveryRightAsksItsAction(t *testing.T) {
 	for right, want := range map[request.Right]request.Action{
 		request.Delete: request.ActionErase, request.KnowSpecific: request.ActionExport, request.KnowCategories: request.ActionLocate,
-		request.OptOutSaleShare: request.ActionOptOut, request.LimitSPI: request.ActionOptOut,
+		request.OptOutSaleShare: request.ActionOptOut, request.LimitSPI: request.ActionLimit, request.Correct: request.ActionCorrect,
 	} {
 		m := newSim(t, right, email, connector("crm", "email"))
 		m.step()

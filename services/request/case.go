@@ -228,9 +228,7 @@ func (r *Request) Wake() time.Time {
 	}
 	switch r.state {
 	case Received, AwaitingVerification:
-		if at, err := r.Terms.Due.Instant(r.AnswerBy()); err == nil && !r.AnswerBy().IsZero() {
-			sooner(at)
-		}
+		sooner(r.LastCall())
 	case Held:
 		for _, h := range r.Case.Holds {
 			if h.Ended.IsZero() {

@@ -207,3 +207,12 @@ func (r *Request) Level() Level {
 	}
 	return r.Terms.Level
 }
+
+// RespondByLatest is the end of the last day to answer.
+func (r *Request) RespondByLatest() time.Time {
+	end, err := r.Terms.Due.Instant(r.AnswerBy())
+	if err != nil || r.AnswerBy().IsZero() {
+		return time.Time{}
+	}
+	return end
+}

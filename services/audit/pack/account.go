@@ -319,7 +319,8 @@ func (b *book) checkResult() {
 	if b.Result != "complete" && b.Result != "complete_with_exceptions" {
 		return
 	}
-	if len(b.Lines) == 0 {
+	atTheDesk := b.Right == "opt_in_sale_share" || b.Right == "appeal" // no connector is asked for these
+	if len(b.Lines) == 0 && !atTheDesk {
 		b.problem("it is said to be complete and there is no plan")
 	}
 	retained := false
@@ -330,7 +331,7 @@ func (b *book) checkResult() {
 			b.problem("it is said to be %s and job %s of %s has no outcome that says so", b.Result, l.Job, l.Connector)
 		case l.Outcome == "retained":
 			retained = true
-		case l.Action == "locate" && l.Outcome == "done" && b.Right == "delete" && located(l) > 0:
+		case l.Action == "locate" && l.Outcome == "done" && b.Right == "delete" && located(l) > 0 && !b.erased(l):
 			b.problem("it is said to be %s and %s holds records it can't erase", b.Result, l.Connector)
 		}
 	}
@@ -344,6 +345,14 @@ func (b *book) checkResult() {
 func (b *book) superseded(l Line) bool {
 	return slices.ContainsFunc(b.Lines, func(o Line) bool {
 		return o.Job != l.Job && o.Connector == l.Connector && o.Action == l.Action && success(o.Outcome)
+	})
+}
+
+// erased reports whether a connector that was asked to look was asked to erase
+// as well, and did.
+func (b *book) erased(l Line) bool {
+	return slices.ContainsFunc(b.Lines, func(o Line) bool {
+		return o.Connector == l.Connector && o.Action == "erase" && success(o.Outcome)
 	})
 }
 

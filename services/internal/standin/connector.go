@@ -182,6 +182,7 @@ func (c *Connector) Manifest() *habeasv1.Manifest {
 	if abilities == nil {
 		abilities = []habeasv1.Action{
 			habeasv1.Action_ACTION_LOCATE, habeasv1.Action_ACTION_EXPORT, habeasv1.Action_ACTION_ERASE, habeasv1.Action_ACTION_OPT_OUT,
+			habeasv1.Action_ACTION_CORRECT, habeasv1.Action_ACTION_LIMIT,
 		}
 		if len(c.Yields) > 0 {
 			abilities = append(abilities, habeasv1.Action_ACTION_RESOLVE)

@@ -48,3 +48,53 @@ func Pairs(ids []request.Identifier) [][2]string {
 	}
 	return pairs
 }
+
+// SealCorrections encrypts the fields to put right for storage with a request.
+func (d DataKey) SealCorrections(id request.ID, corrections []request.Correction) []byte {
+	return d.sealFields("request.corrections/"+string(id), corrections)
+}
+
+// OpenCorrections reads what SealCorrections made for the same request.
+func (d DataKey) OpenCorrections(id request.ID, sealed []byte) ([]request.Correction, error) {
+	return d.openFields("request.corrections/"+string(id), sealed)
+}
+
+// SealStatements encrypts what the consumer wants said about disputed fields.
+func (d DataKey) SealStatements(id request.ID, statements []request.Correction) []byte {
+	return d.sealFields("request.statements/"+string(id), statements)
+}
+
+// OpenStatements reads what SealStatements made for the same request.
+func (d DataKey) OpenStatements(id request.ID, sealed []byte) ([]request.Correction, error) {
+	return d.openFields("request.statements/"+string(id), sealed)
+}
+
+func (d DataKey) sealFields(place string, fields []request.Correction) []byte {
+	pairs := make([][2]string, len(fields))
+	for i, f := range fields {
+		pairs[i] = [2]string{f.Field, f.Value.Reveal()}
+	}
+	plain, err := json.Marshal(pairs)
+	if err != nil {
+		panic(err) // strings can always be encoded
+	}
+	defer clear(plain)
+	return d.Seal(plain, []byte(place))
+}
+
+func (d DataKey) openFields(place string, sealed []byte) ([]request.Correction, error) {
+	plain, err := d.Open(sealed, []byte(place))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", place, err)
+	}
+	defer clear(plain)
+	var pairs [][2]string
+	if err := json.Unmarshal(plain, &pairs); err != nil {
+		return nil, errors.New(place + ": not a list of pairs")
+	}
+	fields := make([]request.Correction, len(pairs))
+	for i, p := range pairs {
+		fields[i] = request.Correction{Field: p[0], Value: request.NewSecret(p[1])}
+	}
+	return fields, nil
+}

@@ -446,7 +446,9 @@ type PlanLine struct {
 	// Position in the order; lines of one stage run together.
 	Stage int32 `protobuf:"varint,8,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Fingerprint of the evidence key expected to sign the answer.
-	KeyId         string `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	KeyId string `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Stores the job leaves alone, as "store=basis".
+	Excluded      []string `protobuf:"bytes,10,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -542,6 +544,13 @@ func (x *PlanLine) GetKeyId() string {
 		return x.KeyId
 	}
 	return ""
+}
+
+func (x *PlanLine) GetExcluded() []string {
+	if x != nil {
+		return x.Excluded
+	}
+	return nil
 }
 
 // PlanOmission says why a connector has no line.
@@ -1083,6 +1092,127 @@ func (x *ClosureRecord) GetPackageSha256() []byte {
 	return nil
 }
 
+// DecisionRecord says what was decided about a request between its arrival and
+// its closure. It names nobody: who decided is kept where the request is.
+type DecisionRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it comes from.
+	Origin *Origin `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The request.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What: "extended", "held", "hold_ended", "hold_renewed", "level_raised",
+	// "range_narrowed", "cap_lifted", "confirmed", "verification_failed",
+	// "child", "denied".
+	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	// Which, as a code: the kind of hold, the denial's code, the connector.
+	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	// The reason in words, without identifiers.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Until when, where the decision has an end.
+	UntilTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	// How many different people agreed.
+	Approvals int32 `protobuf:"varint,7,opt,name=approvals,proto3" json:"approvals,omitempty"`
+	// The request that follows, for "child".
+	OtherRequestId string `protobuf:"bytes,8,opt,name=other_request_id,json=otherRequestId,proto3" json:"other_request_id,omitempty"`
+	// Facts the law demands, by name.
+	Facts         map[string]string `protobuf:"bytes,9,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionRecord) Reset() {
+	*x = DecisionRecord{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionRecord) ProtoMessage() {}
+
+func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
+func (*DecisionRecord) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DecisionRecord) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetApprovals() int32 {
+	if x != nil {
+		return x.Approvals
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetOtherRequestId() string {
+	if x != nil {
+		return x.OtherRequestId
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetFacts() map[string]string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
 // KeyRecord puts a signing key on record.
 type KeyRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1108,7 +1238,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[10]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1250,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[10]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1263,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{10}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *KeyRecord) GetOrigin() *Origin {
@@ -1211,7 +1341,7 @@ type RetentionRecord struct {
 
 func (x *RetentionRecord) Reset() {
 	*x = RetentionRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1353,7 @@ func (x *RetentionRecord) String() string {
 func (*RetentionRecord) ProtoMessage() {}
 
 func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1366,7 @@ func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRecord.ProtoReflect.Descriptor instead.
 func (*RetentionRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{11}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RetentionRecord) GetOrigin() *Origin {
@@ -1319,7 +1449,7 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"planDigest\x12\x14\n" +
 	"\x05round\x18\x04 \x01(\x05R\x05round\x12)\n" +
 	"\x05lines\x18\x05 \x03(\v2\x13.habeas.v1.PlanLineR\x05lines\x125\n" +
-	"\tomissions\x18\x06 \x03(\v2\x17.habeas.v1.PlanOmissionR\tomissions\"\x9b\x02\n" +
+	"\tomissions\x18\x06 \x03(\v2\x17.habeas.v1.PlanOmissionR\tomissions\"\xb7\x02\n" +
 	"\bPlanLine\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12+\n" +
@@ -1329,7 +1459,9 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\x05kinds\x18\x06 \x03(\tR\x05kinds\x12\x16\n" +
 	"\x06stores\x18\a \x03(\tR\x06stores\x12\x14\n" +
 	"\x05stage\x18\b \x01(\x05R\x05stage\x12\x15\n" +
-	"\x06key_id\x18\t \x01(\tR\x05keyId\"Z\n" +
+	"\x06key_id\x18\t \x01(\tR\x05keyId\x12\x1a\n" +
+	"\bexcluded\x18\n" +
+	" \x03(\tR\bexcluded\"Z\n" +
 	"\fPlanOmission\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
@@ -1384,7 +1516,23 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"planDigest\x12;\n" +
 	"\vanswer_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"answerTime\x12%\n" +
-	"\x0epackage_sha256\x18\t \x01(\fR\rpackageSha256\"\xd4\x02\n" +
+	"\x0epackage_sha256\x18\t \x01(\fR\rpackageSha256\"\x9b\x03\n" +
+	"\x0eDecisionRecord\x12)\n" +
+	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
+	"\bdecision\x18\x03 \x01(\tR\bdecision\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x12\x1c\n" +
+	"\tapprovals\x18\a \x01(\x05R\tapprovals\x12(\n" +
+	"\x10other_request_id\x18\b \x01(\tR\x0eotherRequestId\x12:\n" +
+	"\x05facts\x18\t \x03(\v2$.habeas.v1.DecisionRecord.FactsEntryR\x05facts\x1a8\n" +
+	"\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x02\n" +
 	"\tKeyRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12%\n" +
@@ -1417,7 +1565,7 @@ func file_habeas_v1_evidence_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_evidence_proto_rawDescData
 }
 
-var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*Origin)(nil),                // 0: habeas.v1.Origin
 	(*IntakeRecord)(nil),          // 1: habeas.v1.IntakeRecord
@@ -1429,46 +1577,51 @@ var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*OutcomeRecord)(nil),         // 7: habeas.v1.OutcomeRecord
 	(*VerificationRecord)(nil),    // 8: habeas.v1.VerificationRecord
 	(*ClosureRecord)(nil),         // 9: habeas.v1.ClosureRecord
-	(*KeyRecord)(nil),             // 10: habeas.v1.KeyRecord
-	(*RetentionRecord)(nil),       // 11: habeas.v1.RetentionRecord
-	nil,                           // 12: habeas.v1.IntakeRecord.DueDatesEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(Action)(0),                   // 14: habeas.v1.Action
-	(*StoreCount)(nil),            // 15: habeas.v1.StoreCount
-	(*Outcome)(nil),               // 16: habeas.v1.Outcome
+	(*DecisionRecord)(nil),        // 10: habeas.v1.DecisionRecord
+	(*KeyRecord)(nil),             // 11: habeas.v1.KeyRecord
+	(*RetentionRecord)(nil),       // 12: habeas.v1.RetentionRecord
+	nil,                           // 13: habeas.v1.IntakeRecord.DueDatesEntry
+	nil,                           // 14: habeas.v1.DecisionRecord.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(Action)(0),                   // 16: habeas.v1.Action
+	(*StoreCount)(nil),            // 17: habeas.v1.StoreCount
+	(*Outcome)(nil),               // 18: habeas.v1.Outcome
 }
 var file_habeas_v1_evidence_proto_depIdxs = []int32{
-	13, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
+	15, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: habeas.v1.IntakeRecord.origin:type_name -> habeas.v1.Origin
-	13, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
-	12, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
+	15, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
+	13, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
 	0,  // 4: habeas.v1.VerifiedRecord.origin:type_name -> habeas.v1.Origin
 	0,  // 5: habeas.v1.PlanRecord.origin:type_name -> habeas.v1.Origin
 	4,  // 6: habeas.v1.PlanRecord.lines:type_name -> habeas.v1.PlanLine
 	5,  // 7: habeas.v1.PlanRecord.omissions:type_name -> habeas.v1.PlanOmission
-	14, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
+	16, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
 	0,  // 9: habeas.v1.LocatedRecord.origin:type_name -> habeas.v1.Origin
-	14, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
-	15, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
+	16, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
+	17, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 12: habeas.v1.OutcomeRecord.origin:type_name -> habeas.v1.Origin
-	14, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
-	16, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
-	13, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
-	13, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
-	13, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
+	16, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
+	18, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
+	15, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
+	15, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
+	15, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
 	0,  // 18: habeas.v1.VerificationRecord.origin:type_name -> habeas.v1.Origin
-	15, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
+	17, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 20: habeas.v1.ClosureRecord.origin:type_name -> habeas.v1.Origin
-	13, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
-	0,  // 22: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
-	13, // 23: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
-	13, // 24: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
-	0,  // 25: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	15, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
+	0,  // 22: habeas.v1.DecisionRecord.origin:type_name -> habeas.v1.Origin
+	15, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
+	14, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
+	0,  // 25: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
+	15, // 26: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
+	15, // 27: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
+	0,  // 28: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_evidence_proto_init() }
@@ -1484,7 +1637,7 @@ func file_habeas_v1_evidence_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_evidence_proto_rawDesc), len(file_habeas_v1_evidence_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

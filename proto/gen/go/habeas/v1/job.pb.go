@@ -41,6 +41,8 @@ const (
 	Action_ACTION_CORRECT Action = 5
 	// Stop sale and sharing.
 	Action_ACTION_OPT_OUT Action = 6
+	// Limit the use of sensitive personal information (Civ. Code 1798.121).
+	Action_ACTION_LIMIT Action = 7
 )
 
 // Enum value maps for Action.
@@ -53,6 +55,7 @@ var (
 		4: "ACTION_ERASE",
 		5: "ACTION_CORRECT",
 		6: "ACTION_OPT_OUT",
+		7: "ACTION_LIMIT",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -62,6 +65,7 @@ var (
 		"ACTION_ERASE":       4,
 		"ACTION_CORRECT":     5,
 		"ACTION_OPT_OUT":     6,
+		"ACTION_LIMIT":       7,
 	}
 )
 
@@ -142,7 +146,10 @@ type Job struct {
 	// attempt, when there was one, so that what there was is not forgotten.
 	PriorLocated []byte `protobuf:"bytes,18,opt,name=prior_located,json=priorLocated,proto3" json:"prior_located,omitempty"`
 	// Who the company is, in a deployment that serves several.
-	Tenant        string `protobuf:"bytes,19,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Tenant string `protobuf:"bytes,19,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Stores whose records stay as they are although they are the person's, each
+	// with why. Sent only to connectors whose manifest says scopes.
+	Excluded      []*StoreExclusion `protobuf:"bytes,20,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,11 +317,75 @@ func (x *Job) GetTenant() string {
 	return ""
 }
 
+func (x *Job) GetExcluded() []*StoreExclusion {
+	if x != nil {
+		return x.Excluded
+	}
+	return nil
+}
+
+// StoreExclusion is a store that a job leaves alone.
+type StoreExclusion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The store.
+	Store string `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	// Why: "role-service-provider" (held for a customer, 11 CCR 7050),
+	// "not-collected-from-consumer" (Civ. Code 1798.105(a) until 2026) or
+	// "not-asked" (a deletion of portions, 11 CCR 7022(h)).
+	Basis         string `protobuf:"bytes,2,opt,name=basis,proto3" json:"basis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreExclusion) Reset() {
+	*x = StoreExclusion{}
+	mi := &file_habeas_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreExclusion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreExclusion) ProtoMessage() {}
+
+func (x *StoreExclusion) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreExclusion.ProtoReflect.Descriptor instead.
+func (*StoreExclusion) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StoreExclusion) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *StoreExclusion) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
 var File_habeas_v1_job_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x13habeas/v1/job.proto\x12\thabeas.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x05\n" +
+	"\x13habeas/v1/job.proto\x12\thabeas.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfe\x05\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
@@ -339,7 +410,11 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\fcap_override\x18\x10 \x01(\x03R\vcapOverride\x12)\n" +
 	"\x10export_recipient\x18\x11 \x01(\tR\x0fexportRecipient\x12#\n" +
 	"\rprior_located\x18\x12 \x01(\fR\fpriorLocated\x12\x16\n" +
-	"\x06tenant\x18\x13 \x01(\tR\x06tenant*\x94\x01\n" +
+	"\x06tenant\x18\x13 \x01(\tR\x06tenant\x125\n" +
+	"\bexcluded\x18\x14 \x03(\v2\x19.habeas.v1.StoreExclusionR\bexcluded\"<\n" +
+	"\x0eStoreExclusion\x12\x14\n" +
+	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
+	"\x05basis\x18\x02 \x01(\tR\x05basis*\xa6\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACTION_RESOLVE\x10\x01\x12\x11\n" +
@@ -347,7 +422,8 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\rACTION_EXPORT\x10\x03\x12\x10\n" +
 	"\fACTION_ERASE\x10\x04\x12\x12\n" +
 	"\x0eACTION_CORRECT\x10\x05\x12\x12\n" +
-	"\x0eACTION_OPT_OUT\x10\x06B\x9d\x01\n" +
+	"\x0eACTION_OPT_OUT\x10\x06\x12\x10\n" +
+	"\fACTION_LIMIT\x10\aB\x9d\x01\n" +
 	"\rcom.habeas.v1B\bJobProtoP\x01Z=github.com/habeas-data/habeas/proto/gen/go/habeas/v1;habeasv1\xa2\x02\x03HXX\xaa\x02\tHabeas.V1\xca\x02\tHabeas\\V1\xe2\x02\x15Habeas\\V1\\GPBMetadata\xea\x02\n" +
 	"Habeas::V1b\x06proto3"
 
@@ -364,22 +440,24 @@ func file_habeas_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_habeas_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_habeas_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_habeas_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_habeas_v1_job_proto_goTypes = []any{
 	(Action)(0),                   // 0: habeas.v1.Action
 	(*Job)(nil),                   // 1: habeas.v1.Job
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*StoreExclusion)(nil),        // 2: habeas.v1.StoreExclusion
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_habeas_v1_job_proto_depIdxs = []int32{
 	0, // 0: habeas.v1.Job.action:type_name -> habeas.v1.Action
-	2, // 1: habeas.v1.Job.receive_time:type_name -> google.protobuf.Timestamp
-	2, // 2: habeas.v1.Job.due_time:type_name -> google.protobuf.Timestamp
-	2, // 3: habeas.v1.Job.since_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 1: habeas.v1.Job.receive_time:type_name -> google.protobuf.Timestamp
+	3, // 2: habeas.v1.Job.due_time:type_name -> google.protobuf.Timestamp
+	3, // 3: habeas.v1.Job.since_time:type_name -> google.protobuf.Timestamp
+	2, // 4: habeas.v1.Job.excluded:type_name -> habeas.v1.StoreExclusion
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_job_proto_init() }
@@ -393,7 +471,7 @@ func file_habeas_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_job_proto_rawDesc), len(file_habeas_v1_job_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

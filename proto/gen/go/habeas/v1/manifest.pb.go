@@ -23,6 +23,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Source is where records come from.
+type Source int32
+
+const (
+	// Not said: from the consumer.
+	Source_SOURCE_UNSPECIFIED Source = 0
+	// Collected from the consumer.
+	Source_SOURCE_CONSUMER Source = 1
+	// Bought or got from others. Out of reach of a deletion of data "collected
+	// from" the consumer, which is the scope of requests received until 2026.
+	Source_SOURCE_ACQUIRED Source = 2
+)
+
+// Enum value maps for Source.
+var (
+	Source_name = map[int32]string{
+		0: "SOURCE_UNSPECIFIED",
+		1: "SOURCE_CONSUMER",
+		2: "SOURCE_ACQUIRED",
+	}
+	Source_value = map[string]int32{
+		"SOURCE_UNSPECIFIED": 0,
+		"SOURCE_CONSUMER":    1,
+		"SOURCE_ACQUIRED":    2,
+	}
+)
+
+func (x Source) Enum() *Source {
+	p := new(Source)
+	*p = x
+	return p
+}
+
+func (x Source) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Source) Descriptor() protoreflect.EnumDescriptor {
+	return file_habeas_v1_manifest_proto_enumTypes[0].Descriptor()
+}
+
+func (Source) Type() protoreflect.EnumType {
+	return &file_habeas_v1_manifest_proto_enumTypes[0]
+}
+
+func (x Source) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Source.Descriptor instead.
+func (Source) EnumDescriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{0}
+}
+
 // Role is the capacity in which records are held.
 type Role int32
 
@@ -60,11 +114,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_habeas_v1_manifest_proto_enumTypes[0].Descriptor()
+	return file_habeas_v1_manifest_proto_enumTypes[1].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_habeas_v1_manifest_proto_enumTypes[0]
+	return &file_habeas_v1_manifest_proto_enumTypes[1]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -73,7 +127,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{0}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{1}
 }
 
 // Tier is a connector's place in the order of a deletion.
@@ -117,11 +171,11 @@ func (x Tier) String() string {
 }
 
 func (Tier) Descriptor() protoreflect.EnumDescriptor {
-	return file_habeas_v1_manifest_proto_enumTypes[1].Descriptor()
+	return file_habeas_v1_manifest_proto_enumTypes[2].Descriptor()
 }
 
 func (Tier) Type() protoreflect.EnumType {
-	return &file_habeas_v1_manifest_proto_enumTypes[1]
+	return &file_habeas_v1_manifest_proto_enumTypes[2]
 }
 
 func (x Tier) Number() protoreflect.EnumNumber {
@@ -130,7 +184,7 @@ func (x Tier) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Tier.Descriptor instead.
 func (Tier) EnumDescriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{1}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{2}
 }
 
 // Manifest is what a connector declares. It is kept in the key-value bucket
@@ -184,7 +238,9 @@ type Manifest struct {
 	// or a run against it), "secondary" (somebody else's word), or not said.
 	Facts string `protobuf:"bytes,22,opt,name=facts,proto3" json:"facts,omitempty"`
 	// What an operator should know before trusting what the connector reports.
-	Notes         []string `protobuf:"bytes,23,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,23,rep,name=notes,proto3" json:"notes,omitempty"`
+	// Whether it can leave single stores of a person alone: Job.excluded.
+	Scopes        bool `protobuf:"varint,24,opt,name=scopes,proto3" json:"scopes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,6 +436,13 @@ func (x *Manifest) GetNotes() []string {
 	return nil
 }
 
+func (x *Manifest) GetScopes() bool {
+	if x != nil {
+		return x.Scopes
+	}
+	return false
+}
+
 // Store is a table, collection or resource that holds personal information.
 type Store struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -388,7 +451,11 @@ type Store struct {
 	// What it holds.
 	Categories []*Category `protobuf:"bytes,2,rep,name=categories,proto3" json:"categories,omitempty"`
 	// Whether the company decides over the records or holds them for a customer.
-	Role          Role `protobuf:"varint,3,opt,name=role,proto3,enum=habeas.v1.Role" json:"role,omitempty"`
+	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=habeas.v1.Role" json:"role,omitempty"`
+	// Where the records come from.
+	Source Source `protobuf:"varint,4,opt,name=source,proto3,enum=habeas.v1.Source" json:"source,omitempty"`
+	// Set when the store is not searched for a request to know.
+	NotSearched   *NotSearched `protobuf:"bytes,5,opt,name=not_searched,json=notSearched,proto3" json:"not_searched,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,6 +511,94 @@ func (x *Store) GetRole() Role {
 	return Role_ROLE_UNSPECIFIED
 }
 
+func (x *Store) GetSource() Source {
+	if x != nil {
+		return x.Source
+	}
+	return Source_SOURCE_UNSPECIFIED
+}
+
+func (x *Store) GetNotSearched() *NotSearched {
+	if x != nil {
+		return x.NotSearched
+	}
+	return nil
+}
+
+// NotSearched says why a store is not searched for a request to know. All four
+// conditions of 11 CCR 7024(c) must hold.
+type NotSearched struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It is not kept in a searchable or reasonably accessible format.
+	NotSearchable bool `protobuf:"varint,1,opt,name=not_searchable,json=notSearchable,proto3" json:"not_searchable,omitempty"`
+	// It is kept solely for legal or compliance purposes.
+	LegalPurposeOnly bool `protobuf:"varint,2,opt,name=legal_purpose_only,json=legalPurposeOnly,proto3" json:"legal_purpose_only,omitempty"`
+	// It is not sold and not used for any commercial purpose.
+	NoCommercialUse bool `protobuf:"varint,3,opt,name=no_commercial_use,json=noCommercialUse,proto3" json:"no_commercial_use,omitempty"`
+	// What may be in it, told to the consumer: the categories of records.
+	Described     string `protobuf:"bytes,4,opt,name=described,proto3" json:"described,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotSearched) Reset() {
+	*x = NotSearched{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotSearched) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotSearched) ProtoMessage() {}
+
+func (x *NotSearched) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotSearched.ProtoReflect.Descriptor instead.
+func (*NotSearched) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NotSearched) GetNotSearchable() bool {
+	if x != nil {
+		return x.NotSearchable
+	}
+	return false
+}
+
+func (x *NotSearched) GetLegalPurposeOnly() bool {
+	if x != nil {
+		return x.LegalPurposeOnly
+	}
+	return false
+}
+
+func (x *NotSearched) GetNoCommercialUse() bool {
+	if x != nil {
+		return x.NoCommercialUse
+	}
+	return false
+}
+
+func (x *NotSearched) GetDescribed() string {
+	if x != nil {
+		return x.Described
+	}
+	return ""
+}
+
 // Category is a category of personal information.
 type Category struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -457,7 +612,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +624,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +637,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{2}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Category) GetLetter() string {
@@ -503,7 +658,7 @@ var File_habeas_v1_manifest_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
-	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xa6\x06\n" +
+	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xbe\x06\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -530,16 +685,28 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\tbeat_time\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\bbeatTime\x12\x14\n" +
 	"\x05ready\x18\x15 \x01(\bR\x05ready\x12\x14\n" +
 	"\x05facts\x18\x16 \x01(\tR\x05facts\x12\x14\n" +
-	"\x05notes\x18\x17 \x03(\tR\x05notes\"u\n" +
+	"\x05notes\x18\x17 \x03(\tR\x05notes\x12\x16\n" +
+	"\x06scopes\x18\x18 \x01(\bR\x06scopes\"\xdb\x01\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
 	"categories\x18\x02 \x03(\v2\x13.habeas.v1.CategoryR\n" +
 	"categories\x12#\n" +
-	"\x04role\x18\x03 \x01(\x0e2\x0f.habeas.v1.RoleR\x04role\"6\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x0f.habeas.v1.RoleR\x04role\x12)\n" +
+	"\x06source\x18\x04 \x01(\x0e2\x11.habeas.v1.SourceR\x06source\x129\n" +
+	"\fnot_searched\x18\x05 \x01(\v2\x16.habeas.v1.NotSearchedR\vnotSearched\"\xac\x01\n" +
+	"\vNotSearched\x12%\n" +
+	"\x0enot_searchable\x18\x01 \x01(\bR\rnotSearchable\x12,\n" +
+	"\x12legal_purpose_only\x18\x02 \x01(\bR\x10legalPurposeOnly\x12*\n" +
+	"\x11no_commercial_use\x18\x03 \x01(\bR\x0fnoCommercialUse\x12\x1c\n" +
+	"\tdescribed\x18\x04 \x01(\tR\tdescribed\"6\n" +
 	"\bCategory\x12\x16\n" +
 	"\x06letter\x18\x01 \x01(\tR\x06letter\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\tR\x04data*J\n" +
+	"\x06Source\x12\x16\n" +
+	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSOURCE_CONSUMER\x10\x01\x12\x13\n" +
+	"\x0fSOURCE_ACQUIRED\x10\x02*J\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_BUSINESS\x10\x01\x12\x19\n" +
@@ -564,34 +731,38 @@ func file_habeas_v1_manifest_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_manifest_proto_rawDescData
 }
 
-var file_habeas_v1_manifest_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_habeas_v1_manifest_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_habeas_v1_manifest_proto_goTypes = []any{
-	(Role)(0),                     // 0: habeas.v1.Role
-	(Tier)(0),                     // 1: habeas.v1.Tier
-	(*Manifest)(nil),              // 2: habeas.v1.Manifest
-	(*Store)(nil),                 // 3: habeas.v1.Store
-	(*Category)(nil),              // 4: habeas.v1.Category
-	(Action)(0),                   // 5: habeas.v1.Action
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(Source)(0),                   // 0: habeas.v1.Source
+	(Role)(0),                     // 1: habeas.v1.Role
+	(Tier)(0),                     // 2: habeas.v1.Tier
+	(*Manifest)(nil),              // 3: habeas.v1.Manifest
+	(*Store)(nil),                 // 4: habeas.v1.Store
+	(*NotSearched)(nil),           // 5: habeas.v1.NotSearched
+	(*Category)(nil),              // 6: habeas.v1.Category
+	(Action)(0),                   // 7: habeas.v1.Action
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_habeas_v1_manifest_proto_depIdxs = []int32{
-	5,  // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
-	3,  // 1: habeas.v1.Manifest.stores:type_name -> habeas.v1.Store
-	1,  // 2: habeas.v1.Manifest.tier:type_name -> habeas.v1.Tier
-	6,  // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
-	6,  // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
-	6,  // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
-	7,  // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
-	7,  // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
-	4,  // 8: habeas.v1.Store.categories:type_name -> habeas.v1.Category
-	0,  // 9: habeas.v1.Store.role:type_name -> habeas.v1.Role
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
+	4,  // 1: habeas.v1.Manifest.stores:type_name -> habeas.v1.Store
+	2,  // 2: habeas.v1.Manifest.tier:type_name -> habeas.v1.Tier
+	8,  // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
+	8,  // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
+	8,  // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
+	9,  // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
+	6,  // 8: habeas.v1.Store.categories:type_name -> habeas.v1.Category
+	1,  // 9: habeas.v1.Store.role:type_name -> habeas.v1.Role
+	0,  // 10: habeas.v1.Store.source:type_name -> habeas.v1.Source
+	5,  // 11: habeas.v1.Store.not_searched:type_name -> habeas.v1.NotSearched
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_manifest_proto_init() }
@@ -605,8 +776,8 @@ func file_habeas_v1_manifest_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_manifest_proto_rawDesc), len(file_habeas_v1_manifest_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   3,
+			NumEnums:      3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

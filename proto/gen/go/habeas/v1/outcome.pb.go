@@ -887,7 +887,7 @@ func (*NotSupported) Descriptor() ([]byte, []int) {
 type Failed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of: unavailable, denied, rate_limited, configuration, rejected,
-	// still_there, ambiguous, internal, exhausted, malformed.
+	// still_there, ambiguous, internal, exhausted, malformed, withdrawn.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// Whether trying again without a change is pointless.
 	Permanent bool `protobuf:"varint,2,opt,name=permanent,proto3" json:"permanent,omitempty"`

@@ -30,7 +30,9 @@ type Subject struct {
 	// whose job_id is not that of the message around it.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// What is known of the person, each value once.
-	Identifiers   []*Identifier `protobuf:"bytes,2,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Identifiers []*Identifier `protobuf:"bytes,2,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	// Fields to put right, for ACTION_CORRECT.
+	Corrections   []*Correction `protobuf:"bytes,3,rep,name=corrections,proto3" json:"corrections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -79,6 +81,68 @@ func (x *Subject) GetIdentifiers() []*Identifier {
 	return nil
 }
 
+func (x *Subject) GetCorrections() []*Correction {
+	if x != nil {
+		return x.Corrections
+	}
+	return nil
+}
+
+// Correction is the right value of one disputed field.
+type Correction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The field, or the data category, in dispute.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// The right value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Correction) Reset() {
+	*x = Correction{}
+	mi := &file_habeas_v1_subject_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Correction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Correction) ProtoMessage() {}
+
+func (x *Correction) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_subject_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Correction.ProtoReflect.Descriptor instead.
+func (*Correction) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_subject_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Correction) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Correction) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Identifier is one value by which a system may know a person.
 type Identifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -93,7 +157,7 @@ type Identifier struct {
 
 func (x *Identifier) Reset() {
 	*x = Identifier{}
-	mi := &file_habeas_v1_subject_proto_msgTypes[1]
+	mi := &file_habeas_v1_subject_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -105,7 +169,7 @@ func (x *Identifier) String() string {
 func (*Identifier) ProtoMessage() {}
 
 func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_subject_proto_msgTypes[1]
+	mi := &file_habeas_v1_subject_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -118,7 +182,7 @@ func (x *Identifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
 func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_subject_proto_rawDescGZIP(), []int{1}
+	return file_habeas_v1_subject_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Identifier) GetKind() string {
@@ -139,10 +203,15 @@ var File_habeas_v1_subject_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_subject_proto_rawDesc = "" +
 	"\n" +
-	"\x17habeas/v1/subject.proto\x12\thabeas.v1\"Y\n" +
+	"\x17habeas/v1/subject.proto\x12\thabeas.v1\"\x92\x01\n" +
 	"\aSubject\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x127\n" +
-	"\videntifiers\x18\x02 \x03(\v2\x15.habeas.v1.IdentifierR\videntifiers\";\n" +
+	"\videntifiers\x18\x02 \x03(\v2\x15.habeas.v1.IdentifierR\videntifiers\x127\n" +
+	"\vcorrections\x18\x03 \x03(\v2\x15.habeas.v1.CorrectionR\vcorrections\"=\n" +
+	"\n" +
+	"Correction\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\";\n" +
 	"\n" +
 	"Identifier\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x19\n" +
@@ -162,18 +231,20 @@ func file_habeas_v1_subject_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_subject_proto_rawDescData
 }
 
-var file_habeas_v1_subject_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_habeas_v1_subject_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_habeas_v1_subject_proto_goTypes = []any{
 	(*Subject)(nil),    // 0: habeas.v1.Subject
-	(*Identifier)(nil), // 1: habeas.v1.Identifier
+	(*Correction)(nil), // 1: habeas.v1.Correction
+	(*Identifier)(nil), // 2: habeas.v1.Identifier
 }
 var file_habeas_v1_subject_proto_depIdxs = []int32{
-	1, // 0: habeas.v1.Subject.identifiers:type_name -> habeas.v1.Identifier
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: habeas.v1.Subject.identifiers:type_name -> habeas.v1.Identifier
+	1, // 1: habeas.v1.Subject.corrections:type_name -> habeas.v1.Correction
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_subject_proto_init() }
@@ -187,7 +258,7 @@ func file_habeas_v1_subject_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_subject_proto_rawDesc), len(file_habeas_v1_subject_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
