@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -43,6 +44,13 @@ func (w *worker) doCorrect(ctx context.Context, t *task, c Corrector) (*habeasv1
 		return o, nil
 	}
 	if t.prior == nil {
+		held, _, err := w.look(ctx, t, c)
+		if err != nil {
+			return nil, err
+		}
+		if held == 0 { // nothing of these fields is held: there is nothing to put right
+			return w.nothingHeld(ctx, t, t.person)
+		}
 		if err := w.remember(ctx, t, before); err != nil {
 			return nil, err
 		}
@@ -77,22 +85,15 @@ func (w *worker) readBack(ctx context.Context, t *task, c Corrector) (*habeasv1.
 	defer end()
 	settled := time.Now().Add(min(w.Manifest.Settle, longestSettle))
 	pause := newPause()
-	person := t.asCorrected(w.Manifest)
 	for {
-		var held, wrong int64
-		err := w.try(ctx, func(ctx context.Context) error {
-			return w.call(ctx, func(ctx context.Context) (err error) {
-				held, wrong, err = correctedIn(ctx, c, person, t.corrections)
-				return err
-			})
-		})
+		held, wrong, err := w.look(ctx, t, c)
 		switch {
 		case err != nil:
 			return nil, err
 		case wrong == 0 && held > 0:
 			return doneOutcome(t.seen), nil
 		case wrong == 0:
-			return w.nothingHeld(ctx, t, person)
+			return w.nothingHeld(ctx, t, t.asCorrected(w.Manifest))
 		}
 		left := time.Until(settled)
 		if left <= 0 {
@@ -104,6 +105,19 @@ func (w *worker) readBack(ctx context.Context, t *task, c Corrector) (*habeasv1.
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// look counts the fields in dispute that the system holds, and those that are
+// not right.
+func (w *worker) look(ctx context.Context, t *task, c Corrector) (held, wrong int64, err error) {
+	person := t.asCorrected(w.Manifest)
+	err = w.try(ctx, func(ctx context.Context) error {
+		return w.call(ctx, func(ctx context.Context) (err error) {
+			held, wrong, err = correctedIn(ctx, c, person, t.corrections)
+			return err
+		})
+	})
+	return held, wrong, err
 }
 
 // nothingHeld answers when none of the fields is held: there was nothing to
@@ -133,7 +147,8 @@ func (t *task) asCorrected(m Manifest) Person {
 	p := t.person
 	for _, c := range t.corrections {
 		if slices.Contains(m.Accepts, Kind(c.Field)) {
-			p = p.With(ID(Kind(c.Field), c.Value.Reveal()))
+			value := c.Value.Reveal()
+			p = p.With(ID(Kind(c.Field), value), ID(Kind(c.Field), strings.ToLower(value)))
 		}
 	}
 	return p
@@ -167,7 +182,7 @@ type correctionReader struct {
 func (r *correctionReader) Write(_ context.Context, rec Record) error {
 	for _, f := range rec.Fields {
 		for _, c := range r.corrections {
-			if c.Field != f.Name {
+			if c.Field != f.Name && c.Field != rec.Store+"."+f.Name {
 				continue
 			}
 			r.held++

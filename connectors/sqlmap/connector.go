@@ -43,10 +43,10 @@ type Connector struct {
 }
 
 var (
-	_ sdk.Exporter    = (*Connector)(nil)
-	_ sdk.BatchEraser = (*Connector)(nil)
-	_ sdk.Corrector   = (*Connector)(nil)
-	_ sdk.Resolver    = resolver{}
+	_ sdk.Exporter         = (*Connector)(nil)
+	_ sdk.BatchEraser      = (*Connector)(nil)
+	_ sdk.CorrectionReader = (*Connector)(nil)
+	_ sdk.Resolver         = resolver{}
 )
 
 // New makes a Connector without connecting.

@@ -47,8 +47,8 @@ type Verified struct {
 	Level  Level     // how sure this makes us
 	At     time.Time // when
 	By     string    // the operator, room or API client that attests; not the consumer
-	// Points are the names of the data points that matched what is held, for
-	// [MethodDataPoints]; never their values.
+	// Points are the names of the data points that matched what is held, never
+	// their values. When they are given they are counted, without the disputed.
 	Points []string `json:",omitempty"`
 	// Parent is how somebody was shown to be the consumer's parent or guardian,
 	// as a short code (11 CCR 7070(a)(2)); empty when that was not needed.
@@ -58,7 +58,6 @@ type Verified struct {
 // Methods with rules of their own.
 const (
 	MethodAccountLogin = "account_login" // not while the account is under suspicion (11 CCR 7061(b))
-	MethodDataPoints   = "data_points"   // two or three points, without the disputed ones (11 CCR 7060(h), 7062)
 )
 
 func (Unverified) verification() {}
@@ -97,8 +96,6 @@ func (v Verified) check() error {
 		return errors.New("verification by: name who attests, in at most 200 bytes of plain text")
 	case v.Parent != "" && !isCode(v.Parent):
 		return errors.New("verification parent: want a short code for how it was shown, such as signed_consent")
-	case v.Method == MethodDataPoints && len(v.Points) == 0:
-		return errors.New("verification points: name the data points that matched")
 	case slices.ContainsFunc(v.Points, func(p string) bool { return !isCode(p) }):
 		return errors.New("verification points: name each by a short code such as postal_code, never by its value")
 	default:
@@ -109,8 +106,8 @@ func (v Verified) check() error {
 // pointsSuffice reports whether as many data points matched as the level wants,
 // two or three (11 CCR 7062(b)-(c)), none of which is in dispute (7060(h)).
 func (v Verified) pointsSuffice(disputed []string) error {
-	if v.Method != MethodDataPoints {
-		return nil
+	if len(v.Points) == 0 {
+		return nil // whoever attests has counted
 	}
 	need := map[Level]int{Reasonable: 2, ReasonablyHigh: 3}[v.Level]
 	points := slices.Compact(slices.Sorted(slices.Values(v.Points)))

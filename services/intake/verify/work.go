@@ -109,8 +109,8 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 			return err
 		}
 	}
-	level, method := r.decide(f, req.Terms.Level)
-	if level.AtLeast(req.Terms.Level) {
+	level, method := r.decide(f, req.Level())
+	if level.AtLeast(req.Level()) {
 		if err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level}, By); err != nil {
 			return err
 		}
