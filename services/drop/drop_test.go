@@ -1,0 +1,396 @@
+package drop_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/habeas-data/habeas/services/drop"
+	"github.com/habeas-data/habeas/services/request"
+)
+
+func birth(t *testing.T, text string) request.Date {
+	t.Helper()
+	d, err := request.ParseDate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// The agency's own examples, and the ones that other implementations agree on.
+func TestDR_2_Vectors(t *testing.T) {
+	dir := os.Getenv("HABEAS_VECTORS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "vectors")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "protocols.json"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "":
+		t.Skip("no protocols.json: set HABEAS_VECTORS to the folder of the test vectors")
+	case err != nil:
+		t.Fatal(err)
+	}
+	var file struct {
+		Drop struct {
+			Cases []struct {
+				Input, Kind, Standardized string
+				Hash                      drop.Hash `json:"sha256_base64"`
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	single := map[string]func(string) string{
+		"email": drop.Email, "phone": drop.Phone, "zip": drop.ZIP, "maid": drop.AdvertisingID, "name": drop.Name,
+		"dob": func(s string) string { return drop.Birth(birth(t, s)) },
+	}
+	seen := make(map[string]int)
+	for _, c := range file.Drop.Cases {
+		seen[c.Kind]++
+		if standard := single[c.Kind]; standard != nil {
+			if got := standard(c.Input); got != c.Standardized || drop.HashOf(got) != c.Hash {
+				t.Errorf("%s %q: standard form %q, want %q; hash %s, want %s", c.Kind, c.Input, got, c.Standardized, drop.HashOf(got), c.Hash)
+			}
+			continue
+		}
+		parts := strings.Split(c.Input, "|")
+		p := drop.Person{Names: []drop.FullName{{First: parts[0], Last: parts[1]}}}
+		list := drop.ListNameVIN
+		if c.Kind == "ndz" {
+			list = drop.ListNameBirthZIP
+			p.Births, p.ZIPs = []request.Date{birth(t, parts[2])}, []string{parts[3]}
+		} else {
+			p.VINs = []string{parts[2]}
+		}
+		if got := p.Hashes()[list]; !slices.Equal(got, []drop.Hash{c.Hash}) {
+			t.Errorf("%s: %v, want %s", c.Kind, got, c.Hash)
+		}
+	}
+	for _, kind := range []string{"email", "phone", "zip", "maid", "name", "dob", "ndz", "namevin"} {
+		if seen[kind] == 0 {
+			t.Errorf("no vector of kind %s", kind)
+		}
+	}
+}
+
+// The three examples of the agency that must hold wherever the tests run.
+func TestDR_2_OfficialExamples(t *testing.T) {
+	p := drop.Person{
+		Emails: []string{" Anna.Smith @Domain.com"}, Phones: []string{"+1(415)555-9317"},
+		Names: []drop.FullName{{First: "Danielle", Last: "Johnson"}}, Births: []request.Date{birth(t, "1985-07-04")}, ZIPs: []string{"91790"},
+	}
+	want := map[drop.List][]drop.Hash{
+		drop.ListEmail:        {"KA18MT/ph6IHYjzT9zwETySDQyvSh87YuoSBpOQtkhE="},
+		drop.ListPhone:        {"vGM7y5n+hBXRSEAklhHDPCbysyNgYTmXdMcagGUOY8E="},
+		drop.ListNameBirthZIP: {"PQOfn1RffEKmqMmNAzDKKaoZCwxWbQZkQzPWmQo9REA="},
+	}
+	if diff := cmp.Diff(want, p.Hashes()); diff != "" {
+		t.Errorf("hashes (-want +got):\n%s", diff)
+	}
+	for in, want := range map[string]string{"00712345": "71234", "M1B 1A1": "m1b1a", "91790-3771": "91790", "00501-1234": "501", "": ""} {
+		if got := drop.ZIP(in); got != want {
+			t.Errorf("ZIP %q: %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"1HGCM82633A004352": "1hgcm82633a004352", " 1hg-cm8 ": "1hgcm8"} {
+		if got := drop.VIN(in); got != want {
+			t.Errorf("VIN %q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Every combination of what is held of a person is hashed, and nothing that has
+// a part missing.
+func TestDR_2_Combinations(t *testing.T) {
+	p := drop.Person{
+		Emails: []string{"a@example.com", "b@example.com", " "}, Names: []drop.FullName{{"Ada", "King"}, {"Ada", "Byron"}, {"Ada", "'"}},
+		Births: []request.Date{birth(t, "1815-12-10"), {}}, ZIPs: []string{"90001", "90002", "000"}, VINs: []string{"-"}, TelevisionIDs: []string{"AB-12"},
+	}
+	got := make(map[drop.List]int)
+	for list, hashes := range p.Hashes() {
+		got[list] = len(hashes)
+	}
+	want := map[drop.List]int{drop.ListEmail: 2, drop.ListNameBirthZIP: 4, drop.ListTelevision: 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("hashes by list (-want +got):\n%s", diff)
+	}
+}
+
+// Standard forms are their own standard forms, whatever goes in.
+func TestStandardFormsAreStable_DR2(t *testing.T) {
+	forms := map[string]func(string) string{
+		"email": drop.Email, "phone": drop.Phone, "zip": drop.ZIP, "advertising": drop.AdvertisingID, "vin": drop.VIN, "name": drop.Name,
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		s := rapid.OneOf(rapid.String(), rapid.StringOfN(rapid.RuneFrom([]rune("йё́ΐᾳŁßǅªº№ﬀİıΣς가が'- aZ9ῼ")), 0, 12, -1)).Draw(rt, "value")
+		for name, form := range forms {
+			once := form(s)
+			if twice := form(once); twice != once {
+				rt.Fatalf("%s of %q: %q, and of that %q", name, s, once, twice)
+			}
+		}
+	})
+}
+
+func items(n int) []drop.Item {
+	list := make([]drop.Item, n)
+	for i := range list {
+		list[i] = drop.Item{ID: fmt.Sprintf("A%011d", i), Hash: drop.HashOf(fmt.Sprint("x", i)), List: drop.ListEmail}
+	}
+	return list
+}
+
+// Ten thousand rows, one of nobody and one of several people: 5 and 4, and
+// every row has its status.
+func TestDR_3_EveryItemGetsAStatus(t *testing.T) {
+	batch := items(10_000)
+	matches := map[string]drop.Match{batch[17].ID: {People: 0}, batch[99].ID: {People: 3}, batch[100].ID: {People: 1, Exempt: true}}
+	answers := make([]drop.Answer, 0, len(batch))
+	for _, item := range batch {
+		m, special := matches[item.ID]
+		if !special {
+			m = drop.Match{People: 1}
+		}
+		answers = append(answers, drop.Answer{ID: item.ID, Status: m.StatusOf()})
+	}
+	if err := drop.Cover(batch, answers); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range map[int]drop.Status{17: drop.NotFound, 99: drop.OptedOut, 100: drop.Exempted, 0: drop.Deleted} {
+		if answers[i].Status != want {
+			t.Errorf("row %d: status %d, want %d", i, answers[i].Status, want)
+		}
+	}
+	var file bytes.Buffer
+	if err := drop.Write(&file, answers); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(file.String()), "\n")
+	if lines[0] != "Id,Status" || lines[18] != batch[17].ID+",5" || len(lines) != 10_001 {
+		t.Errorf("wrote %d lines, %q, %q", len(lines), lines[0], lines[18])
+	}
+}
+
+// Exempt records of several people are no reason not to opt them out.
+func TestDR_3_SharedWinsOverExempt(t *testing.T) {
+	if got := (drop.Match{People: 2, Exempt: true}).StatusOf(); got != drop.OptedOut {
+		t.Errorf("status %d", got)
+	}
+}
+
+func TestDR_3_CoverageBites(t *testing.T) {
+	batch := items(4)
+	full := func() []drop.Answer {
+		var answers []drop.Answer
+		for _, item := range batch {
+			answers = append(answers, drop.Answer{ID: item.ID, Status: drop.NotFound})
+		}
+		return answers
+	}
+	for name, c := range map[string]struct {
+		batch   []drop.Item
+		answers []drop.Answer
+		want    string
+	}{
+		"one missing":      {batch, full()[1:], "1 items have no answer, the first \"" + batch[0].ID},
+		"one twice":        {batch, append(full(), full()[2]), "answered twice"},
+		"one too many":     {batch, append(full(), drop.Answer{ID: "ZZZZZZZZZZZZ", Status: drop.Deleted}), "not in the batch"},
+		"case matters":     {batch, append(full()[1:], drop.Answer{ID: strings.ToLower(batch[0].ID), Status: drop.Deleted}), "not in the batch"},
+		"no such status":   {batch, append(full()[1:], drop.Answer{ID: batch[0].ID, Status: 1}), "no status"},
+		"same item twice":  {append(slices.Clone(batch), batch[0]), full(), "in the batch twice"},
+		"nothing answered": {batch, nil, "4 items have no answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := drop.Cover(c.batch, c.answers)
+			if !errors.Is(err, drop.ErrCoverage) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one that says %q", err, c.want)
+			}
+		})
+	}
+	if err := drop.Cover(nil, nil); err != nil {
+		t.Errorf("an empty list: %v", err)
+	}
+}
+
+// What matched nobody is screened for: data that comes later and matches is
+// reported at the next session, once.
+func TestDR_4_LaterDataIsFound(t *testing.T) {
+	screen := drop.NewScreen()
+	person := drop.Person{Emails: []string{"Late@Example.com"}}
+	item := drop.Item{ID: "A7kP2xQ9Lm4R", Hash: drop.HashOf("late@example.com"), List: drop.ListEmail}
+	if err := screen.Keep([]drop.Item{item}, []drop.Answer{{ID: item.ID, Status: drop.NotFound}}); err != nil {
+		t.Fatal(err)
+	}
+	screen = reload(t, screen)
+	if got := screen.Check(drop.Person{Phones: []string{"late@example.com"}}); len(got) != 0 {
+		t.Errorf("found on another list: %v", got)
+	}
+	if got := screen.Check(person); !slices.Equal(got, []string{item.ID}) {
+		t.Fatalf("found %v", got)
+	}
+	if !screen.Found(item.ID, drop.Deleted) || screen.Found(item.ID, drop.Deleted) {
+		t.Error("a deletion is news once")
+	}
+	screen = reload(t, screen)
+	news := screen.News()
+	if !slices.Equal(news, []drop.Answer{{ID: item.ID, Status: drop.Deleted}}) {
+		t.Fatalf("news %v", news)
+	}
+	screen.Found(item.ID, drop.OptedOut) // changed again while the report was on its way
+	screen.Reported(news)
+	if got := screen.News(); len(got) != 1 || got[0].Status != drop.OptedOut {
+		t.Errorf("a newer status was taken for reported: %v", got)
+	}
+	screen.Reported(screen.News())
+	if got := screen.News(); len(got) != 0 {
+		t.Errorf("news again: %v", got)
+	}
+	// A deleted person who comes back is found again.
+	if got := screen.Check(person); len(got) != 1 {
+		t.Errorf("after the report: %v", got)
+	}
+}
+
+func TestDR_4_RemovedIsScreenedForNoMore(t *testing.T) {
+	screen := drop.NewScreen()
+	batch := []drop.Item{
+		{ID: "A00000000001", Hash: drop.HashOf("a@example.com"), List: drop.ListEmail},
+		{ID: "A00000000002", Hash: drop.HashOf("a@example.com"), List: drop.ListEmail},
+	}
+	if err := screen.Keep(batch, []drop.Answer{{ID: batch[0].ID, Status: drop.NotFound}, {ID: batch[1].ID, Status: drop.NotFound}}); err != nil {
+		t.Fatal(err)
+	}
+	screen.Remove([]drop.Item{batch[0], {ID: "unknown00000"}})
+	screen.Remove(batch[:1])
+	if got := screen.Check(drop.Person{Emails: []string{"a@example.com"}}); !slices.Equal(got, []string{batch[1].ID}) {
+		t.Errorf("found %v", got)
+	}
+	if screen.Found(batch[0].ID, drop.Deleted) {
+		t.Error("a withdrawn item has news")
+	}
+	if err := screen.Keep(batch[:1], []drop.Answer{{ID: batch[0].ID, Status: drop.NotFound}}); err != nil {
+		t.Fatal(err)
+	}
+	screen.Remove(batch[1:])
+	screen = reload(t, screen)
+	if got := screen.Check(drop.Person{Emails: []string{"a@example.com"}}); len(got) != 0 {
+		t.Errorf("found %v", got)
+	}
+	var saved bytes.Buffer
+	if err := screen.Save(&saved); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(saved.String(), string(batch[0].Hash)) || strings.Count(saved.String(), "\n") != 2 {
+		t.Errorf("saved %s: want both items without their hash", saved.String())
+	}
+}
+
+// A batch that is not covered is not remembered.
+func TestDR_4_KeepNeedsCoverage(t *testing.T) {
+	screen := drop.NewScreen()
+	if err := screen.Keep(items(2), nil); !errors.Is(err, drop.ErrCoverage) {
+		t.Errorf("error %v", err)
+	}
+	if got := screen.Check(drop.Person{Emails: []string{"x0"}}); len(got) != 0 {
+		t.Errorf("remembered %v", got)
+	}
+}
+
+func reload(t *testing.T, s *drop.Screen) *drop.Screen {
+	t.Helper()
+	var file bytes.Buffer
+	if err := s.Save(&file); err != nil {
+		t.Fatal(err)
+	}
+	again, err := drop.LoadScreen(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+func TestLoadScreenRefuses(t *testing.T) {
+	hash := string(drop.HashOf("planted@example.com"))
+	good := `{"id":"A7kP2xQ9Lm4R","list":"Email","hash":"` + hash + `","status":5,"version":"1.2.0"}`
+	for name, text := range map[string]string{
+		"garbage": "{", "short ID": strings.Replace(good, "A7kP2xQ9Lm4R", "A7", 1), "no hash": strings.Replace(good, hash, "", 1),
+		"no status": strings.Replace(good, `"status":5`, `"status":0`, 1), "unknown list": strings.Replace(good, "Email", "Fax", 1),
+		"unknown field": strings.Replace(good, `"id"`, `"colour":"red","id"`, 1), "twice": good + "\n" + good,
+	} {
+		_, err := drop.LoadScreen(strings.NewReader(text))
+		if !errors.Is(err, drop.ErrScreen) || strings.Contains(err.Error(), hash) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := drop.LoadScreen(strings.NewReader(good)); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+}
+
+func TestRead(t *testing.T) {
+	const hash = "KA18MT/ph6IHYjzT9zwETySDQyvSh87YuoSBpOQtkhE="
+	for name, c := range map[string]struct {
+		list drop.List
+		text string
+		want int // items; -1 for an error
+	}{
+		"one":             {drop.ListEmail, "ID,Hash\nA7kP2xQ9Lm4R," + hash + "\n", 1},
+		"empty":           {drop.ListPhone, "ID,Hash\n", 0},
+		"removed":         {drop.ListRemoved, "ID,Hash,ListType\nA7kP2xQ9Lm4R," + hash + ",Email\n", 1},
+		"no header":       {drop.ListEmail, "A7kP2xQ9Lm4R," + hash + "\n", -1},
+		"upload's header": {drop.ListEmail, "Id,Status\nA7kP2xQ9Lm4R,5\n", -1},
+		"nothing":         {drop.ListEmail, "", -1},
+		"short hash":      {drop.ListEmail, "ID,Hash\nA7kP2xQ9Lm4R,KA18MT\n", -1},
+		"short ID":        {drop.ListEmail, "ID,Hash\nA7," + hash + "\n", -1},
+		"three columns":   {drop.ListEmail, "ID,Hash\nA7kP2xQ9Lm4R," + hash + ",x\n", -1},
+		"unknown list":    {drop.ListRemoved, "ID,Hash,ListType\nA7kP2xQ9Lm4R," + hash + ",Removed\n", -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []drop.Item
+			err := drop.Read(c.list, strings.NewReader(c.text), func(i drop.Item) error { got = append(got, i); return nil })
+			switch {
+			case c.want < 0 && (!errors.Is(err, drop.ErrList) || strings.Contains(err.Error(), "KA18MT")):
+				t.Errorf("error %v", err)
+			case c.want >= 0 && (err != nil || len(got) != c.want):
+				t.Errorf("%d items, %v", len(got), err)
+			case c.want > 0 && (got[0].ID != "A7kP2xQ9Lm4R" || got[0].Hash != hash || got[0].List != drop.ListEmail):
+				t.Errorf("read %+v", got[0])
+			}
+		})
+	}
+	stop := errors.New("stop")
+	if err := drop.Read(drop.ListEmail, strings.NewReader("ID,Hash\nA7kP2xQ9Lm4R,"+hash+"\n"), func(drop.Item) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("what take said was lost: %v", err)
+	}
+}
+
+// A list from outside never panics, and what is read can be written.
+func FuzzRead(f *testing.F) {
+	f.Add("ID,Hash\nA7kP2xQ9Lm4R,KA18MT/ph6IHYjzT9zwETySDQyvSh87YuoSBpOQtkhE=\n")
+	f.Add("ID,Hash\n\"A")
+	f.Fuzz(func(t *testing.T, text string) {
+		var answers []drop.Answer
+		err := drop.Read(drop.ListEmail, strings.NewReader(text), func(i drop.Item) error {
+			answers = append(answers, drop.Answer{ID: i.ID, Status: drop.NotFound})
+			return nil
+		})
+		if err != nil {
+			return
+		}
+		if err := drop.Write(&bytes.Buffer{}, answers); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
