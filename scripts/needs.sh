@@ -18,6 +18,7 @@ need python3 python3
 need openssl openssl
 PATH=$PATH:/usr/sbin need mariadbd mariadb-server
 need redis-server redis-server
+PATH=$PATH:/usr/sbin need clickhouse-server clickhouse-server
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then

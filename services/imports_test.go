@@ -26,7 +26,7 @@ var (
 	// What a connector program is built on, besides the SDK: engines for a kind
 	// of system, or for a protocol. Every other folder of connectors that is a
 	// program is one connector.
-	engines = []string{"connectors/sqlmap", "connectors/restspec", "connectors/lake", "connectors/keyspace", "connectors/opendsr"}
+	engines = []string{"connectors/sqlmap", "connectors/restspec", "connectors/lake", "connectors/keyspace", "connectors/clickhouse", "connectors/opendsr"}
 
 	// The pure domain speaks to nothing.
 	impure = []string{

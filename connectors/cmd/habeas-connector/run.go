@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/connectors/clickhouse"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
 	"github.com/habeas-data/habeas/connectors/restspec"
@@ -21,10 +22,11 @@ import (
 
 // engines are the kinds of connectors that need no code.
 var engines = map[string]sdk.Opener{
-	"sqlmap":   sqlmap.Open,
-	"restspec": restspec.Open,
-	"lake":     lake.Connect,
-	"keyspace": keyspace.Open,
+	"sqlmap":     sqlmap.Open,
+	"restspec":   restspec.Open,
+	"lake":       lake.Connect,
+	"keyspace":   keyspace.Open,
+	"clickhouse": clickhouse.Open,
 }
 
 func runCommand() *cobra.Command {

@@ -1,0 +1,212 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// running is the server of this test process, and what keeps it alive.
+var running struct {
+	sync.Mutex
+	address *url.URL
+	leash   any
+	next    atomic.Int64
+}
+
+// supervise runs a server until standard input ends, which it does when the
+// test process ends, however it ends.
+const supervise = `
+"$1" --config-file="$2/config.xml" >"$2/log" 2>&1 &
+read -r _
+kill -9 $!
+wait $!
+rm -rf "$2"
+`
+
+const serverConfig = `<?xml version="1.0"?>
+<yandex>
+  <logger><level>warning</level><console>1</console></logger>
+  <http_port>%[2]d</http_port><tcp_port>%[3]d</tcp_port><interserver_http_port>%[4]d</interserver_http_port>
+  <listen_host>127.0.0.1</listen_host>
+  <path>%[1]s/data/</path><tmp_path>%[1]s/tmp/</tmp_path><user_files_path>%[1]s/files/</user_files_path>
+  <users_config>users.xml</users_config><default_profile>default</default_profile><default_database>default</default_database>
+  <mark_cache_size>67108864</mark_cache_size>
+  <query_log><database>system</database><table>query_log</table><flush_interval_milliseconds>100</flush_interval_milliseconds></query_log>
+</yandex>
+`
+
+const serverUsers = `<?xml version="1.0"?>
+<yandex>
+  <profiles><default><log_queries>1</log_queries></default></profiles>
+  <users>
+    <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default>
+  </users>
+  <quotas><default><interval><duration>3600</duration><queries>0</queries><errors>0</errors><result_rows>0</result_rows><read_rows>0</read_rows><execution_time>0</execution_time></interval></default></quotas>
+</yandex>
+`
+
+// program finds the server's program, in PATH or where Debian puts it.
+func program() string {
+	for _, name := range []string{"clickhouse-server", "/usr/sbin/clickhouse-server"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// start returns the address of the server, which all tests of the process
+// share. A test skips on a machine without one, and fails there when CI=true.
+func start(t testing.TB) *url.URL {
+	t.Helper()
+	running.Lock()
+	defer running.Unlock()
+	if running.address != nil {
+		return running.address
+	}
+	path := program()
+	if path == "" {
+		const missing = "no ClickHouse server: install the package clickhouse-server"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	dir, err := os.MkdirTemp("", "clickhouse") //nolint:usetesting // it outlives the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, 3)
+	for name, text := range map[string]string{
+		"config.xml": fmt.Sprintf(serverConfig, dir, ports[0], ports[1], ports[2]), "users.xml": serverUsers,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := exec.Command("/bin/sh", "-c", supervise, "sh", path, dir)
+	if running.leash, err = run.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	u := &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", ports[0])}
+	s := &server{address: u, client: http.DefaultClient}
+	for end := time.Now().Add(60 * time.Second); ; {
+		err := s.do(context.Background(), "SELECT 1", nil, "") //nolint:usetesting // the server outlives the test
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			log, _ := os.ReadFile(filepath.Join(dir, "log")) // it says what it can
+			t.Fatalf("the server did not start: %v: %s", err, log)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	running.address = u
+	return u
+}
+
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0") //nolint:usetesting // t may be over when it is used
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := l.Close(); err != nil {
+				t.Errorf("closing: %v", err)
+			}
+		}()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// database is a database of its own on the server, and a way to it that can be
+// cut.
+type database struct {
+	*server
+	name  string
+	proxy *httptest.Server
+}
+
+func newDatabase(t testing.TB) *database {
+	t.Helper()
+	u := start(t)
+	d := &database{server: &server{address: u, client: http.DefaultClient}, name: fmt.Sprintf("test_%d", running.next.Add(1))}
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	d.proxy = httptest.NewServer(proxy)
+	d.run(t, "CREATE DATABASE "+d.name)
+	t.Cleanup(func() {
+		d.proxy.Close()
+		ctx := context.Background() //nolint:usetesting // t's context has ended
+		if err := d.do(ctx, "DROP DATABASE "+d.name, nil, ""); err != nil {
+			t.Errorf("dropping the database: %v", err)
+		}
+	})
+	return d
+}
+
+// run runs a statement, in which "DB." stands for the database.
+func (d *database) run(t testing.TB, statement string) {
+	t.Helper()
+	if err := d.do(t.Context(), strings.ReplaceAll(statement, "DB.", d.name+"."), nil, ""); err != nil {
+		t.Fatalf("%.60s: %v", statement, err)
+	}
+}
+
+// lines returns the rows of a query as text.
+func (d *database) lines(t testing.TB, text string) []string {
+	t.Helper()
+	all, err := query[map[string]any](t.Context(), d.server, strings.ReplaceAll(text, "DB.", d.name+"."), nil, nil)
+	if err != nil {
+		t.Fatalf("%.60s: %v", text, err)
+	}
+	var out []string
+	for _, row := range all {
+		out = append(out, fmt.Sprint(row))
+	}
+	return out
+}
+
+// connector opens the engine with a map in which "DB." stands for the database.
+func (d *database) connector(t testing.TB, text string, change ...func(*Settings)) *Connector {
+	t.Helper()
+	m, err := ParseMap("map.yaml", []byte(strings.ReplaceAll(text, "DB.", d.name+".")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Settings{Address: d.proxy.URL, Keys: KeysSettings{Table: d.name + ".erasing"}}
+	for _, f := range change {
+		f(&s)
+	}
+	c, err := New(m, s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.pause = 20 * time.Millisecond
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return c
+}
