@@ -11,6 +11,7 @@ export PATH := $(BIN):$(PATH)
 BUF_VERSION := v1.75.0
 PROTOC_GEN_GO_VERSION := v1.36.11
 GOLANGCI_LINT_VERSION := v2.14.0
+VERSITYGW_VERSION := v1.8.0
 
 MODULES := proto connectors/sdk connectors services
 CONNECTORS := billing crm analytics adtech
@@ -33,7 +34,7 @@ bench: build ## Measure requests per second against this machine's own limits
 	HABEAS_DURABLE=1 scripts/postgres-for-tests.sh $(BIN)/habeas bench
 
 .PHONY: test
-test: ## All tests of all modules; installs or starts what they need
+test: $(BIN)/.versitygw-$(VERSITYGW_VERSION) ## All tests of all modules; installs or starts what they need
 	scripts/needs.sh
 	scripts/postgres-for-tests.sh go test -race -timeout 20m work
 
@@ -111,6 +112,12 @@ $(BIN)/.buf-$(BUF_VERSION):
 $(BIN)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION):
 	@echo "== install protoc-gen-go $(PROTOC_GEN_GO_VERSION)"
 	GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	@touch $@
+# The S3 server of the tests. It is a program and not a dependency, because it
+# would bring the clients of three clouds into the connectors' module.
+$(BIN)/.versitygw-$(VERSITYGW_VERSION):
+	@echo "== install versitygw $(VERSITYGW_VERSION)"
+	GOBIN=$(BIN) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 	@touch $@
 $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION):
 	@echo "== install golangci-lint $(GOLANGCI_LINT_VERSION); the first time takes some minutes"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 var (
@@ -15,6 +16,11 @@ var (
 	// errVanished says that a listed file is no longer there. Its records may
 	// have moved to a file that was not listed.
 	errVanished = errors.New("the file was removed or renamed after it was listed")
+	// errSame is what a rewriting returns to say that there was nothing to take
+	// out, so that the file stays as it is.
+	errSame = errors.New("nothing to rewrite")
+	// errNotHere says that this system lacks what a folder's safe rewriting needs.
+	errNotHere = errors.New("erasing from a local folder needs Linux: run the connector there, or point it at a bucket")
 )
 
 // A bucket is where the files are. An implementation replaces a file only if
@@ -25,13 +31,18 @@ type bucket interface {
 	// error, not an empty place.
 	list(ctx context.Context, prefix string) ([]object, error)
 	// open returns one version of a file for reading. It fails with
-	// errVanished when the file is gone.
-	open(ctx context.Context, key string) (source, error)
+	// errVanished when the file is gone. The source ends with ctx.
+	open(ctx context.Context, o object) (source, error)
 	// replace puts what write produces in the place of the file key, provided
 	// that it is the file current describes once replace has it for itself:
-	// write is given that version to read. It returns errConflict or errBusy,
-	// and has replaced nothing, when another writer is or was at work.
+	// write is given that version to read, and its error means that nothing is
+	// replaced. It returns errConflict or errBusy, and has replaced nothing, when
+	// another writer is or was at work.
 	replace(ctx context.Context, key string, write func(src source, dst io.Writer) error) (replaced, error)
+	// older lists the older versions of a file that the place keeps.
+	older(ctx context.Context, key string) ([]object, error)
+	// discard removes an older version. Doing it again is no error.
+	discard(ctx context.Context, o object) error
 	// recover finishes or undoes replacements that a crash cut short, below a
 	// prefix as in list.
 	recover(ctx context.Context, prefix string) error
@@ -44,6 +55,11 @@ type object struct {
 	// base is the key of the file this one is an older version of, when a
 	// crash left it behind; otherwise it is key.
 	base string
+	// version names an older version that the place keeps; it is empty for the
+	// file as it is now.
+	version string
+	// written is when an older version was written.
+	written time.Time
 }
 
 // source is one version of a file. Reading and ReadAt end at the size the file
@@ -58,6 +74,6 @@ type source interface {
 // replaced tells what a replacement left behind.
 type replaced struct {
 	// otherNames is how many other ways lead to the old version: hard links in
-	// a folder, retained versions in a bucket.
+	// a folder, versions that a bucket's lifecycle rules are left to remove.
 	otherNames int
 }

@@ -14,6 +14,10 @@ import (
 type Config struct {
 	// Folder is the local folder that holds the files.
 	Folder string `yaml:"folder"`
+	// Bucket, in its place, is the address of an S3 bucket; see [Options.Bucket].
+	Bucket string `yaml:"bucket"`
+	// OldVersions is [Options.OldVersions]; "expire" needs BackupExpiry.
+	OldVersions string `yaml:"old_versions"`
 	// Map is the file of the [Map], relative to the file of the settings.
 	Map string `yaml:"map"`
 	// Workers is how many files are read or written at once; zero means one for
@@ -47,7 +51,10 @@ func Connect(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}
-	l, err := Open(Options{Folder: c.Folder, Map: m, Workers: c.Workers, Logger: env.Logger})
+	l, err := Open(Options{
+		Folder: c.Folder, Bucket: c.Bucket, OldVersions: c.OldVersions, State: env.Dir,
+		Map: m, Workers: c.Workers, Logger: env.Logger,
+	})
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}
@@ -59,8 +66,10 @@ func Connect(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error
 
 func (c Config) check() error {
 	switch {
-	case c.Folder == "":
-		return fmt.Errorf("config.folder: name the folder that holds the files")
+	case c.Folder == "" && c.Bucket == "":
+		return fmt.Errorf("config.folder: name the folder that holds the files, or config.bucket the bucket")
+	case c.OldVersions == "expire" && c.BackupExpiry <= 0:
+		return fmt.Errorf("config.backup_expiry: say when the bucket's lifecycle rules remove older versions, since old_versions is expire")
 	case c.Map == "":
 		return fmt.Errorf("config.map: name the file of the data map")
 	case c.Workers < 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -35,6 +36,9 @@ func (l *Lake) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter) err
 			if err != nil {
 				return err
 			}
+			if f.version != "" {
+				fields = append(fields, sdk.Field{Name: oldVersion, Value: f.written.UTC().Format(time.RFC3339)})
+			}
 			return w.Write(ctx, sdk.Record{Store: s.name, Category: letter, Fields: fields})
 		})
 		if err != nil {
@@ -43,6 +47,10 @@ func (l *Lake) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter) err
 	}
 	return nil
 }
+
+// oldVersion is the field that marks a record of an older version of a file,
+// with when that was written: it may well be in the newest version too.
+const oldVersion = "(older version of the file, written)"
 
 // hideOthers withholds the shared elements that name other people, and puts
 // what is withheld in the order of the record, outer before inner.

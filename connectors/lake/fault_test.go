@@ -41,9 +41,9 @@ func (f *flaky) replace(ctx context.Context, key string, write writeFunc) (repla
 // makeFlaky puts f between l and its folder.
 func makeFlaky(l *Lake, f *flaky) {
 	connect := l.connect
-	l.connect = func() (bucket, error) {
+	l.connect = func(ctx context.Context) (bucket, error) {
 		var err error
-		f.bucket, err = connect()
+		f.bucket, err = connect(ctx)
 		return f, err
 	}
 }

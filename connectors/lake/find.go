@@ -145,7 +145,10 @@ func (l *Lake) count(ctx context.Context, f file, look *lookup) (map[tally]int64
 // scan reads one file and calls visit for each record of somebody sought that
 // is in their look-back window, with who they are.
 func (l *Lake) scan(ctx context.Context, f file, look *lookup, visit func(rec *record, people []int32) error) (err error) {
-	src, err := l.bucket.open(ctx, f.key)
+	src, err := l.bucket.open(ctx, f.object)
+	if errors.Is(err, errVanished) && f.version != "" {
+		return nil // an older version that is gone has not gone anywhere else
+	}
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", f.key, err)
 	}

@@ -109,8 +109,15 @@ func (f *folder) walk(ctx context.Context, prefix string, visit func(key string)
 	})
 }
 
-func (f *folder) open(_ context.Context, key string) (source, error) {
-	return f.openFile(key)
+func (f *folder) open(_ context.Context, o object) (source, error) {
+	return f.openFile(o.key)
+}
+
+// older returns nothing: a folder keeps no versions.
+func (*folder) older(context.Context, string) ([]object, error) { return nil, nil }
+
+func (*folder) discard(context.Context, object) error {
+	return errors.New("a folder keeps no older versions")
 }
 
 func (f *folder) openFile(key string) (*folderFile, error) {

@@ -3,14 +3,12 @@
 package lake
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 )
 
 // Rewriting a folder safely needs exchange and leases, which only Linux has.
-// Elsewhere the engine finds and copies, and refuses to erase.
-var errNotHere = errors.New("erasing from a local folder needs Linux: run the connector there, or point it at a bucket")
+// Elsewhere the engine finds and copies, and refuses to erase with errNotHere.
 
 func versionFrom(info fs.FileInfo) version {
 	return version{size: info.Size(), mtime: info.ModTime().UnixNano(), links: 1}

@@ -86,31 +86,85 @@ func forEverybody(n int, err error) []error {
 	return errs
 }
 
-// forget rewrites one file without the people. Doing it again changes nothing.
+// forget rewrites one file without the people, or removes an older version
+// that holds any of them. Doing it again changes nothing.
 func (l *Lake) forget(ctx context.Context, f file, q *sought) error {
 	if f.key != f.base {
 		// Left behind by a crash and not cleaned up: somebody else is at it.
 		return fmt.Errorf("rewriting %s: %w", f.base, errBusy)
 	}
 	defer l.hold(f.key)()
-	look := q.in(l.stores[f.store])
-	var done replaced
-	var err error
-	for range rewriteAttempts {
-		done, err = l.bucket.replace(ctx, f.key, func(src source, dst io.Writer) error {
-			return look.format.rewrite(ctx, f.key, src, dst, look, func(rec *record) (fate, error) {
-				return look.judge(f, rec)
-			})
-		})
-		if !errors.Is(err, errConflict) {
-			break
-		}
+	if f.version != "" {
+		return l.discard(ctx, f)
 	}
+	look := q.in(l.stores[f.store])
+	done, again, err := l.rewrite(ctx, f, look)
 	if err != nil {
 		return fmt.Errorf("rewriting %s: %w", f.key, err)
 	}
 	if done.otherNames > 0 {
 		l.logger.WarnContext(ctx, "an older version of a rewritten file can still be read", "file", f.key, "versions", done.otherNames)
+	}
+	if again {
+		// What failed at first may have happened, and have left what it replaced.
+		return l.forgetOlder(ctx, f, look)
+	}
+	return nil
+}
+
+// rewrite replaces the file, if there is still something to take out of it, and
+// reports whether it took more than one attempt.
+func (l *Lake) rewrite(ctx context.Context, f file, look *lookup) (done replaced, again bool, err error) {
+	for attempt := range rewriteAttempts {
+		done, err = l.bucket.replace(ctx, f.key, func(src source, dst io.Writer) error {
+			same := true
+			err := look.format.rewrite(ctx, f.key, src, dst, look, func(rec *record) (fate, error) {
+				what, err := look.judge(f, rec)
+				same = same && !what.drop && len(what.cut) == 0
+				return what, err
+			})
+			if err == nil && same {
+				return errSame
+			}
+			return err
+		})
+		again = attempt > 0
+		switch {
+		case errors.Is(err, errSame):
+			return replaced{}, true, nil
+		case !errors.Is(err, errConflict):
+			return done, again, err
+		}
+	}
+	return done, again, err
+}
+
+func (l *Lake) discard(ctx context.Context, f file) error {
+	if err := l.bucket.discard(ctx, f.object); err != nil {
+		return fmt.Errorf("removing an older version of %s: %w", f.key, err)
+	}
+	return nil
+}
+
+// forgetOlder removes those older versions of a file that hold the people.
+func (l *Lake) forgetOlder(ctx context.Context, f file, look *lookup) error {
+	older, err := l.bucket.older(ctx, f.key)
+	if err != nil {
+		return fmt.Errorf("rewriting %s: %w", f.key, err)
+	}
+	for _, o := range older {
+		old := f
+		old.object = o
+		counts, err := l.count(ctx, old, look)
+		if err != nil {
+			return err
+		}
+		if len(counts) == 0 {
+			continue
+		}
+		if err := l.discard(ctx, old); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -17,8 +17,9 @@ type format interface {
 	// scan reads src to its end and calls visit for every record that names
 	// somebody sought. Anything it can't read is an error.
 	scan(ctx context.Context, key string, src source, l *lookup, visit func(*record) error) error
-	// rewrite copies src to dst. For records that name somebody sought, decide
-	// says what becomes of them; all others stay as they are.
+	// rewrite copies src, from its beginning, to dst. For records that name
+	// somebody sought, decide says what becomes of them; all others stay as they
+	// are.
 	rewrite(ctx context.Context, key string, src source, dst io.Writer, l *lookup, decide func(*record) (fate, error)) error
 	// fields are the fields of a record as the export shows them.
 	fields(rec *record, l *lookup) ([]sdk.Field, error)

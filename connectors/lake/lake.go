@@ -15,10 +15,23 @@ import (
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
-// Options are the settings of a [Lake]. Folder and Map are required.
+// Options are the settings of a [Lake]. Map is required, and one of Folder and
+// Bucket.
 type Options struct {
 	// Folder is the local folder that the map's paths start from.
 	Folder string
+	// Bucket is the address of an S3 bucket, as gocloud.dev/blob/s3blob reads
+	// it: s3://NAME?region=REGION, and for servers other than Amazon's
+	// &endpoint=https://HOST&use_path_style=true. Credentials are found as
+	// Amazon's programs find them.
+	Bucket string
+	// OldVersions is "erase" (the default) or "expire": whether the older
+	// versions that a bucket keeps are searched, copied and removed like files,
+	// or left to the bucket's lifecycle rules.
+	OldVersions string
+	// State is a folder that outlives the process, in which unfinished uploads
+	// are noted; empty notes none.
+	State string
 	// Map says what the files hold.
 	Map *Map
 	// Workers is how many files are read or written at once, over all calls;
@@ -39,7 +52,7 @@ type Lake struct {
 	logger *slog.Logger
 
 	// connect opens the place the files are in.
-	connect func() (bucket, error)
+	connect func(ctx context.Context) (bucket, error)
 	opening sync.Mutex
 	bucket  bucket // nil until the first call
 
@@ -59,8 +72,10 @@ func Open(o Options) (*Lake, error) {
 		return nil, errors.New("opening the lake: give a map")
 	}
 	l := &Lake{logger: o.Logger, files: make(map[string]*fileLock)}
-	l.connect = func() (bucket, error) { return openFolder(o.Folder) }
 	var err error
+	if l.connect, err = o.place(); err != nil {
+		return nil, fmt.Errorf("opening the lake: %w", err)
+	}
 	if l.stores, err = o.Map.compile(); err != nil {
 		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
@@ -83,6 +98,27 @@ func Open(o Options) (*Lake, error) {
 	return l, nil
 }
 
+// place says how to open the place the files are in.
+func (o Options) place() (func(ctx context.Context) (bucket, error), error) {
+	switch o.OldVersions {
+	case "", "erase", "expire":
+	default:
+		return nil, fmt.Errorf("old versions: %q is neither erase nor expire", o.OldVersions)
+	}
+	switch {
+	case o.Folder != "" && o.Bucket != "":
+		return nil, errors.New("give a folder or a bucket, not both")
+	case o.Bucket == "" && o.OldVersions != "":
+		return nil, errors.New("old versions: only a bucket keeps them")
+	case o.Bucket == "":
+		return func(context.Context) (bucket, error) { return openFolder(o.Folder) }, nil
+	}
+	uploads := openUploadLog(o.State)
+	return func(ctx context.Context) (bucket, error) {
+		return openRemote(ctx, o.Bucket, o.OldVersions != "expire", uploads)
+	}, nil
+}
+
 // ready opens the bucket, and finishes or undoes what a crash of an earlier
 // process cut short, so that what is counted is what is there.
 func (l *Lake) ready(ctx context.Context) error {
@@ -91,7 +127,7 @@ func (l *Lake) ready(ctx context.Context) error {
 	if l.bucket != nil {
 		return nil
 	}
-	b, err := l.connect()
+	b, err := l.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("opening the lake: %w", err)
 	}

@@ -97,7 +97,7 @@ func (f *textFormat) read(ctx context.Context, key string, src source, l *lookup
 	if src.Size() == 0 {
 		return nil // not even a compressed stream has begun
 	}
-	r, err := f.decompress(key, io.NewSectionReader(src, 0, src.Size()))
+	r, err := f.decompress(key, src)
 	if err != nil {
 		return misfit("%s is not compressed as its name or the map says: %w", key, err)
 	}
