@@ -35,8 +35,8 @@ type FilePreview struct {
 func (l *Lake) Preview(ctx context.Context, person sdk.Person) (*Preview, error) {
 	reader := &Lake{
 		stores: l.stores, ignore: l.ignore, roots: l.roots, slots: l.slots, logger: l.logger, files: make(map[string]*fileLock),
-		connect: func() (bucket, error) {
-			b, err := l.connect()
+		connect: func(ctx context.Context) (bucket, error) {
+			b, err := l.connect(ctx)
 			return readOnly{b}, err
 		},
 	}
@@ -71,5 +71,7 @@ var errReadOnly = errors.New("a preview does not write")
 func (readOnly) replace(context.Context, string, func(source, io.Writer) error) (replaced, error) {
 	return replaced{}, errReadOnly
 }
+
+func (readOnly) discard(context.Context, object) error { return errReadOnly }
 
 func (readOnly) recover(context.Context, string) error { return nil }
