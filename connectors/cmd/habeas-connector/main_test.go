@@ -119,7 +119,7 @@ func TestErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"run", file}, `kind "magic": want one of lake, restspec, sqlmap`},
+		{[]string{"run", file}, `kind "magic": want one of keyspace, lake, restspec, sqlmap`},
 		{[]string{"run", "/nowhere.yaml"}, "no such file"},
 		{[]string{"new", "Bad Name"}, `name "Bad Name"`},
 		{[]string{"new", "x", "--kind", "cobol"}, `"cobol"`},
