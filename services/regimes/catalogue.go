@@ -50,7 +50,9 @@ type Exception struct {
 	ValidTo   request.Date `yaml:"valid_to"`
 }
 
-// Denial is a reason to refuse a request, in whole or in part.
+// Denial is a reason to refuse a request, in whole or in part. Codes are those
+// of [request.DenialCodes] and others; one code may be there several times, with
+// other words for other rights.
 type Denial struct {
 	Code     string          `yaml:"code"`
 	Citation string          `yaml:"citation"`
@@ -164,16 +166,17 @@ func checkEntry(seen map[string]bool, code, citation string, rights []request.Ri
 	switch {
 	case !codeShape.MatchString(code):
 		return errors.New("code: want letters, digits, _ and -, at most 64")
-	case seen[code]:
-		return errors.New("is there twice")
 	case citation == "" || len(rights) == 0:
 		return errors.New("citation and rights are required")
 	}
-	seen[code] = true
 	for _, right := range rights {
 		if !right.Valid() {
 			return fmt.Errorf("unknown right %q", right)
 		}
+		if seen[code+" "+string(right)] {
+			return fmt.Errorf("is there twice for %s", right)
+		}
+		seen[code+" "+string(right)] = true
 	}
 	for _, n := range has {
 		if !slices.Contains(needs, n) {

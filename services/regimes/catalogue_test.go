@@ -80,6 +80,17 @@ func TestEveryDenialHasWords_RE9(t *testing.T) {
 			}
 		}
 	}
+	// And every reason the domain knows for a right has words for it.
+	for _, right := range rules.Rights() {
+		for _, code := range request.DenialCodes() {
+			if !code.Suits(right) || code == request.DenyEffort && right != request.Correct {
+				continue
+			}
+			if _, err := rules.Denial(right, string(code)); err != nil {
+				t.Errorf("%s %s: %v", right, code, err)
+			}
+		}
+	}
 	fraud, err := rules.Denial(request.OptOutSaleShare, "fraud")
 	if err != nil {
 		t.Fatal(err)
@@ -96,9 +107,9 @@ func TestUnverifiedFallbacks_VE8_VE9_VE10(t *testing.T) {
 		code  string
 		offer regimes.Offer
 	}{
-		request.KnowSpecific:   {"unverified_specific", regimes.OfferCategories},
-		request.KnowCategories: {"unverified_categories", regimes.OfferPolicy},
-		request.Delete:         {"unverified_delete", regimes.OfferOptOut},
+		request.KnowSpecific:   {"unverified", regimes.OfferCategories},
+		request.KnowCategories: {"unverified", regimes.OfferPolicy},
+		request.Delete:         {"unverified", regimes.OfferOptOut},
 	} {
 		d, err := rules.Denial(right, want.code)
 		if err != nil {
