@@ -55,6 +55,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newCommand(), mapCommand(), previewCommand(), runCommand(), catalogueCommand(), schemaCommand(), testCommand())
+	cmd.AddCommand(newCommand(), mapCommand(), previewCommand(), sampleCommand(), runCommand(), catalogueCommand(), schemaCommand(), testCommand())
 	return cmd
 }

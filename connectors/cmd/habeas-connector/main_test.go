@@ -25,30 +25,12 @@ func execute(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// skeletonProgram writes a new connector as a module of its own, beside the
-// SDK in one workspace, and builds it.
+// skeletonProgram writes a new connector as a module of its own and builds it.
 func skeletonProgram(t *testing.T) (dir, program string) {
 	t.Helper()
-	work := t.TempDir()
-	dir = filepath.Join(work, "pet-shop")
-	if out, err := execute(t, "new", "pet-shop", "--dir", dir); err != nil {
+	dir = filepath.Join(t.TempDir(), "pet-shop")
+	if out, err := execute(t, "new", "pet-shop", "--dir", dir, "--sdk-path", "../../sdk", "--module", "example.com/pet-shop"); err != nil {
 		t.Fatal(err, out)
-	}
-	sdk, err := filepath.Abs("../../sdk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	proto, err := filepath.Abs("../../../proto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, text := range map[string]string{
-		filepath.Join(dir, "go.mod"):   "module example.com/pet-shop\n\ngo 1.26.0\n",
-		filepath.Join(work, "go.work"): fmt.Sprintf("go 1.26.0\n\nuse (\n\t./pet-shop\n\t%s\n\t%s\n)\n", sdk, proto),
-	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	program = filepath.Join(t.TempDir(), "pet-shop")
 	goTool(t, dir, "build", "-o", program, ".")
@@ -61,7 +43,7 @@ func goTool(t *testing.T, dir string, args ...string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK="+filepath.Join(filepath.Dir(dir), "go.work"), "GOFLAGS=-mod=readonly")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -71,7 +53,7 @@ func goTool(t *testing.T, dir string, args ...string) {
 // tests, and keeps its promises over the bus.
 func TestSkeleton(t *testing.T) {
 	dir, program := skeletonProgram(t)
-	if _, err := execute(t, "new", "pet-shop", "--dir", dir); err == nil {
+	if _, err := execute(t, "new", "pet-shop", "--dir", dir, "--sdk-path", "../../sdk"); err == nil {
 		t.Error("writing over a connector that is there")
 	}
 	if out, err := exec.CommandContext(t.Context(), "gofmt", "-l", dir).CombinedOutput(); err != nil || len(out) > 0 {
@@ -119,10 +101,15 @@ func TestErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"run", file}, `kind "magic": want one of keyspace, lake, restspec, sqlmap`},
+		{[]string{"run", file}, `kind "magic": want one of `},
 		{[]string{"run", "/nowhere.yaml"}, "no such file"},
-		{[]string{"new", "Bad Name"}, `name "Bad Name"`},
+		{[]string{"new", "Bad Name", "--kind", "lake"}, `name "Bad Name"`},
 		{[]string{"new", "x", "--kind", "cobol"}, `"cobol"`},
+		{[]string{"new", "x", "--kind", "go", "--dir", "/nowhere/x"}, "--sdk-path CHECKOUT/connectors/sdk"},
+		{[]string{"new", "x", "--kind", "go", "--sdk-path", "."}, "want the folder of github.com/habeas-data/habeas/connectors/sdk"},
+		{[]string{"new", "x", "--kind", "sql", "--sdk-path", "."}, "are for --kind go"},
+		{[]string{"schema", "x"}, "want one of connector, dataset"},
+		{[]string{"sample", file, "--", "true"}, "want an object of lists of records"},
 		{[]string{"test", "x"}, "identifiers"},
 		{[]string{"test", "x", "--identifiers", file}, "kind"},
 	} {
