@@ -148,6 +148,9 @@ func askToken(req *http.Request, send func(*http.Request) (*http.Response, error
 	defer func() { _ = resp.Body.Close() }() // read as far as wanted
 	switch {
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
+		if after, err := retryAfter(resp.Header, time.Now()); err == nil && after > 0 {
+			return nil, overQuota(after)
+		}
 		return nil, sdk.WithCode(sdk.Unavailable, fmt.Errorf("fetching a token: status %d", resp.StatusCode))
 	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated:
 		return nil, sdk.Permanent(sdk.WithCode(sdk.Denied, fmt.Errorf("fetching a token: status %d; check the credentials", resp.StatusCode)))

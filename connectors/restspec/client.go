@@ -242,6 +242,9 @@ func (cl *client) once(ctx context.Context, c *call, tmpl *http.Request, payload
 		if cl.guard.home(target) {
 			if err := cl.creds.apply(reqCtx, req); err != nil {
 				stop()
+				if after, notYet := sdk.AsNotYet(err); notYet {
+					err = errors.Join(err, cl.quota.hold(ctx, after))
+				}
 				return nil, err
 			}
 		}

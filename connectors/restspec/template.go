@@ -71,6 +71,28 @@ var filters = map[string]func(string) (string, error){
 		return hex.EncodeToString(sum[:]), nil
 	},
 	"base64": func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil },
+	// google_email is an address as Google compares it: lower case, no spaces,
+	// and no dots before the @ of its own mail.
+	"google_email": func(s string) (string, error) {
+		s = strings.ToLower(strings.Join(strings.Fields(s), ""))
+		if local, domain, ok := strings.Cut(s, "@"); ok && (domain == "gmail.com" || domain == "googlemail.com") {
+			s = strings.ReplaceAll(local, ".", "") + "@" + domain
+		}
+		return s, nil
+	},
+	// e164 is a plus and the digits.
+	"e164": func(s string) (string, error) {
+		digits := strings.Map(func(r rune) rune {
+			if '0' <= r && r <= '9' {
+				return r
+			}
+			return -1
+		}, s)
+		if digits == "" {
+			return "", errEmpty
+		}
+		return "+" + digits, nil
+	},
 	// backslash makes a quoted string of the value: "…" with backslash escapes.
 	"backslash": func(s string) (string, error) {
 		if strings.ContainsFunc(s, unicode.IsControl) {

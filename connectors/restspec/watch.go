@@ -78,7 +78,7 @@ func (r *run) look(ctx context.Context, s *step, v values) (done bool, after tim
 	if as.poll == nil {
 		return false, 0, nil
 	}
-	state, after, err := r.ask(ctx, as.poll, as.State, v)
+	state, after, err := r.ask(ctx, as, v)
 	if err != nil {
 		return false, 0, err
 	}
@@ -111,14 +111,17 @@ func (as *async) judge(from, state string) (done bool, err error) {
 }
 
 // ask asks once how work stands: by an answer of its own, or by its place in a
-// list. Of several states the list shows, the first in the order failed,
-// pending, done counts: the work is as far as its last part.
-func (r *run) ask(ctx context.Context, poll *lookup, field string, v values) (state string, after time.Duration, err error) {
+// list. Where the list shows several parts of it, one that is not done counts:
+// the work is as far as its last part.
+func (r *run) ask(ctx context.Context, as *async, v values) (state string, after time.Duration, err error) {
+	poll, field := as.poll, as.State
 	if poll.list.Items != "" {
 		found := false
 		err := r.e.list(ctx, poll.call, poll.list, v, func(_ json.RawMessage, rec any) error {
+			if s, _ := scalarText(at(rec, field)); !found || !slices.Contains(as.Done, s) {
+				state = s
+			}
 			found = true
-			state, _ = scalarText(at(rec, field))
 			return nil
 		})
 		if err == nil && !found {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -188,3 +189,10 @@ func byEmail(n int) sdk.Person {
 
 // lower compares as most systems compare addresses.
 func lower(v any) string { return strings.ToLower(fmt.Sprint(v)) }
+
+func person(address string) sdk.Person { return sdk.NewPerson(sdk.ID(sdk.Email, address)) }
+
+// httpPath is a text as one segment of a path.
+type httpPath struct{ text string }
+
+func (p *httpPath) String() string { return url.PathEscape(p.text) }
