@@ -193,6 +193,10 @@ func TestBatchRead(t *testing.T) {
 	for _, e := range []string{"a@example.com", "b@example.com", "c@example.com", "d@example.com"} {
 		who = append(who, sdk.NewPerson(sdk.ID(sdk.Email, e)))
 	}
+	if found, err := c.Locate(t.Context(), who[1]); err != nil || len(found) != 1 || found[0].Count != 1 {
+		t.Errorf("alone: %v, %v", found, err)
+	}
+	asked = 0
 	found, err := c.LocateBatch(t.Context(), who)
 	if err != nil || asked != 2 {
 		t.Fatalf("%d searches, %v", asked, err)

@@ -79,6 +79,11 @@ func (r *run) readStep(ctx context.Context, s *step) error {
 		}
 		return ctx.Err()
 	}
+	if s.batch != nil {
+		tm := &team{e: r.e, runs: []*run{r}, errs: make([]error, 1)}
+		tm.readBatch(ctx, s)
+		return tm.errs[0]
+	}
 	for _, t := range r.targets(s) {
 		if err := ctx.Err(); err != nil {
 			return err
