@@ -1,0 +1,213 @@
+package portal
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/habeas-data/habeas/services/intake"
+	"github.com/habeas-data/habeas/services/intake/signal"
+	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// Limits on what one source or one person may try. Opting out has none but a
+// generous one: a shared address must not keep anybody from it.
+var (
+	limitSubmit = verify.Limit{What: "submit", Most: 30, Window: time.Hour}
+	limitPerson = verify.Limit{What: "person", Most: 10, Window: 24 * time.Hour}
+	limitOptOut = verify.Limit{What: "opt_out", Most: 300, Window: time.Hour}
+	limitCode   = verify.Limit{What: "code", Most: 30, Window: time.Hour}
+	limitSend   = verify.Limit{What: "send", Most: 5, Window: time.Hour}
+)
+
+func heardGPC(r *http.Request) bool { return signal.GPC(r.Header) }
+
+func (p *Portal) home(v *visit) {
+	data := p.newPage(v, "title")
+	data.Choices = p.forms(v.language)
+	p.show(v, http.StatusOK, "home", data)
+}
+
+// ask shows a form.
+func (p *Portal) ask(v *visit, path string) { p.showForm(v, http.StatusOK, path) }
+
+func (p *Portal) showForm(v *visit, status int, path string, problems ...string) {
+	f := p.form(v.language, path)
+	if f.IdempotencyKey = v.r.PostForm.Get("key"); f.IdempotencyKey == "" || len(problems) > 0 {
+		f.IdempotencyKey = rand.Text()
+	}
+	data := p.newPage(v, "home_"+f.Key)
+	for _, problem := range problems {
+		data.Problems = append(data.Problems, p.word(v, problem))
+	}
+	_, data.SignedIn = p.session(v.r)
+	if data.SignedIn {
+		f.Fields = nil
+	}
+	data.Form = f
+	name := "choice"
+	if f.Right.Verifiable() {
+		name = "form"
+		data.States = p.states(v)
+	}
+	p.show(v, status, name, data)
+}
+
+// states are what a person may say about where she lives.
+func (p *Portal) states(v *visit) []state {
+	out := []state{{"CA", p.word(v, "state_CA")}}
+	for code := range p.Residence {
+		if code != "CA" {
+			out = append(out, state{code, code})
+		}
+	}
+	slices.SortFunc(out[1:], func(a, b state) int { return strings.Compare(a.Code, b.Code) })
+	return append(out, state{"other", p.word(v, "state_other")})
+}
+
+// submit takes a form in.
+func (p *Portal) submit(v *visit, path string) {
+	f := p.form(v.language, path)
+	values := v.r.PostForm
+	if !onlyKnown(values, f.names()) {
+		p.fail(v, http.StatusUnprocessableEntity, "error_unexpected")
+		return
+	}
+	signedIn, loggedIn := p.session(v.r)
+	ids, problem := p.whom(values.Get("email"), signedIn, loggedIn)
+	if problem != "" {
+		p.showForm(v, http.StatusUnprocessableEntity, path, problem)
+		return
+	}
+	var declaration *verify.Declaration
+	if name := strings.TrimSpace(values.Get("declaration")); f.Declaration && name != "" && !loggedIn {
+		declaration = verify.Declare(v.language, name, p.Now().UTC())
+		if declaration.Check() != nil {
+			p.showForm(v, http.StatusUnprocessableEntity, path, "error_declaration")
+			return
+		}
+	}
+	if err := p.limit(v, f, ids[0]); err != nil {
+		p.tooMany(v, "limiting submissions", err)
+		return
+	}
+	entry, problem := p.entry(v, f, ids)
+	if problem != "" {
+		p.showForm(v, http.StatusUnprocessableEntity, path, problem)
+		return
+	}
+	taken, err := p.Intake.Take(v.r.Context(), []intake.Entry{entry}, "portal")
+	if err == nil {
+		err = taken[0].Err
+	}
+	if err != nil {
+		if fields := (request.FieldErrors)(nil); errors.As(err, &fields) {
+			p.showForm(v, http.StatusUnprocessableEntity, path, "required_email")
+			return
+		}
+		p.broken(v, "taking a request from the portal", err)
+		return
+	}
+	id := taken[0].ID
+	if f.Right.Verifiable() {
+		claimed := verify.Claimed{Language: v.language, Anchor: ids[0], Points: pointValues(values, p.Verify.Policy.Points), Declaration: declaration}
+		if err := p.verify(v, id, claimed, signedIn, loggedIn); err != nil {
+			p.broken(v, "beginning to verify a request", err)
+			return
+		}
+		http.Redirect(v.w, v.r, p.link(id)+"?lang="+v.language, http.StatusSeeOther)
+		return
+	}
+	data := p.newPage(v, "done_"+f.Key)
+	data.Form, data.Link = f, p.link(id)
+	p.show(v, http.StatusOK, "done", data)
+}
+
+// verify begins to verify; who is signed in has shown who she is.
+func (p *Portal) verify(v *visit, id request.ID, c verify.Claimed, s session, loggedIn bool) error {
+	if err := p.Verify.Open(v.r.Context(), id, c); err != nil {
+		return err
+	}
+	if !loggedIn {
+		return nil
+	}
+	err := p.Verify.LoggedIn(v.r.Context(), id, s.At)
+	if errors.Is(err, verify.ErrGone) { // decided already: the form was sent twice
+		return nil
+	}
+	return err
+}
+
+// whom says whom a form is about: the account that is signed in, or the address
+// given.
+func (p *Portal) whom(email string, s session, loggedIn bool) (ids []request.Identifier, problem string) {
+	if loggedIn {
+		return s.identifiers(), ""
+	}
+	id, err := request.NewIdentifier(request.Email, email).Normalize()
+	if err != nil {
+		if p.Login != nil {
+			return nil, "required_login"
+		}
+		return nil, "required_email"
+	}
+	return []request.Identifier{id}, ""
+}
+
+func (p *Portal) limit(v *visit, f form, who request.Identifier) error {
+	ctx, source := v.r.Context(), intake.Source(v.r, p.Proxied)
+	if !f.Right.Verifiable() {
+		return p.Verify.Allow(ctx, limitOptOut, source)
+	}
+	if err := p.Verify.Allow(ctx, limitSubmit, source); err != nil {
+		return err
+	}
+	return p.Verify.Allow(ctx, limitPerson, who.Reveal())
+}
+
+// tooMany answers a limit that refuses, or can't be asked.
+func (p *Portal) tooMany(v *visit, doing string, err error) {
+	if errors.Is(err, verify.ErrTooMany) {
+		v.w.Header().Set("Retry-After", "3600")
+		p.fail(v, http.StatusTooManyRequests, "error_too_many")
+		return
+	}
+	p.broken(v, doing, err)
+}
+
+// entry makes what intake takes of a form.
+func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Entry, problem string) {
+	values := v.r.PostForm
+	e = intake.Entry{Submission: request.Submission{Right: f.Right, Channel: request.ChannelWeb, Identifiers: ids, Regime: p.regime(values.Get("state"))}}
+	if key := values.Get("key"); key != "" && len(key) <= 100 {
+		e.IdempotencyKey = "portal/" + key
+	}
+	if values.Get("range") == "all" {
+		e.Submission.Range.Kind = request.RangeAll
+	}
+	if f.Correction {
+		text := strings.Join(strings.Fields(values.Get("correction")), " ")
+		if text == "" {
+			return e, "required_choice"
+		}
+		e.Submission.Corrections = []request.Correction{{Field: "as_described", Value: request.NewSecret(text)}}
+	}
+	return e, ""
+}
+
+// regime is the law for where a person says she lives. She is believed, and no
+// paper is asked for; a law that is not in force here leaves the widest right.
+func (p *Portal) regime(state string) string {
+	name := p.Residence[state]
+	if name == "" {
+		return ""
+	}
+	if _, err := p.Intake.Regimes.Terms(name, p.Now().UTC(), request.Delete, request.Range{}); err != nil {
+		return ""
+	}
+	return name
+}
