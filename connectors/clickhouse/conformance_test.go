@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/habeas-data/habeas/connectors/sdk"
 	"github.com/habeas-data/habeas/connectors/sdk/sdktest"
 )
@@ -81,11 +79,11 @@ func (w *warehouse) Break(t testing.TB) {
 func (w *warehouse) Plant(t testing.TB, n int) sdktest.Planted {
 	t.Helper()
 	user, mail, id := fmt.Sprintf("usr_%04d", n), fmt.Sprintf("person%d@example.com", n), uint64(1)<<63+uint64(n)
-	device := uuid.NewSHA1(uuid.NameSpaceURL, []byte(user)).String()
+	device := fmt.Sprintf("%08x-1111-4222-8333-%012x", 0xa1b2c300+n, 0x5e5e5e000000+n)
 	phrase := func(what string) string { return fmt.Sprintf("%s of number %d only", what, n) }
 	now := time.Now().UTC()
 	day := func(months int) string { return now.AddDate(0, -months, 0).Format("2006-01-02 15:04:05") }
-	none := uuid.Nil.String()
+	none := "00000000-0000-0000-0000-000000000000"
 	for i := range 3 {
 		w.d.run(t, fmt.Sprintf("INSERT INTO DB.events VALUES ('%s', '%s', NULL, '%s', 'view', '%s', 'DL-%05d-X', 1.5, ['a','b']), ('%s', '', 'Person%d@Example.com', '%s', 'place', '%s', '', 2, [])",
 			day(i), user, none, phrase(fmt.Sprint("view", i)), n, day(i), n, none, phrase(fmt.Sprint("place", i))))

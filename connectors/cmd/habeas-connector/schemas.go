@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/connectors/clickhouse"
 	"github.com/habeas-data/habeas/connectors/internal/yamlschema"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
@@ -120,20 +121,22 @@ type natsSection struct {
 
 // sections are the types of the config sections, by kind.
 var sections = map[string]reflect.Type{
-	"sqlmap":   reflect.TypeFor[sqlmap.Settings](),
-	"restspec": reflect.TypeFor[restspec.Config](),
-	"lake":     reflect.TypeFor[lake.Config](),
-	"keyspace": reflect.TypeFor[keyspace.Settings](),
+	"sqlmap":     reflect.TypeFor[sqlmap.Settings](),
+	"restspec":   reflect.TypeFor[restspec.Config](),
+	"lake":       reflect.TypeFor[lake.Config](),
+	"keyspace":   reflect.TypeFor[keyspace.Settings](),
+	"clickhouse": reflect.TypeFor[clickhouse.Settings](),
 }
 
 // documents are the kinds of files with a schema, by name.
 func documents() map[string]yamlschema.Document {
 	all := map[string]yamlschema.Document{
-		"dataset":   {Title: "Data map of a SQL database", Root: reflect.TypeFor[sqlmap.Map]()},
-		"restspec":  {Title: "Specification of a REST system", Root: reflect.TypeFor[restspec.Spec]()},
-		"lake":      {Title: "Data map of files", Root: reflect.TypeFor[lake.Map]()},
-		"keyspace":  {Title: "Data map of a key-value server", Root: reflect.TypeFor[keyspace.Map]()},
-		"connector": {Title: "A connector's file", Root: reflect.TypeFor[connectorFile](), Add: addSections},
+		"dataset":    {Title: "Data map of a SQL database", Root: reflect.TypeFor[sqlmap.Map]()},
+		"restspec":   {Title: "Specification of a REST system", Root: reflect.TypeFor[restspec.Spec]()},
+		"lake":       {Title: "Data map of files", Root: reflect.TypeFor[lake.Map]()},
+		"keyspace":   {Title: "Data map of a key-value server", Root: reflect.TypeFor[keyspace.Map]()},
+		"clickhouse": {Title: "Data map of a ClickHouse server", Root: reflect.TypeFor[clickhouse.Map]()},
+		"connector":  {Title: "A connector's file", Root: reflect.TypeFor[connectorFile](), Add: addSections},
 	}
 	for name, d := range all {
 		d.ID, d.Rules = schemaAddress(name), schemaRules
@@ -164,16 +167,18 @@ var (
 // schemaRules are what the types do not say and their checks do.
 var schemaRules = yamlschema.Rules{
 	Required: map[string][]string{
-		"sqlmap.Map":        {"dataset"},
-		"sqlmap.Dataset":    {"fides_key"},
-		"sqlmap.Collection": {"name"},
-		"sqlmap.Field":      {"name"},
-		"sqlmap.Reference":  {"dataset", "field"},
-		"restspec.Spec":     {"restspec", "system", "locate"},
-		"lake.Map":          {"stores"},
-		"lake.StoreMap":     {"name", "files"},
-		"keyspace.Map":      {"stores"},
-		"keyspace.StoreMap": {"name", "keys", "type"},
+		"sqlmap.Map":          {"dataset"},
+		"sqlmap.Dataset":      {"fides_key"},
+		"sqlmap.Collection":   {"name"},
+		"sqlmap.Field":        {"name"},
+		"sqlmap.Reference":    {"dataset", "field"},
+		"restspec.Spec":       {"restspec", "system", "locate"},
+		"lake.Map":            {"stores"},
+		"lake.StoreMap":       {"name", "files"},
+		"keyspace.Map":        {"stores"},
+		"keyspace.StoreMap":   {"name", "keys", "type"},
+		"clickhouse.Map":      {"stores"},
+		"clickhouse.StoreMap": {"name", "table", "identifiers", "categories"},
 	},
 	Enums: map[string][]string{
 		"main.connectorFile.Kind":        slices.Sorted(maps.Keys(sections)),
@@ -196,14 +201,17 @@ var schemaRules = yamlschema.Rules{
 		"keyspace.StoreMap.Role":         roles,
 		"keyspace.StoreMap.Type":         {"string", "json", "hash", "set", "zset", "list", "stream"},
 		"keyspace.CategoryMap.Letter":    letters,
+		"clickhouse.StoreMap.Role":       roles,
+		"clickhouse.CategoryMap.Letter":  letters,
 	},
 	Scalars: map[string]yamlschema.Schema{
-		"sqlmap.Period":     {"type": []string{"string", "null"}, "pattern": `^\s*[0-9]+ (year|month|day)s?\s*$`},
-		"restspec.Duration": {"type": []string{"string", "null"}, "pattern": `^([0-9]+d|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)$`},
-		"restspec.Size":     {"type": []string{"string", "integer", "null"}, "pattern": `^[0-9]+ ?(KiB|MiB|GiB)?$`},
-		"restspec.Strings":  listOrOne,
-		"lake.Fields":       listOrOne,
-		"keyspace.Fields":   listOrOne,
+		"sqlmap.Period":      {"type": []string{"string", "null"}, "pattern": `^\s*[0-9]+ (year|month|day)s?\s*$`},
+		"restspec.Duration":  {"type": []string{"string", "null"}, "pattern": `^([0-9]+d|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)$`},
+		"restspec.Size":      {"type": []string{"string", "integer", "null"}, "pattern": `^[0-9]+ ?(KiB|MiB|GiB)?$`},
+		"restspec.Strings":   listOrOne,
+		"lake.Fields":        listOrOne,
+		"keyspace.Fields":    listOrOne,
+		"clickhouse.Columns": listOrOne,
 	},
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/habeas-data/habeas/connectors/clickhouse"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
 	"github.com/habeas-data/habeas/connectors/restspec"
@@ -25,20 +26,22 @@ import (
 // examples are files that are known to be good, by schema: those written for
 // this test, and those in use.
 var examples = map[string][]string{
-	"dataset":   {"testdata/examples/dataset.yaml", demoMaps + "billing.map.yaml"},
-	"restspec":  {"testdata/examples/restspec.yaml", demoMaps + "crm.spec.yaml", "../../crm/testdata/pocketbase.spec.yaml"},
-	"lake":      {"testdata/examples/lake.yaml", demoMaps + "analytics.map.yaml"},
-	"keyspace":  {"testdata/examples/keyspace.yaml"},
-	"connector": {"testdata/examples/connector.yaml"},
+	"dataset":    {"testdata/examples/dataset.yaml", demoMaps + "billing.map.yaml"},
+	"restspec":   {"testdata/examples/restspec.yaml", demoMaps + "crm.spec.yaml", "../../crm/testdata/pocketbase.spec.yaml"},
+	"lake":       {"testdata/examples/lake.yaml", demoMaps + "analytics.map.yaml"},
+	"keyspace":   {"testdata/examples/keyspace.yaml"},
+	"clickhouse": {"testdata/examples/clickhouse.yaml"},
+	"connector":  {"testdata/examples/connector.yaml"},
 }
 
 // readers are what the programs read the files with.
 var readers = map[string]func(t *testing.T, text []byte) error{
-	"dataset":   func(_ *testing.T, text []byte) error { _, err := sqlmap.ParseMap("x", text); return err },
-	"restspec":  func(_ *testing.T, text []byte) error { _, err := restspec.Parse("x", text); return err },
-	"lake":      readLake,
-	"keyspace":  func(_ *testing.T, text []byte) error { _, err := keyspace.ParseMap("x", text); return err },
-	"connector": readConnector,
+	"dataset":    func(_ *testing.T, text []byte) error { _, err := sqlmap.ParseMap("x", text); return err },
+	"restspec":   func(_ *testing.T, text []byte) error { _, err := restspec.Parse("x", text); return err },
+	"lake":       readLake,
+	"keyspace":   func(_ *testing.T, text []byte) error { _, err := keyspace.ParseMap("x", text); return err },
+	"clickhouse": func(_ *testing.T, text []byte) error { _, err := clickhouse.ParseMap("x", text); return err },
+	"connector":  readConnector,
 }
 
 func readLake(t *testing.T, text []byte) error {
