@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -156,6 +157,14 @@ func TestCrash(t *testing.T) {
 		m := newMachine(t)
 		r := newRun(t, &m.site)
 		crashUp(m, r)
+		r.finish(want)
+		m.checkSecrecy(t, r.wishes)
+	})
+	t.Run("disk", func(t *testing.T) {
+		t.Parallel()
+		m := newMachineIn(t, filepath.Join(smallDisk(t), "state"))
+		r := newRun(t, &m.site)
+		fillDisk(m, r)
 		r.finish(want)
 		m.checkSecrecy(t, r.wishes)
 	})

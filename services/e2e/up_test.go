@@ -17,14 +17,20 @@ import (
 type machine struct {
 	site
 	state string
+	logs  string // of "habeas up" itself; not on the disk of the state
 	up    *process
 	count int
 }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	root := folder(t)
-	m := &machine{state: filepath.Join(root, "state")}
+	return newMachineIn(t, filepath.Join(folder(t), "state"))
+}
+
+// newMachineIn is newMachine with its state in the folder given.
+func newMachineIn(t *testing.T, state string) *machine {
+	t.Helper()
+	m := &machine{state: state, logs: folder(t)}
 	m.site = site{bin: programs(t), company: filepath.Join(m.state, "demo"), keys: filepath.Join(m.state, "keys", "public")}
 	m.up = &process{name: "habeas up", program: filepath.Join(m.bin, "habeas"), args: []string{"up"}, env: append(cleanEnv(),
 		"HABEAS_STATE_DIR="+m.state, "HABEAS_HTTP_ADDR=127.0.0.1:0", "HABEAS_LOG_LEVEL=debug", "HABEAS_NATS_ACK_WAIT=4s",
@@ -49,7 +55,7 @@ func newMachine(t *testing.T) *machine {
 func (m *machine) start(t *testing.T) {
 	t.Helper()
 	m.count++
-	m.up.log = filepath.Join(filepath.Dir(m.state), fmt.Sprintf("up-%d.log", m.count))
+	m.up.log = filepath.Join(m.logs, fmt.Sprintf("up-%d.log", m.count))
 	m.up.start(t)
 	eventually(t, time.Minute, "habeas up", func() error {
 		if err := m.up.running(); err != nil {

@@ -161,12 +161,24 @@ func (c *config) openLog() (*os.File, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the log: %w", err)
 	}
-	logger, err := room.LoggerTo(f, c.Log.Level, c.Log.Format)
+	logger, err := room.LoggerTo(logWriter{file: f, instead: os.Stderr}, c.Log.Level, c.Log.Format)
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
 	slog.SetDefault(logger)
 	return f, logger, nil
+}
+
+// logWriter writes to the log file, and where that can't be written, as on a
+// full disk, to the terminal: what goes wrong then must not go unsaid.
+type logWriter struct{ file, instead io.Writer }
+
+// Write implements [io.Writer].
+func (w logWriter) Write(line []byte) (int, error) {
+	if n, err := w.file.Write(line); err == nil {
+		return n, nil
+	}
+	return w.instead.Write(line)
 }
 
 // localToken makes the API token of this machine on the first start.
