@@ -33,6 +33,10 @@ demo: build ## Show a copy, a deletion and an opt-out, and check the evidence
 bench: build ## Measure requests per second against this machine's own limits
 	HABEAS_DURABLE=1 scripts/postgres-for-tests.sh $(BIN)/habeas bench
 
+.PHONY: bench-sqlmap
+bench-sqlmap: ## Measure people erased per second from a million-row PostgreSQL database, beside SQL written by hand
+	HABEAS_DURABLE=1 scripts/postgres-for-tests.sh go test -C connectors -run '^$$' -bench BenchmarkErase -benchtime 1x ./sqlmap
+
 .PHONY: test
 test: $(BIN)/.versitygw-$(VERSITYGW_VERSION) ## All tests of all modules; installs or starts what they need
 	scripts/needs.sh

@@ -142,7 +142,7 @@ func (c *Connector) transact(ctx context.Context, p *plan, write bool, f func(co
 	if err != nil {
 		return err
 	}
-	if text := c.d.deferKeys(); write && text != "" {
+	if text := c.d.deferKeys(); write && p.defers && text != "" {
 		_, err = tx.ExecContext(ctx, text)
 	}
 	if err == nil {
@@ -289,11 +289,11 @@ func (c *Connector) EraseBatch(ctx context.Context, people []sdk.Person) []error
 	errs := make([]error, len(people))
 	failed := false
 	err := c.alike(ctx, people, func(at []int, group []sdk.Person) error {
-		all := sdk.NewPerson()
+		var ids []sdk.Identifier
 		for _, p := range group {
-			all = all.With(p.Identifiers()...)
+			ids = append(ids, p.Identifiers()...)
 		}
-		if err := c.Erase(ctx, all); err == nil {
+		if err := c.Erase(ctx, sdk.NewPerson(ids...)); err == nil {
 			return nil
 		}
 		for i, p := range group {

@@ -140,5 +140,9 @@ func (p *plan) putRight(ctx context.Context, q querier, rows []*row, f *field, s
 		rows = filled
 	}
 	cast, _ := f.cast(s)
-	return p.update(ctx, q, rows, []change{{f: f, make: func(value) value { return cast }}})
+	effects, err := p.update(ctx, q, rows, []change{{f: f, make: func(value) value { return cast }}})
+	if err != nil {
+		return err
+	}
+	return carryOut(ctx, q, effects)
 }

@@ -41,22 +41,25 @@ func (p *plan) remove(ctx context.Context, q querier, r *reach) error {
 			empty(v.row, p.changes[c].method)
 		}
 	}
+	var effects []effect
 	for _, s := range sets {
-		if err := p.update(ctx, q, s.rows, s.changes); err != nil {
+		more, err := p.update(ctx, q, s.rows, s.changes)
+		if err != nil {
 			return err
 		}
+		effects = append(effects, more...)
 	}
 	for c, fields := range p.loose {
-		if err := p.update(ctx, q, gone[c], nulls(fields)); err != nil {
+		more, err := p.update(ctx, q, gone[c], nulls(fields))
+		if err != nil {
 			return err
 		}
+		effects = append(effects, more...)
 	}
 	for _, c := range p.erase {
-		if err := p.delete(ctx, q, c, gone[c]); err != nil {
-			return err
-		}
+		effects = append(effects, p.delete(c, gone[c])...)
 	}
-	return nil
+	return carryOut(ctx, q, effects)
 }
 
 func nulls(fields []*field) []change {
@@ -70,11 +73,12 @@ func nulls(fields []*field) []change {
 }
 
 // delete removes rows of one table, and fails unless exactly these went.
-func (p *plan) delete(ctx context.Context, q querier, c *collection, rows []*row) error {
-	return chunks(rows, p.d.rowsPer(c.table.width()), func(part []*row) error {
+func (p *plan) delete(c *collection, rows []*row) (effects []effect) {
+	for part := range slices.Chunk(rows, p.d.rowsPer(c.table.width())) {
 		text, args := p.d.remove(c.table, keysOf(part))
-		return p.exec(ctx, q, c, text, args, len(part))
-	})
+		effects = append(effects, effect{text, args, c, len(part)})
+	}
+	return effects
 }
 
 func keysOf(rows []*row) [][]value {
@@ -87,9 +91,9 @@ func keysOf(rows []*row) [][]value {
 
 // update changes columns of rows of one table, and fails unless exactly these
 // were there.
-func (p *plan) update(ctx context.Context, q querier, rows []*row, changes []change) error {
+func (p *plan) update(ctx context.Context, q querier, rows []*row, changes []change) (effects []effect, err error) {
 	if len(rows) == 0 || len(changes) == 0 {
-		return nil
+		return nil, nil
 	}
 	c := rows[0].c
 	width := c.table.width()
@@ -103,14 +107,15 @@ func (p *plan) update(ctx context.Context, q querier, rows []*row, changes []cha
 		}
 		set = append(set, assignment{ch.f.name, to})
 	}
-	return chunks(rows, p.d.rowsPer(width+len(made)), func(part []*row) error {
+	for part := range slices.Chunk(rows, p.d.rowsPer(width+len(made))) {
 		values, err := p.newValues(ctx, q, part, made)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		text, args := p.d.change(c.table, set, values)
-		return p.exec(ctx, q, c, text, args, len(part))
-	})
+		effects = append(effects, effect{text, args, c, len(part)})
+	}
+	return effects, nil
 }
 
 // newValues puts the made-up column values behind the keys of the rows.
@@ -151,27 +156,4 @@ func (p *plan) newValues(ctx context.Context, q querier, rows []*row, made []cha
 		}
 	}
 	return values, nil
-}
-
-// exec runs a statement that must touch every row of u and no other.
-func (p *plan) exec(ctx context.Context, q querier, c *collection, text string, args []any, want int) error {
-	if r, ok := q.(*rehearsal); ok {
-		r.would(text, want)
-		return nil
-	}
-	result, err := q.ExecContext(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	n, err := result.RowsAffected()
-	if err != nil {
-		return err
-	}
-	if n != int64(want) {
-		return &dbError{failure: failure{
-			text:  fmt.Sprintf("collection %s: %d rows were touched instead of %d; everything is rolled back", c.store, n, want),
-			retry: true,
-		}}
-	}
-	return nil
 }

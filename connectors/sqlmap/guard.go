@@ -81,12 +81,11 @@ func (w *walk) countReferring(ctx context.Context, reaches []*reach) error {
 			}
 		}
 	}
+	var questions []question
 	for l, values := range wanted {
-		if err := w.count(ctx, l, values); err != nil {
-			return err
-		}
+		questions = append(questions, w.count(l, values)...)
 	}
-	return nil
+	return ask(ctx, w.q, questions)
 }
 
 // starts is the condition that a row t is where the link begins with the value
@@ -99,13 +98,13 @@ func (p *plan) starts(l *link) string {
 	return p.d.equals(expr, l.from.col, "u.v1")
 }
 
-// count reads how many rows of the link's start hold each value.
-func (w *walk) count(ctx context.Context, l *link, values []value) error {
+// count asks how many rows of the link's start hold each value.
+func (w *walk) count(l *link, values []value) (questions []question) {
 	values = slices.DeleteFunc(values, func(v value) bool { return !w.p.d.fits(v, l.from.col) })
 	text := fmt.Sprintf("SELECT u.i, count(*) FROM u %s %s AS t ON %s GROUP BY u.i", w.p.d.join(), l.from.c.table.quoted(), w.p.starts(l))
-	return chunks(values, w.p.d.rowsPer(1), func(part []value) error {
+	for part := range slices.Chunk(values, w.p.d.rowsPer(1)) {
 		with, args := w.p.d.values(single(part))
-		return each(ctx, w.q, with+text, args, func(read []any) error {
+		questions = append(questions, question{with + text, args, func(read []any) error {
 			i, ok := read[0].(int64)
 			n, counted := read[1].(int64)
 			if !ok || !counted || i < 0 || int(i) >= len(part) {
@@ -113,8 +112,9 @@ func (w *walk) count(ctx context.Context, l *link, values []value) error {
 			}
 			w.total[l.id][part[i]] = n
 			return nil
-		})
-	})
+		}})
+	}
+	return questions
 }
 
 // siblings are the identity links and values on a row, of kinds we know the

@@ -21,6 +21,8 @@ type plan struct {
 	// loose are foreign keys set to NULL before rows are deleted, because
 	// tables refer to each other in a circle.
 	loose map[*collection][]*field
+	// defers is set when a foreign key can be checked at the end.
+	defers bool
 	// changes holds, by collection, the changes of rows that stay.
 	changes map[*collection]*changes
 }
@@ -200,6 +202,7 @@ func (p *plan) planOrder() error {
 			return err
 		}
 		for _, k := range child.table.refers {
+			p.defers = p.defers || k.deferrable
 			if parent := p.ofTable(k.parentSchema, k.parent); parent != nil && parent != child {
 				keys = append(keys, edge{child, parent, k})
 			}

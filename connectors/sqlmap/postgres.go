@@ -29,6 +29,10 @@ func (postgres) open(address string) (*sql.DB, error) {
 		return nil, errors.New("database: the PostgreSQL address can't be read; want postgres://user@host:5432/name")
 	}
 	maps.Copy(config.RuntimeParams, map[string]string{
+		// Planned once for few values, every statement looks each of them up by
+		// an index, however many come: what a request costs does not depend on
+		// statistics.
+		"plan_cache_mode":  "force_generic_plan",
 		"application_name": "habeas", "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "bytea_output": "hex",
 	})
 	return stdlib.OpenDB(*config), nil
@@ -190,9 +194,9 @@ func postgresClass(name, kind string) class {
 
 func (postgres) begin(ctx context.Context, db *sql.DB, write bool) (transaction, error) {
 	if write {
-		return db.BeginTx(ctx, nil)
+		return beginPostgres(ctx, db, "BEGIN ISOLATION LEVEL READ COMMITTED")
 	}
-	return db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	return beginPostgres(ctx, db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 }
 
 func (postgres) values(rows [][]value) (string, []any) {
@@ -245,7 +249,17 @@ func (postgres) lowered(expr string, _ *column, of string) string {
 
 func (postgres) join() string { return "JOIN" }
 
-func (d postgres) remove(t *table, rows [][]value) (string, []any) { return removeByKeys(d, t, rows) }
+// remove names rows of a key of one part in the shortest way there is.
+func (d postgres) remove(t *table, rows [][]value) (string, []any) {
+	if len(t.key) != 1 || t.key[0].class == classOther {
+		return removeByKeys(d, t, rows)
+	}
+	keys := make([]string, len(rows))
+	for i, r := range rows {
+		keys[i] = fmt.Sprint(r[0])
+	}
+	return fmt.Sprintf("DELETE FROM %s AS t WHERE %s = ANY ($1::text[]::%s[])", t.quoted(), t.locators("t")[0], t.key[0].typ), []any{keys}
+}
 
 func (d postgres) change(t *table, set []assignment, rows [][]value) (string, []any) {
 	return changeByKeys(d, t, set, rows)

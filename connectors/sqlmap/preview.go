@@ -66,14 +66,27 @@ func (r *rehearsal) QueryContext(ctx context.Context, query string, args ...any)
 
 var errRehearsal = errors.New("a preview does not write")
 
-// ExecContext implements querier. Every change goes through would; one that
+// ExecContext implements querier. Every change goes through changeAll; one that
 // does not is refused.
 func (*rehearsal) ExecContext(context.Context, string, ...any) (sql.Result, error) {
 	return nil, errRehearsal
 }
 
-// would takes note of a change of so many rows.
-func (r *rehearsal) would(query string, rows int) { r.note(query, true, int64(rows)) }
+// askAll implements pipeline.
+func (r *rehearsal) askAll(ctx context.Context, questions []question) error {
+	for _, s := range questions {
+		r.note(s.text, false, 0)
+	}
+	return ask(ctx, r.q, questions)
+}
+
+// changeAll implements pipeline: it takes note of what would change.
+func (r *rehearsal) changeAll(_ context.Context, effects []effect) error {
+	for _, s := range effects {
+		r.note(s.text, true, int64(s.rows))
+	}
+	return nil
+}
 
 // rowList is the list of placeholders that SQLite is given, as long as there
 // are rows.

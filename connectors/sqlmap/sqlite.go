@@ -153,7 +153,7 @@ func (sqlite) foreignKeys(ctx context.Context, q querier, s *schema, t *table) (
 	for _, r := range rows {
 		k := byID[r[0]]
 		if k == nil {
-			k = &foreignKey{name: fmt.Sprintf("%s key %v", t.name, r[0]), child: t.name, parent: fmt.Sprint(r[1]), cascade: r[4] == "CASCADE", setNull: r[4] == "SET NULL" || r[4] == "SET DEFAULT"}
+			k = &foreignKey{name: fmt.Sprintf("%s key %v", t.name, r[0]), child: t.name, parent: fmt.Sprint(r[1]), cascade: r[4] == "CASCADE", setNull: r[4] == "SET NULL" || r[4] == "SET DEFAULT", deferrable: true}
 			for _, p := range s.tables {
 				if strings.EqualFold(p.name, k.parent) {
 					k.parent = p.name

@@ -264,16 +264,15 @@ func (w *walk) ask(ctx context.Context, round []probe) error {
 		}
 		wanted[pr.link] = append(wanted[pr.link], pr.v)
 	}
+	var questions []question
 	for _, l := range links {
-		if err := w.fetch(ctx, l, wanted[l]); err != nil {
-			return err
-		}
+		questions = append(questions, w.fetch(l, wanted[l])...)
 	}
-	return nil
+	return ask(ctx, w.q, questions)
 }
 
-// fetch reads the rows that values lead to over one link.
-func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
+// fetch asks for the rows that values lead to over one link.
+func (w *walk) fetch(l *link, values []value) (questions []question) {
 	c := l.to.c
 	columns := make([]*column, len(c.carry))
 	for i, f := range c.carry {
@@ -284,9 +283,9 @@ func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
 		text += w.p.d.lock()
 	}
 	known, width := w.known[l.id], c.table.width()
-	return chunks(values, w.p.d.rowsPer(1), func(part []value) error {
+	for part := range slices.Chunk(values, w.p.d.rowsPer(1)) {
 		with, args := w.p.d.values(single(part))
-		return each(ctx, w.q, with+text, args, func(read []any) error {
+		questions = append(questions, question{with + text, args, func(read []any) error {
 			i, ok := read[0].(int64)
 			if !ok || i < 0 || int(i) >= len(part) {
 				return fmt.Errorf("reading collection %s: row number %T out of range", c.store, read[0])
@@ -294,8 +293,9 @@ func (w *walk) fetch(ctx context.Context, l *link, values []value) error {
 			r := w.intern(c, read[1:1+width], read[1+width:])
 			known[part[i]] = append(known[part[i]], r)
 			return nil
-		})
-	})
+		}})
+	}
+	return questions
 }
 
 // matches is the condition that a row t is where the link leads from the value
