@@ -19,6 +19,7 @@ need openssl openssl
 PATH=$PATH:/usr/sbin need mariadbd mariadb-server
 need redis-server redis-server
 PATH=$PATH:/usr/sbin need clickhouse-server clickhouse-server
+PATH=$PATH:/usr/share/zookeeper/bin need zkServer.sh zookeeper # for its replicas
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then

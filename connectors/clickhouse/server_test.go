@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,13 +19,15 @@ import (
 	"time"
 )
 
-// running is the server of this test process, and what keeps it alive.
+// running is the server that the tests of this process share.
 var running struct {
 	sync.Mutex
 	address *url.URL
-	leash   any
 	next    atomic.Int64
 }
+
+// leashes keep the servers alive: the standard inputs they wait at.
+var leashes []io.Closer
 
 // supervise runs a server until standard input ends, which it does when the
 // test process ends, however it ends.
@@ -43,6 +46,7 @@ const serverConfig = `<?xml version="1.0"?>
   <listen_host>127.0.0.1</listen_host>
   <path>%[1]s/data/</path><tmp_path>%[1]s/tmp/</tmp_path><user_files_path>%[1]s/files/</user_files_path>
   <users_config>users.xml</users_config><default_profile>default</default_profile><default_database>default</default_database>
+  %[5]s
   <mark_cache_size>67108864</mark_cache_size>
   <query_log><database>system</database><table>query_log</table><flush_interval_milliseconds>100</flush_interval_milliseconds></query_log>
 </yandex>
@@ -68,22 +72,34 @@ func program() string {
 	return ""
 }
 
-// start returns the address of the server, which all tests of the process
-// share. A test skips on a machine without one, and fails there when CI=true.
+// missing skips a test on a machine that lacks a program, and fails it there
+// when CI=true.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// start returns the address of the server that all tests of the process share.
 func start(t testing.TB) *url.URL {
 	t.Helper()
 	running.Lock()
 	defer running.Unlock()
-	if running.address != nil {
-		return running.address
+	if running.address == nil {
+		running.address = launch(t, "")
 	}
+	return running.address
+}
+
+// launch starts a server of its own, with more in its configuration. The
+// process's end is the server's.
+func launch(t testing.TB, more string) *url.URL {
+	t.Helper()
 	path := program()
 	if path == "" {
-		const missing = "no ClickHouse server: install the package clickhouse-server"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
+		missing(t, "no ClickHouse server: install the package clickhouse-server")
 	}
 	dir, err := os.MkdirTemp("", "clickhouse") //nolint:usetesting // it outlives the test
 	if err != nil {
@@ -91,16 +107,18 @@ func start(t testing.TB) *url.URL {
 	}
 	ports := freePorts(t, 3)
 	for name, text := range map[string]string{
-		"config.xml": fmt.Sprintf(serverConfig, dir, ports[0], ports[1], ports[2]), "users.xml": serverUsers,
+		"config.xml": fmt.Sprintf(serverConfig, dir, ports[0], ports[1], ports[2], more), "users.xml": serverUsers,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := exec.Command("/bin/sh", "-c", supervise, "sh", path, dir)
-	if running.leash, err = run.StdinPipe(); err != nil {
+	leash, err := run.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
+	leashes = append(leashes, leash)
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +135,6 @@ func start(t testing.TB) *url.URL {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	running.address = u
 	return u
 }
 

@@ -108,7 +108,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"new", "x", "--kind", "go", "--dir", "/nowhere/x"}, "--sdk-path CHECKOUT/connectors/sdk"},
 		{[]string{"new", "x", "--kind", "go", "--sdk-path", "."}, "want the folder of github.com/habeas-data/habeas/connectors/sdk"},
 		{[]string{"new", "x", "--kind", "sql", "--sdk-path", "."}, "are for --kind go"},
-		{[]string{"schema", "x"}, "want one of connector, dataset"},
+		{[]string{"schema", "x"}, "want one of clickhouse, connector"},
 		{[]string{"sample", file, "--", "true"}, "want an object of lists of records"},
 		{[]string{"test", "x"}, "identifiers"},
 		{[]string{"test", "x", "--identifiers", file}, "kind"},
