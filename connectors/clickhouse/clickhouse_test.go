@@ -90,6 +90,20 @@ func TestARunIsFollowedAcrossACrash(t *testing.T) {
 	if err != nil || len(found) != 2 {
 		t.Errorf("nothing is rewritten and located is %v, %v", found, err)
 	}
+	hasty := d.connector(t, visitsMap, func(s *Settings) { s.Patience = time.Nanosecond })
+	for end := time.Now().Add(20 * time.Second); ; {
+		err := hasty.Erase(t.Context(), ada)
+		if _, notYet := sdk.AsNotYet(err); !notYet {
+			if err == nil || !strings.Contains(err.Error(), "is not finished after 1ns") {
+				t.Errorf("when patience is over: %v", err)
+			}
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("patience does not end")
+		}
+		<-time.After(100 * time.Millisecond)
+	}
 	for _, table := range []string{"visits", "orders"} {
 		d.run(t, "SYSTEM START MERGES DB."+table)
 	}
