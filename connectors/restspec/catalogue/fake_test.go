@@ -157,8 +157,6 @@ func is(field string, value any) func(map[string]any) bool {
 	return func(rec map[string]any) bool { return fmt.Sprint(rec[field]) == fmt.Sprint(value) }
 }
 
-func anything(map[string]any) bool { return true }
-
 // email is an address of person n, never a part of another's.
 func email(n int) string { return fmt.Sprintf("person.%d.pl+us@example.com", n) }
 

@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,9 +81,7 @@ func newHubspot() vendortest.Vendor {
 			answer(w, 404, map[string]any{"category": "OBJECT_NOT_FOUND"})
 			return
 		}
-		for k, v := range properties {
-			rec[k] = v
-		}
+		maps.Copy(rec, properties)
 		answer(w, 200, map[string]any{"id": r.PathValue("id"), "properties": rec})
 	})
 	return h

@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,9 +60,7 @@ func newIntercom() vendortest.Vendor {
 			answer(w, 404, map[string]any{"type": "error.list"})
 			return
 		}
-		for k, v := range read(r) {
-			rec[k] = v
-		}
+		maps.Copy(rec, read(r))
 		answer(w, 200, rec)
 	})
 	return c

@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -94,9 +95,7 @@ func newKlaviyo() vendortest.Vendor {
 			answer(w, 404, map[string]any{})
 			return
 		}
-		for name, v := range attributes {
-			rec["attributes"].(map[string]any)[name] = v
-		}
+		maps.Copy(rec["attributes"].(map[string]any), attributes)
 		answer(w, 200, map[string]any{"data": rec})
 	})
 	return k

@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -93,9 +94,7 @@ func newSalesforce() vendortest.Vendor {
 			answer(w, 404, []any{map[string]any{"errorCode": "NOT_FOUND"}})
 			return
 		}
-		for k, v := range read(r) {
-			rec[k] = v
-		}
+		maps.Copy(rec, read(r))
 		w.WriteHeader(204)
 	})
 	return s
