@@ -94,7 +94,9 @@ func (r *Room) act(w http.ResponseWriter, req *http.Request, action string, do f
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), actTimeout)
 	defer cancel()
-	err = do(ctx, id)
+	// Everybody signs in with one token, so the console is one person: what takes
+	// two takes somebody else as well.
+	err = do(request.WithActor(ctx, Name), id)
 	if err == nil {
 		r.config.Logger.InfoContext(ctx, "staff decided", slog.String("request", string(id)), slog.String("action", action))
 		http.Redirect(w, req, "/requests/"+string(id), http.StatusSeeOther)
@@ -125,6 +127,14 @@ func refusal(err error) (status int, text string) {
 		return http.StatusUnprocessableEntity, "This level is too low for what is asked. Nothing was changed."
 	case errors.Is(err, request.ErrNoRules):
 		return http.StatusConflict, "The rules of the law it was made under are not known, so nobody can say what would be enough. Nothing was changed."
+	case errors.Is(err, request.ErrCode), errors.Is(err, request.ErrEvidence), errors.Is(err, request.ErrNotYet):
+		return http.StatusUnprocessableEntity, "The law does not let it be refused like this: " + strings.TrimPrefix(err.Error(), "advancing requests: ") + ". Nothing was changed."
+	case errors.Is(err, request.ErrSecond):
+		return http.StatusAccepted, "Noted. A second person must agree before it is so."
+	case errors.Is(err, request.ErrSamePerson):
+		return http.StatusConflict, "You agreed already; a second person must. Nothing was changed."
+	case errors.Is(err, request.ErrSuspicious), errors.Is(err, request.ErrNoParent):
+		return http.StatusUnprocessableEntity, "This verification can't stand: " + strings.TrimPrefix(err.Error(), "advancing requests: ") + ". Nothing was changed."
 	case errors.Is(err, errNothing):
 		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):

@@ -196,7 +196,7 @@ func verificationOf(r *request.Request) verification {
 	if !has {
 		return verification{Never: true}
 	}
-	out := verification{Needed: plain(string(r.Terms.Level))}
+	out := verification{Needed: plain(string(r.Level()))}
 	if done, ok := v.(request.Verified); ok {
 		out.Verified, out.Method, out.Level, out.At = true, plain(done.Method), plain(string(done.Level)), momentOf(done.At)
 	}
@@ -230,7 +230,7 @@ func abilitiesOf(r *request.Request, jobs []store.Job) abilities {
 	a.Verify = has && unverified && r.State() == request.AwaitingVerification
 	if a.Verify {
 		for _, l := range []request.Level{request.Reasonable, request.ReasonablyHigh} {
-			if l.AtLeast(r.Terms.Level) {
+			if l.AtLeast(r.Level()) {
 				a.Levels = append(a.Levels, word{Value: string(l), Label: plain(string(l))})
 			}
 		}

@@ -30,12 +30,14 @@ type word struct {
 var rightLabels = map[request.Right]string{
 	request.KnowCategories: "Know categories", request.KnowSpecific: "Copy of data", request.Delete: "Deletion",
 	request.Correct: "Correction", request.OptOutSaleShare: "Opt out of sale", request.LimitSPI: "Limit sensitive data",
+	request.OptInSaleShare: "Opt in to sale", request.Appeal: "Appeal",
 }
 
 var stateWords = map[request.State]word{
 	request.Received:             {Label: "Received", Tone: idle},
 	request.AwaitingVerification: {Label: "Awaiting verification", Tone: warn},
 	request.Accepted:             {Label: "Accepted", Tone: busy},
+	request.Held:                 {Label: "On hold", Tone: warn},
 	request.Resolving:            {Label: "Resolving", Tone: busy},
 	request.Running:              {Label: "Running", Tone: busy},
 	request.Packaging:            {Label: "Packaging", Tone: busy},
@@ -69,7 +71,7 @@ var jobWords = map[request.JobState]word{
 
 var actionLabels = map[request.Action]string{
 	request.ActionResolve: "Find identifiers", request.ActionLocate: "Look", request.ActionExport: "Copy",
-	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out",
+	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit",
 }
 
 // The coordinator's codes of why a person must look.

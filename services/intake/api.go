@@ -47,10 +47,11 @@ func (r *Room) API(version string) http.Handler {
 	huma.Register(api, huma.Operation{OperationID: "retry-request", Method: http.MethodPost, Path: "/v1/requests/{id}/retry", Summary: "Send jobs again that failed or wait"}, a.retry)
 	huma.Register(api, huma.Operation{OperationID: "approve-request", Method: http.MethodPost, Path: "/v1/requests/{id}/approve", Summary: "Lift a connector's cap for this request"}, a.approve)
 	huma.Register(api, huma.Operation{OperationID: "list-connectors", Method: http.MethodGet, Path: "/v1/connectors", Summary: "List connectors"}, a.connectors)
+	a.registerRights(api)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusNotFound, "there is no such endpoint, or not with this method; GET /v1/openapi.json lists them")
 	})
-	return mux
+	return actors(mux)
 }
 
 type handlers struct{ room *Room }
@@ -63,6 +64,13 @@ type identifierBody struct {
 type verificationBody struct {
 	Method string `json:"method" doc:"How the requester was verified, as a short code" example:"account_login" maxLength:"64"`
 	Level  string `json:"level" enum:"reasonable,reasonably_high" doc:"How sure that makes you (11 CCR 7062)"`
+	// Points and Parent are names and codes, never what was compared.
+	Points []string `json:"points,omitempty" doc:"Names of the data points that matched what is held; disputed ones don't count" maxItems:"20"`
+	Parent string   `json:"parent,omitempty" doc:"How the requester was shown to be the parent or guardian, as a short code" maxLength:"64"`
+}
+
+func (b *verificationBody) verified() request.Verified {
+	return request.Verified{Method: b.Method, Level: request.Level(b.Level), Points: b.Points, Parent: b.Parent}
 }
 
 // SubmissionBody is a request as it is submitted.
@@ -74,9 +82,10 @@ type SubmissionBody struct {
 	ReceivedAt   time.Time         `json:"received_at,omitzero" doc:"When it reached the company, when that was earlier than now"`
 	Everything   bool              `json:"everything,omitempty" doc:"For requests to know: as far back as the law reaches"`
 	Verification *verificationBody `json:"verification,omitempty" doc:"Attests who the requester is; never for opting out"`
+	RightsBody
 }
 
-func (b *SubmissionBody) entry(key string) Entry {
+func (b *SubmissionBody) entry(key string) (Entry, error) {
 	e := Entry{
 		IdempotencyKey: key, ReceivedAt: b.ReceivedAt,
 		Submission: request.Submission{Regime: b.Regime, Right: request.Right(b.Right), Channel: request.Channel(b.Channel)},
@@ -84,13 +93,17 @@ func (b *SubmissionBody) entry(key string) Entry {
 	for _, id := range b.Identifiers {
 		e.Submission.Identifiers = append(e.Submission.Identifiers, request.NewIdentifier(request.Kind(id.Kind), id.Value))
 	}
+	if err := b.into(&e.Submission); err != nil {
+		return e, err
+	}
 	if b.Everything {
-		e.Submission.Range.Kind = request.RangeAll
+		e.Submission.Range = request.Range{Kind: request.RangeAll}
 	}
-	if v := b.Verification; v != nil {
-		e.Attested = &request.Verified{Method: v.Method, Level: request.Level(v.Level)}
+	if b.Verification != nil {
+		v := b.Verification.verified()
+		e.Attested = &v
 	}
-	return e
+	return e, nil
 }
 
 type submitInput struct {
@@ -101,7 +114,11 @@ type submitInput struct {
 type requestOutput struct{ Body View }
 
 func (a *handlers) submit(ctx context.Context, in *submitInput) (*requestOutput, error) {
-	taken, err := a.room.Take(ctx, []Entry{in.Body.entry(in.IdempotencyKey)}, "api")
+	entry, err := in.Body.entry(in.IdempotencyKey)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	taken, err := a.room.Take(ctx, []Entry{entry}, "api")
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -140,13 +157,23 @@ type bulkOutput struct {
 }
 
 func (a *handlers) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error) {
-	entries := make([]Entry, len(in.Body.Requests))
+	taken := make([]Taken, len(in.Body.Requests))
+	var entries []Entry
+	var index []int
 	for i := range in.Body.Requests {
-		entries[i] = in.Body.Requests[i].entry(in.Body.Requests[i].IdempotencyKey)
+		entry, err := in.Body.Requests[i].entry(in.Body.Requests[i].IdempotencyKey)
+		if err != nil {
+			taken[i].Err = err
+			continue
+		}
+		entries, index = append(entries, entry), append(index, i)
 	}
-	taken, err := a.room.Take(ctx, entries, "api")
+	done, err := a.room.Take(ctx, entries, "api")
 	if err != nil {
 		return nil, a.problem(ctx, err)
+	}
+	for k, t := range done {
+		taken[index[k]] = t
 	}
 	out := &bulkOutput{}
 	out.Body.Results = make([]bulkResult, len(taken))
@@ -188,7 +215,13 @@ func (a *handlers) view(ctx context.Context, id request.ID) (*requestOutput, err
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &requestOutput{Body: ViewOf(&req, jobs)}, nil
+	view := ViewOf(&req, jobs)
+	offers, err := a.room.OffersOf(ctx, &req)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	view.offer(offers)
+	return &requestOutput{Body: view}, nil
 }
 
 type listInput struct {
@@ -266,7 +299,7 @@ type verifyInput struct {
 
 func (a *handlers) verify(ctx context.Context, in *verifyInput) (*requestOutput, error) {
 	return a.act(ctx, in.ID, func(id request.ID) error {
-		return a.room.Attest(ctx, id, request.Verified{Method: in.Body.Method, Level: request.Level(in.Body.Level)}, "api")
+		return a.room.Attest(ctx, id, in.Body.verified(), "api")
 	})
 }
 
@@ -275,6 +308,8 @@ type stopInput struct {
 	Body struct {
 		Code   string `json:"code" doc:"A short code" example:"withdrawn" maxLength:"64"`
 		Reason string `json:"reason" doc:"Told to the consumer; names nobody" maxLength:"2000"`
+		// Evidence is for denials.
+		Evidence map[string]string `json:"evidence,omitempty" doc:"For a denial: what its code needs, such as facts, reference, document; names nobody"`
 	}
 }
 
@@ -288,6 +323,9 @@ func (a *handlers) deny(ctx context.Context, in *stopInput) (*requestOutput, err
 
 func (a *handlers) stop(ctx context.Context, in *stopInput, result request.Result) (*requestOutput, error) {
 	return a.act(ctx, in.ID, func(id request.ID) error {
+		if result == request.ResultDenied {
+			return a.room.Deny(ctx, id, Denial{Code: in.Body.Code, Reason: in.Body.Reason, Evidence: in.Body.Evidence})
+		}
 		return a.room.Stop(ctx, id, request.Ending{Result: result, Code: in.Body.Code, Reason: in.Body.Reason})
 	})
 }
@@ -320,7 +358,7 @@ func (a *handlers) act(ctx context.Context, text string, do func(request.ID) err
 	if err != nil {
 		return nil, huma.Error404NotFound("no such request")
 	}
-	if err := do(id); err != nil {
+	if err := do(id); err != nil && !errors.Is(err, request.ErrSecond) { // who must still agree is in the view
 		return nil, a.problem(ctx, err)
 	}
 	return a.view(ctx, id)

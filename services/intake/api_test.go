@@ -189,11 +189,12 @@ func TestStopping(t *testing.T) {
 			if req, _ := r.get(id); req.State() != request.AwaitingVerification || req.Version != 1 {
 				t.Errorf("a refused %s left it %s", verb, req.State())
 			}
-			v := r.post(path, `{"code":"withdrawn","reason":"as you wished"}`).view(http.StatusOK)
-			if v.State != request.Closing || v.Result != want || v.ReasonCode != "withdrawn" || v.Reason != "as you wished" {
+			code := map[string]string{"cancel": "withdrawn", "deny": "unverified_delete"}[verb]
+			v := r.post(path, `{"code":"`+code+`","reason":"as you wished"}`).view(http.StatusOK)
+			if v.State != request.Closing || v.Result != want || v.ReasonCode != code || v.Reason != "as you wished" {
 				t.Errorf("%s made it %+v", verb, v)
 			}
-			r.post(path, `{"code":"withdrawn","reason":"again"}`).problem(http.StatusConflict)
+			r.post(path, `{"code":"`+code+`","reason":"again"}`).problem(http.StatusConflict)
 			r.post("/v1/requests/"+string(id)+"/verification", `{"method":"account_login","level":"reasonably_high"}`).problem(http.StatusConflict)
 			r.post("/v1/requests/"+string(id)+"/retry", `{}`).problem(http.StatusConflict)
 		}
@@ -225,8 +226,15 @@ func TestRetryAndApprove(t *testing.T) {
 		if got := state(); !slices.Equal(got, before) {
 			t.Errorf("refused, and changed to %v", got)
 		}
-		r.post(path+"/approve", `{"connector":"shop","cap":900}`).view(http.StatusOK)
-		r.post(path+"/approve", `{"connector":"old","cap":5}`).view(http.StatusOK)
+		r.post(path+"/approve", `{"connector":"shop","cap":900}`).problem(http.StatusUnprocessableEntity).names(t, "header.Habeas-Actor")
+		for _, connector := range []string{`{"connector":"shop","cap":900}`, `{"connector":"old","cap":5}`} {
+			r.post(path+"/approve", connector, HeaderActor, "ana").view(http.StatusOK)
+			if got := state(); slices.Contains(got, "shop planned 900") && connector[14] == 's' {
+				t.Errorf("one person lifted a cap: %v", got)
+			}
+			r.post(path+"/approve", connector, HeaderActor, "ana").problem(http.StatusConflict)
+			r.post(path+"/approve", connector, HeaderActor, "ben").view(http.StatusOK)
+		}
 		r.post(path+"/retry", `{"connector":"ads"}`).view(http.StatusOK)
 		want := []string{"crm done 0", "ads planned 0", "shop planned 900", "lake deferred 0", "old over_limit 0", "old planned 5"}
 		if got := state(); !slices.Equal(got, want) {
@@ -384,6 +392,10 @@ func TestOpenAPI(t *testing.T) {
 	}
 	want := map[string]string{
 		"/v1/requests": "get,post", "/v1/requests:bulk": "post", "/v1/requests/{id}": "get", "/v1/requests/{id}/verification": "post", "/v1/requests/{id}/cancel": "post",
+		"/v1/requests/{id}/confirm": "post", "/v1/requests/{id}/extension": "post", "/v1/requests/{id}/verification-failure": "post",
+		"/v1/requests/{id}/holds": "post", "/v1/requests/{id}/holds/{hold}/end": "post", "/v1/requests/{id}/holds/{hold}/renew": "post",
+		"/v1/requests/{id}/narrow": "post", "/v1/requests/{id}/opt-out": "post", "/v1/requests/{id}/appeal": "post", "/v1/requests/{id}/grant": "post",
+		"/v1/requests/{id}/statements": "post", "/v1/choices": "post",
 		"/v1/requests/{id}/deny": "post", "/v1/requests/{id}/retry": "post", "/v1/requests/{id}/approve": "post", "/v1/connectors": "get",
 	}
 	for path, methods := range want {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/request"
@@ -65,8 +66,12 @@ func (r *Room) Attest(ctx context.Context, id request.ID, v request.Verified, by
 	return err
 }
 
-// Stop ends a request as cancelled or denied, with a code and a reason.
+// Stop ends a request as cancelled or denied, with a code and a reason; a denial
+// that needs more is refused, see [Room.Deny].
 func (r *Room) Stop(ctx context.Context, id request.ID, e request.Ending) error {
+	if e.Result == request.ResultDenied {
+		return r.Deny(ctx, id, Denial{Code: e.Code, Reason: e.Reason})
+	}
 	return r.change(ctx, id, func(s *store.Snapshot) error {
 		s.Changed = true
 		return s.Request.Close(e)
@@ -80,8 +85,13 @@ var ErrNothingToRetry = errors.New("no job of this request can be retried: only 
 // Retry sends jobs again that failed, were refused or wait for their time; of
 // one connector, or of all when connector is empty. limit, when not 0, lifts
 // the connector's cap on how much one person may have.
+//
+// Lifting a cap takes two different people; the first is noted, and the error
+// is [request.ErrSecond]. What they approve is one number of records for one connector.
 func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
-	return r.change(ctx, id, func(s *store.Snapshot) error {
+	second := false
+	err := r.change(ctx, id, func(s *store.Snapshot) error {
+		second = false
 		if state := s.Request.State(); state != request.Resolving && state != request.Running {
 			return ErrNothingToRetry
 		}
@@ -95,9 +105,9 @@ func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit
 			case limit > 0 && j.State != request.JobOverLimit:
 				continue
 			case j.State == request.JobDeferred:
-				j.NextAt = r.Now().UTC()
+				j.NextAt, j.Failures = r.Now().UTC(), 0
 			case j.State.Terminal() && request.CanMoveJob(j.State, request.JobPlanned):
-				j.State, j.NextAt = request.JobPlanned, r.Now().UTC()
+				j.State, j.NextAt, j.Failures = request.JobPlanned, r.Now().UTC(), 0 // somebody looked: the failures begin anew
 			default:
 				continue
 			}
@@ -108,8 +118,34 @@ func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit
 		if retried == 0 {
 			return ErrNothingToRetry
 		}
-		return nil
+		if limit == 0 || r.Approvers < 2 {
+			return nil
+		}
+		enough, err := s.Request.Approve(fmt.Sprintf("cap/%s/%d", connector, limit), request.ActorOf(ctx), r.Now())
+		if err == nil && !enough {
+			second, s.Changed, s.ChangedJobs = true, true, nil // only the approval is written
+		}
+		if err == nil && enough {
+			s.Changed = true
+			return r.recordCap(s, connector, limit)
+		}
+		return err
 	})
+	if err == nil && second {
+		return request.ErrSecond
+	}
+	return err
+}
+
+// recordCap puts on record that two people lifted a cap.
+func (r *Room) recordCap(s *store.Snapshot, connector string, limit int64) error {
+	rec, err := r.record(&s.Request, &habeasv1.DecisionRecord{
+		RequestId: string(s.Request.ID), Decision: "cap_lifted", Code: connector, Facts: map[string]string{"records": strconv.FormatInt(limit, 10)}, Approvals: 2,
+	}, r.Now().UTC())
+	if err == nil {
+		s.Records = append(s.Records, rec) // the coordinator's sweeper publishes it
+	}
+	return err
 }
 
 // askedAgain reports whether job i is history: its connector was asked the same

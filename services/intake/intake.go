@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -52,7 +53,21 @@ type Config struct {
 	Pepper []byte
 	// Regime is used when a submission names none.
 	Regime string
-	Logger *slog.Logger
+	// Channels are the ways the company named for requests; a request that comes
+	// another way counts all the same, and its sender is told. None is every
+	// known one.
+	Channels []request.Channel
+	// SellsOrShares says that the business sells or shares personal information,
+	// so that a refused deletion comes with the question whether to opt out.
+	SellsOrShares bool
+	// PolicyURL is where the business describes its practices.
+	PolicyURL string
+	// Approvers is how many people must agree to lift a cap; 2, or 1 for a
+	// deployment run by one person.
+	Approvers int
+	// Training, when set, says who may decide.
+	Training Training
+	Logger   *slog.Logger
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 }
@@ -67,6 +82,9 @@ func New(c Config) *Room {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Approvers == 0 {
+		c.Approvers = 2
 	}
 	return &Room{Config: c}
 }
@@ -115,6 +133,9 @@ func (r *Room) Take(ctx context.Context, entries []Entry, by string) ([]Taken, e
 	if len(news) == 0 {
 		return taken, nil
 	}
+	if err := r.order(ctx, news, false); err != nil {
+		return nil, err
+	}
 	created, err := r.Store.Create(ctx, news)
 	if err != nil {
 		return nil, err
@@ -125,6 +146,10 @@ func (r *Room) Take(ctx context.Context, entries []Entry, by string) ([]Taken, e
 		if reached && c.Err == nil && !c.Existing {
 			reached = r.announce(ctx, news[k].Request.ID, news[k].Records)
 		}
+	}
+	if err := r.order(ctx, news, true); err != nil {
+		// They are stored; only the order among several at once may be lost.
+		r.Logger.WarnContext(ctx, "looking for other requests of the same people", slog.Any("error", err))
 	}
 	r.hint(nil)
 	return taken, nil
@@ -150,6 +175,7 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	if received.After(now.Add(time.Minute)) {
 		return store.New{}, request.FieldErrors{{Field: "received_at", Problem: "is in the future", Fix: "check the sender's clock, or leave it out"}}
 	}
+	s.Undesignated = s.Undesignated || !r.designated(s.Channel)
 	terms, err := r.terms(s, received)
 	if err != nil {
 		return store.New{}, err
@@ -181,7 +207,10 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	if e.IdempotencyKey != "" {
 		out.Fingerprint = r.fingerprint(s)
 	}
-	n := store.New{Request: out}
+	if len(s.Corrections) > 0 {
+		out.Corrections = key.SealCorrections(req.ID, s.Corrections)
+	}
+	n := store.New{Request: out, People: r.people(s.Identifiers), Notices: firstNotices(req, now)}
 	for _, p := range r.predicates(req, commitment[:]) {
 		rec, err := r.record(&n.Request, p, now)
 		if err != nil {
@@ -207,11 +236,25 @@ func printable(key string) bool {
 
 // advance moves a new request to where it waits or may be planned.
 func advance(req *request.Request, attested *request.Verified, now time.Time, by string) error {
+	if req.Case.Subject == request.HouseholdSubject {
+		return req.RefuseHousehold(now)
+	}
 	if !req.Right().Verifiable() {
 		if attested != nil {
 			return request.FieldErrors{{Field: "verification", Problem: request.ErrNeverVerified.Error(), Fix: "leave it out"}}
 		}
+		if req.Right().Desk() {
+			return nil // it waits for its second step, or for a decision
+		}
 		return req.Move(request.Accepted)
+	}
+	if req.Case.Unconfirmed {
+		if attested == nil || !req.Terms.Ruled() {
+			return nil
+		}
+		v := *attested
+		v.At, v.By = now, by
+		return asField(req.Attest(v))
 	}
 	if err := req.Move(request.AwaitingVerification); err != nil || attested == nil || !req.Terms.Ruled() {
 		return err // without rules nobody can say what is enough: it waits
@@ -221,13 +264,52 @@ func advance(req *request.Request, attested *request.Verified, now time.Time, by
 
 func attest(req *request.Request, v request.Verified, now time.Time, by string) error {
 	v.At, v.By = now, by
-	if err := req.Attest(v); err != nil {
-		if errors.Is(err, request.ErrLevelTooLow) || !errors.Is(err, request.ErrAlreadyVerified) && !errors.Is(err, request.ErrTransition) && !errors.Is(err, request.ErrNeverVerified) && !errors.Is(err, request.ErrNoRules) {
-			return request.FieldErrors{{Field: "verification", Problem: err.Error(), Fix: "attest the method and level that were really used"}}
-		}
+	if err := asField(req.Attest(v)); err != nil || req.Case.Unconfirmed {
 		return err
 	}
 	return req.Move(request.Accepted)
+}
+
+// asField says of an attestation that can't stand what is wrong with it.
+func asField(err error) error {
+	for _, other := range []error{request.ErrAlreadyVerified, request.ErrTransition, request.ErrNeverVerified, request.ErrNoRules, request.ErrSuspicious} {
+		if err == nil || errors.Is(err, other) {
+			return err
+		}
+	}
+	return request.FieldErrors{{Field: "verification", Problem: err.Error(), Fix: "attest the method and level that were really used"}}
+}
+
+// designated reports whether the company named a channel for requests.
+func (r *Room) designated(c request.Channel) bool {
+	if len(r.Channels) > 0 {
+		return slices.Contains(r.Channels, c)
+	}
+	return slices.Contains([]request.Channel{
+		request.ChannelAPI, request.ChannelWeb, request.ChannelEmail, request.ChannelPhone, request.ChannelMail, request.ChannelInPerson,
+		request.ChannelAgent, request.ChannelGPC, request.ChannelDROP,
+	}, c)
+}
+
+// firstNotices are what the person is told when a request arrives: that it did,
+// how it will be processed and when to expect the answer (11 CCR 7021(a)); how
+// to make it, when it came another way (7020(e)); and its second step.
+func firstNotices(req *request.Request, now time.Time) []store.Notice {
+	var kinds []store.NoticeKind
+	if !req.Terms.Due.Acknowledge.IsZero() {
+		kinds = append(kinds, store.NoticeReceipt)
+	}
+	if req.Case.Undesignated {
+		kinds = append(kinds, store.NoticeFixIt)
+	}
+	if req.Case.Unconfirmed {
+		kinds = append(kinds, store.NoticeConfirm)
+	}
+	var out []store.Notice
+	for _, k := range kinds {
+		out = append(out, store.Notice{RequestID: req.ID, Kind: k, CreatedAt: now})
+	}
+	return out
 }
 
 func kindsOf(ids []request.Identifier) []store.Kind {
@@ -251,7 +333,26 @@ func (r *Room) fingerprint(s request.Submission) []byte {
 			panic(err) // strings can always be encoded
 		}
 	}
+	if more := asked(s); more != nil {
+		if err := enc.Encode(more); err != nil {
+			panic(err) // strings can always be encoded
+		}
+	}
 	return mac.Sum(nil)
+}
+
+// asked is what a submission asks beyond what every submission has; nil when it
+// has nothing more, so that fingerprints of old stay as they are. It is digested
+// at once and never stored.
+func asked(s request.Submission) any {
+	if len(s.Corrections) == 0 && len(s.Portions) == 0 && !s.TwoStep && s.Requester == "" && s.Minor == "" && !s.NewPapers {
+		return nil
+	}
+	pairs := make([][2]string, len(s.Corrections))
+	for i, c := range s.Corrections {
+		pairs[i] = [2]string{c.Field, c.Value.Reveal()}
+	}
+	return []any{pairs, s.Portions, s.TwoStep, s.Requester, s.Minor, s.NewPapers}
 }
 
 // predicates are the records a new request begins with.

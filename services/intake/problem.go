@@ -70,6 +70,17 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 		return huma.Error404NotFound("no such request")
 	case errors.Is(err, store.ErrConflict):
 		return huma.Error409Conflict("header.Idempotency-Key: " + clash)
+	case errors.Is(err, request.ErrCode):
+		return huma.Error422UnprocessableEntity("body.code: " + lastOf(err))
+	case errors.Is(err, request.ErrEvidence):
+		return huma.Error422UnprocessableEntity("body: " + lastOf(err))
+	case errors.Is(err, request.ErrNotYet), errors.Is(err, request.ErrHold), errors.Is(err, request.ErrNeverHeld), errors.Is(err, request.ErrExtension),
+		errors.Is(err, request.ErrSamePerson), errors.Is(err, request.ErrUnconfirmed), errors.Is(err, request.ErrSuspicious), errors.Is(err, ErrNotOffered):
+		return huma.Error409Conflict(lastOf(err))
+	case errors.Is(err, request.ErrNobody):
+		return huma.Error422UnprocessableEntity("header." + HeaderActor + ": " + request.ErrNobody.Error() + "; name the person who decides")
+	case errors.Is(err, ErrUntrained):
+		return huma.Error403Forbidden(ErrUntrained.Error())
 	case errors.Is(err, request.ErrNoReason):
 		return huma.Error422UnprocessableEntity("body.code, body.reason: " + request.ErrNoReason.Error())
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrNeverVerified), errors.Is(err, request.ErrAlreadyVerified),

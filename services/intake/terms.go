@@ -19,7 +19,7 @@ const AttentionNoRules = "no_rules"
 // for it. Only a regime that nobody described, or that had not begun, is
 // refused: its sender is told at once.
 func (r *Room) terms(s request.Submission, received time.Time) (request.Terms, error) {
-	terms, err := r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
+	terms, err := r.regimeTerms(s, received)
 	if err == nil || !unknowable(err) {
 		return terms, err
 	}
@@ -30,6 +30,38 @@ func (r *Room) terms(s request.Submission, received time.Time) (request.Terms, e
 		}
 	}
 	return terms, err
+}
+
+// regimeTerms are the regime's terms for a submission. To opt in has the dates
+// of the opt-out it lifts, without one to stop anything by; an appeal has the
+// clock the regime gives appeals.
+func (r *Room) regimeTerms(s request.Submission, received time.Time) (request.Terms, error) {
+	if !s.Right.Desk() {
+		return r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
+	}
+	terms, err := r.Regimes.Terms(s.Regime, received, request.OptOutSaleShare, request.Range{})
+	if err != nil {
+		return terms, err
+	}
+	due := &terms.Due
+	due.Respond, due.Stop, due.StopAlarm, due.NoReask = due.Answer(), request.Date{}, request.Date{}, request.Date{}
+	if s.Right != request.Appeal {
+		return terms, nil
+	}
+	rules, err := r.Regimes.At(s.Regime, due.Received)
+	if err != nil {
+		return terms, err
+	}
+	appeal, ok := rules.Appeal()
+	if !ok {
+		return terms, ErrNotOffered
+	}
+	due.Respond = due.Received.AddDays(appeal.Decide)
+	due.RespondAlarm = due.Respond.AddDays(-1)
+	if appeal.Extend > 0 {
+		due.Extended = due.Respond.AddDays(appeal.Extend)
+	}
+	return terms, nil
 }
 
 func unknowable(err error) bool {

@@ -39,6 +39,7 @@ type View struct {
 	UpdatedAt  time.Time         `json:"updated_at"`
 	ClosedAt   *time.Time        `json:"closed_at,omitempty"`
 	Version    int64             `json:"version"`
+	CaseView
 }
 
 // VerifiedView says who vouched for the requester.
@@ -91,6 +92,7 @@ func ViewOf(r *store.Request, jobs []store.Job) View {
 		Attention: r.Attention, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: timeOrNil(r.ClosedAt), Version: r.Version,
 		Kinds: []string{}, Jobs: []JobView{},
 	}
+	v.CaseView = caseView(r)
 	if e := r.Ending; e != nil {
 		v.Result, v.ReasonCode, v.Reason = e.Result, e.Code, e.Reason
 	}

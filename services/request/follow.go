@@ -61,13 +61,19 @@ func (r *Request) FailVerification(reached Level, now time.Time) error {
 	case r.right.Know():
 		reason += " Our privacy policy describes our practices."
 	}
-	if err := r.deny(now, DenyUnverified, reason); err != nil {
+	if err := r.deny(now, UnverifiedCode(r.right), reason); err != nil {
 		return err
 	}
 	if falls {
 		r.Spawn(KnowCategories, FromFallback, now, r.Case.Reached)
 	}
 	return nil
+}
+
+// RefuseHousehold logs and refuses a request for a household, which has no
+// rights of its own (Civ. Code 1798.145(p)).
+func (r *Request) RefuseHousehold(now time.Time) error {
+	return r.deny(now, DenyHousehold, "The law gives these rights to each person and not to a household. Each person can ask for themselves.")
 }
 
 func (r *Request) deny(now time.Time, code DenialCode, reason string) error {

@@ -23,51 +23,38 @@ type Past struct {
 // Open reports whether the request has not been answered.
 func (p *Past) Open() bool { return p.State != Closing && p.State != Closed }
 
-// AnsweredKnow counts the requests to know of the same person that were
-// answered and received within the twelve months before this one. Deletions,
-// corrections and what followed by itself from another request don't count
-// (Civ. Code 1798.130(b)).
-func (r *Request) AnsweredKnow(past []Past) int {
-	n := 0
-	from := r.Terms.Due.Received
+// AnsweredKnow returns the days of receipt of the requests to know of the same
+// person that were answered. Deletions, corrections and what followed by itself
+// from another request don't count (Civ. Code 1798.130(b)).
+func (r *Request) AnsweredKnow(past []Past) []Date {
+	var days []Date
+	seen := make(map[ID]bool)
 	for _, p := range past {
-		if p.ID == r.ID || !p.Right.Know() || !p.Result.Answered() || p.Case.Origin != "" {
+		if p.ID == r.ID || seen[p.ID] || !p.Right.Know() || !p.Result.Answered() || p.Case.Origin != "" {
 			continue
 		}
-		if p.Day.After(from) || !monthsBefore(from, 12).Before(p.Day) {
-			continue
-		}
-		n++
+		seen[p.ID] = true
+		days = append(days, p.Day)
 	}
-	return n
+	return days
 }
 
-// Repeats reports whether a correction of the same field was refused in the six
-// months before, and no new papers came with this one (11 CCR 7023(g)).
-func (r *Request) Repeats(past []Past) bool {
+// Repeats reports whether every field in dispute was refused before for being
+// accurate, on a day that barred says bars this request, and no new papers came
+// with it (11 CCR 7023(g)).
+func (r *Request) Repeats(past []Past, barred func(Date) bool) bool {
 	if r.right != Correct || r.Case.NewPapers || len(r.Case.Disputed) == 0 {
 		return false
 	}
-	barred := func(field string) bool {
-		return slices.ContainsFunc(past, func(p Past) bool {
-			return p.ID != r.ID && p.Right == Correct && p.Result == ResultDenied && slices.Contains(p.Case.Disputed, field) &&
-				(p.Code == string(DenyAccurate) || p.Code == string(DenyRepeated)) &&
-				!p.Day.After(r.Terms.Due.Received) && monthsBefore(r.Terms.Due.Received, 6).Before(p.Day)
-		})
-	}
 	for _, field := range r.Case.Disputed {
-		if !barred(field) {
+		if !slices.ContainsFunc(past, func(p Past) bool {
+			return p.ID != r.ID && p.Right == Correct && p.Result == ResultDenied && slices.Contains(p.Case.Disputed, field) &&
+				(p.Code == string(DenyAccurate) || p.Code == string(DenyRepeated)) && barred(p.Day)
+		}) {
 			return false
 		}
 	}
 	return true
-}
-
-// monthsBefore is the day n calendar months before d; where that month lacks
-// the day, its last.
-func monthsBefore(d Date, n int) Date {
-	last := DateOf(time.Date(d.Year, d.Month-time.Month(n)+1, 0, 0, 0, 0, 0, time.UTC), time.UTC)
-	return Date{Year: last.Year, Month: last.Month, Day: min(d.Day, last.Day)}
 }
 
 // Precedes reports whether an open request for a right of the same person is to

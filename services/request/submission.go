@@ -43,12 +43,16 @@ type Submission struct {
 	Minor     Minor
 	// Undesignated says that the channel is none the company named.
 	Undesignated bool
+	// Parent is the request this one follows from, and Origin how.
+	Parent ID
+	Origin Origin
 }
 
 // caseOf is what the submission says of the request's case.
 func (s Submission) caseOf() Case {
 	c := Case{
 		Requester: s.Requester, Minor: s.Minor, Undesignated: s.Undesignated, Unconfirmed: s.TwoStep, Portions: s.Portions, NewPapers: s.NewPapers,
+		Parent: s.Parent, Origin: s.Origin,
 	}
 	if s.Subject == HouseholdSubject {
 		c.Subject = s.Subject
@@ -154,7 +158,7 @@ func (s Submission) Normalize() (Submission, error) {
 	if s.Regime == "" || len(s.Regime) > maxCode || !plainText(s.Regime) {
 		errs.add("regime", "is missing or not a regime", "name one that is configured, such as us-ca-ccpa")
 	}
-	if !s.Right.Valid() || s.Right == Appeal {
+	if !s.Right.Valid() || s.Right == Appeal && s.Parent == "" {
 		errs.add("right", "is missing or unknown", fmt.Sprintf("use one of %v or %s", Rights(), OptInSaleShare))
 	}
 	if s.Channel == "" {
@@ -168,7 +172,7 @@ func (s Submission) Normalize() (Submission, error) {
 		s.Subject = PersonSubject
 	case PersonSubject:
 	case HouseholdSubject: // logged, and refused with a reason (Civ. Code 1798.145(p))
-		if s.Right.Valid() && !DenyHousehold.Suits(s.Right) {
+		if s.Right.Valid() && !s.Right.Verifiable() {
 			errs.add("subject", "a household can't opt anybody out or in", "send one request for each person")
 		}
 	default:

@@ -116,5 +116,5 @@ func (r *Room) ByAgent(ctx context.Context, id request.ID, a Authority) error {
 	case r.Policy.Agent == AgentConsumerVerified:
 		return r.Open(ctx, id, Claimed{Language: a.Language, Anchor: a.Anchor, Points: a.Points})
 	}
-	return r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: req.Terms.Level}, By)
+	return r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: req.Level()}, By)
 }

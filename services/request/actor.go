@@ -1,0 +1,24 @@
+package request
+
+import (
+	"context"
+	"errors"
+)
+
+type actorKey struct{}
+
+// WithActor returns a context in which who is the person that decides: a staff
+// account, never a consumer.
+func WithActor(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, actorKey{}, who)
+}
+
+// ActorOf returns the person that decides, or "" when nobody is named.
+func ActorOf(ctx context.Context) string {
+	who, _ := ctx.Value(actorKey{}).(string)
+	return who
+}
+
+// ErrSecond says that a decision was noted and that a second person must agree
+// before it is so.
+var ErrSecond = errors.New("noted: a second person must agree before it is so")
