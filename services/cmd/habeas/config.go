@@ -86,6 +86,9 @@ type keysConfig struct {
 type intakeConfig struct {
 	Regime     string          `yaml:"regime"`
 	PepperFile room.SecretFile `yaml:"pepper_file"`
+	// Doors is the file that sets the consumer's doors up: portal,
+	// verification, signals, mail. Without it there is none but the API.
+	Doors string `yaml:"doors"`
 }
 
 type coordinatorConfig struct {

@@ -41,7 +41,7 @@ type runtime struct {
 	logger   *slog.Logger
 	conn     *nats.Conn
 	js       jetstream.JetStream
-	store    store.Store
+	store    database
 	vault    *vault.Vault
 	token    string
 	intake   *intake.Room
@@ -161,8 +161,14 @@ func (r *runtime) shut() error {
 	return errors.Join(errs...)
 }
 
+// database is a store that keeps what the rooms and the doors need.
+type database interface {
+	store.Store
+	store.Doors
+}
+
 // openStore opens the store a DSN names.
-func openStore(ctx context.Context, dsn string) (store.Store, error) {
+func openStore(ctx context.Context, dsn string) (database, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
 		return litestore.Open(ctx, path)
 	}
@@ -179,7 +185,14 @@ func migrateStore(ctx context.Context, dsn string, down bool) error {
 // protect asks for the API token in front of a handler.
 func (r *runtime) protect(h http.Handler) http.Handler { return intake.RequireToken(r.token, h) }
 
-func (r *runtime) addIntake(context.Context) error {
+func (r *runtime) addIntake(ctx context.Context) error {
+	if err := r.openIntake(); err != nil {
+		return err
+	}
+	return r.addDoors(ctx)
+}
+
+func (r *runtime) openIntake() error {
 	signer, err := r.signer("intake", r.instance)
 	if err != nil {
 		return err
@@ -206,9 +219,9 @@ func (r *runtime) addIntake(context.Context) error {
 
 // addConsole adds the pages for staff. Alone in a process it acts through an
 // intake of its own, without the API.
-func (r *runtime) addConsole(ctx context.Context) error {
+func (r *runtime) addConsole(context.Context) error {
 	if r.intake == nil {
-		if err := r.addIntake(ctx); err != nil {
+		if err := r.openIntake(); err != nil {
 			return err
 		}
 		clear(r.mounts)

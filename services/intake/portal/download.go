@@ -178,7 +178,7 @@ func (p *Portal) download(v *visit) {
 		p.broken(v, "opening a package", err)
 		return
 	}
-	defer body.Close() //nolint:errcheck // only read from
+	defer body.Close()
 	h := v.w.Header()
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", `attachment; filename="privacy-package.zip"`)

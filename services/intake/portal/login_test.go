@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -63,9 +64,7 @@ func (is *issuer) token(t *testing.T) string {
 		t.Fatal(err)
 	}
 	claims := map[string]any{"iss": is.URL, "aud": "habeas", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(), "nonce": is.asked.Get("nonce")}
-	for k, v := range is.claims {
-		claims[k] = v
-	}
+	maps.Copy(claims, is.claims)
 	body, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)

@@ -258,7 +258,7 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request, h func(*visit)) {
 			v.language = l
 		}
 	}
-	http.SetCookie(w, &http.Cookie{Name: "lang", Value: v.language, Path: p.Base + "/", MaxAge: 3600, HttpOnly: true, Secure: p.Secure, SameSite: http.SameSiteLaxMode})
+	p.cookie(v, "lang", v.language, time.Hour)
 	header.Set("Content-Language", v.language)
 	h(v)
 }
@@ -328,6 +328,6 @@ func (p *Portal) fail(v *visit, status int, key string) {
 
 // broken shows that something is out of order, and logs what.
 func (p *Portal) broken(v *visit, doing string, err error) {
-	p.Logger.ErrorContext(v.r.Context(), doing, slog.Any("error", err))
+	p.Logger.ErrorContext(v.r.Context(), "a page can't be served", slog.String("doing", doing), slog.Any("error", err))
 	p.fail(v, http.StatusServiceUnavailable, "error_later")
 }

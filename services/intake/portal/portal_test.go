@@ -387,10 +387,10 @@ func TestDownload_VE2(t *testing.T) {
 func TestDownloadToNewAddress_VE17(t *testing.T) {
 	r := newRig(t)
 	b := r.browser()
-	new, known := b.submit("/privacy/know-specific", "email", stranger), b.submit("/privacy/know-specific", "email", planted)
-	r.finished(new)
+	fresh, known := b.submit("/privacy/know-specific", "email", stranger), b.submit("/privacy/know-specific", "email", planted)
+	r.finished(fresh)
 	r.finished(known)
-	if a := b.post(new+"/download-code", "lang", "en"); a.code != http.StatusOK {
+	if a := b.post(fresh+"/download-code", "lang", "en"); a.code != http.StatusOK {
 		t.Errorf("status %d", a.code)
 	}
 	b.post(known+"/download-code", "lang", "en")
