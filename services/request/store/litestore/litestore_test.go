@@ -33,6 +33,16 @@ func TestDoors(t *testing.T) {
 	})
 }
 
+func TestRecords(t *testing.T) {
+	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		if err := Migrate(t.Context(), path, false); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		path := filepath.Join(t.TempDir(), "habeas.db")

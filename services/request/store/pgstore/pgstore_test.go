@@ -36,6 +36,10 @@ func TestDoors(t *testing.T) {
 	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore { return openAt(t, migrated(t)) })
 }
 
+func TestRecords(t *testing.T) {
+	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore { return openAt(t, migrated(t)) })
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		dsn := pgtest.New(t)

@@ -34,6 +34,8 @@ var (
 		}
 		return text
 	}))
+	// someText is never empty: the log of requests has no field without.
+	someText    = anyText.Filter(func(s string) bool { return s != "" })
 	anyCalendar = rapid.Custom(func(t *rapid.T) request.CalendarRef {
 		return request.CalendarRef{ID: anyText.Draw(t, "calendar"), Version: anyText.Draw(t, "version")}
 	})
@@ -75,6 +77,9 @@ func genDomain(t *rapid.T, base request.Request, right request.Right) *request.R
 		base.Ending = &request.Ending{
 			Result: rapid.SampledFrom(request.Results()).Draw(t, "result"), Code: anyText.Draw(t, "code"), Reason: anyText.Draw(t, "reason"),
 		}
+		if base.Ending.Result == request.ResultDenied {
+			base.Ending.Code, base.Ending.Reason = someText.Draw(t, "basis"), someText.Draw(t, "words")
+		}
 	}
 	var v request.Verification
 	if right.Verifiable() {
@@ -99,7 +104,7 @@ func genRequest(t *rapid.T) store.Request {
 	r := store.Request{
 		Request: &request.Request{
 			ID: request.NewID(), Tenant: anyText.Draw(t, "tenant"), Regime: anyText.Draw(t, "regime"),
-			Channel: request.Channel(anyText.Draw(t, "channel")), Terms: genTerms(t, right),
+			Channel: request.Channel(someText.Draw(t, "channel")), Terms: genTerms(t, right),
 		},
 		Commitment: someByte.Draw(t, "commitment"), Fingerprint: anyBytes.Draw(t, "fingerprint"), CreatedAt: anyTime.Draw(t, "created"), Version: 1,
 	}
