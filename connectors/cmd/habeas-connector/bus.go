@@ -10,7 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,6 +27,7 @@ type busAccess struct{ url, user, password string }
 // bus is the tool's own NATS server.
 type bus struct {
 	server         *server.Server
+	refusals       *refusals
 	coordinatorURL string
 	access         busAccess
 }
@@ -56,6 +60,8 @@ func startBus(listen, dir, name string) (*bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the bus: %w", err)
 	}
+	refused := &refusals{}
+	s.SetLoggerV2(refused, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		s.Shutdown()
@@ -63,7 +69,7 @@ func startBus(listen, dir, name string) (*bus, error) {
 	}
 	addr := s.Addr().String()
 	return &bus{
-		server: s, coordinatorURL: "nats://coordinator:" + coordinator + "@" + addr,
+		server: s, refusals: refused, coordinatorURL: "nats://coordinator:" + coordinator + "@" + addr,
 		access: busAccess{url: "nats://" + addr, user: name, password: connector},
 	}, nil
 }
@@ -100,6 +106,55 @@ func (a busAccess) tell(out io.Writer, dir, coordinatorKey string) error {
 	return nil
 }
 
+// refusals is the server's log, of which only one thing matters: what the
+// connector tried and has no permission for.
+type refusals struct {
+	mu   sync.Mutex
+	what []string
+}
+
+// Errorf implements [server.Logger].
+func (r *refusals) Errorf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	_, subject, ok := strings.Cut(text, "Violation")
+	if !ok {
+		return
+	}
+	if i := strings.LastIndex(subject, "Subject"); i >= 0 {
+		subject = subject[i:]
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.what, subject) {
+		r.what = append(r.what, subject)
+	}
+}
+
+// Noticef implements [server.Logger].
+func (*refusals) Noticef(string, ...any) {}
+
+// Warnf implements [server.Logger].
+func (*refusals) Warnf(string, ...any) {}
+
+// Fatalf implements [server.Logger].
+func (*refusals) Fatalf(string, ...any) {}
+
+// Debugf implements [server.Logger].
+func (*refusals) Debugf(string, ...any) {}
+
+// Tracef implements [server.Logger].
+func (*refusals) Tracef(string, ...any) {}
+
+// check is an error when the connector went beyond its permissions.
+func (r *refusals) check(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.what) > 0 {
+		return fmt.Errorf("the bus refused it %s: it has no permission for that in production either", strings.Join(r.what, "; "))
+	}
+	return nil
+}
+
 // child is a connector's process.
 type child struct {
 	cmd   *exec.Cmd
@@ -128,6 +183,15 @@ func startProgram(ctx context.Context, program []string, access busAccess, dir, 
 		return nil, fmt.Errorf("starting the connector: %w", err)
 	}
 	return &child{cmd: cmd, stdin: stdin}, nil
+}
+
+// kill ends the process as a crash would.
+func (c *child) kill() error {
+	if err := c.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("killing the connector: %w", err)
+	}
+	_ = c.cmd.Wait() // it says that it was killed, and closes the pipe
+	return nil
 }
 
 // stop ends the process and reports how it ended.

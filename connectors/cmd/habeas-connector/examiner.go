@@ -29,16 +29,23 @@ type examiner struct {
 	coordinator wire.SealKey
 	people      cast
 	erase       bool
+	optOut      bool
 	patience    time.Duration
-	out         io.Writer
+	// crash kills the connector's process and starts it again; nil when the
+	// process is not ours.
+	crash func(context.Context) error
+	out   io.Writer
 
 	manifest *habeasv1.Manifest
 	key      ed25519.PublicKey
 	stream   jetstream.Stream
 	first    uint64 // evidence of before this sequence is not ours
+	kept     int
+	skipped  int
 	failed   int
 	located  []*habeasv1.StoreCount // of the person, first
 	others   []int64                // records of each of the others, first
+	erased   bool                   // the person's records are gone
 }
 
 // skip is a check that can't be made, with the reason.
@@ -53,8 +60,10 @@ func (e *examiner) check(ctx context.Context, name string, f func(context.Contex
 	var skipped skip
 	switch {
 	case err == nil:
+		e.kept++
 		e.say("ok    %s", name)
 	case errors.As(err, &skipped):
+		e.skipped++
 		e.say("skip  %s: %s", name, string(skipped))
 	default:
 		e.failed++
@@ -98,8 +107,9 @@ func (e *examiner) ask(ctx context.Context, action habeasv1.Action, person map[s
 }
 
 // send publishes a job and returns the answer to that attempt. A deferred
-// answer is waited out when it is soon.
-func (e *examiner) send(ctx context.Context, j *habeasv1.Job) (*habeasv1.OutcomeRecord, error) {
+// answer is waited out when it is soon. What is given in then happens once, when
+// the job is out.
+func (e *examiner) send(ctx context.Context, j *habeasv1.Job, then ...func(context.Context, *habeasv1.Job) error) (*habeasv1.OutcomeRecord, error) {
 	for end := time.Now().Add(e.patience); ; {
 		msg, err := wire.JobMessage(j)
 		if err != nil {
@@ -108,6 +118,12 @@ func (e *examiner) send(ctx context.Context, j *habeasv1.Job) (*habeasv1.Outcome
 		if _, err := e.js.PublishMsg(ctx, msg); err != nil {
 			return nil, fmt.Errorf("publishing a job: %w", err)
 		}
+		for _, f := range then {
+			if err := f(ctx, j); err != nil {
+				return nil, err
+			}
+		}
+		then = nil
 		o, err := e.answer(ctx, j)
 		if err != nil || o.GetOutcome().GetDeferred() == nil {
 			return o, err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,6 +90,42 @@ func TestSkeleton(t *testing.T) {
 	out, err = execute(t, "test", "pet-shop", "--identifiers", identifiers, "--", program, "--config", config)
 	if err == nil || !strings.Contains(out, "FAIL  the person is found: answered no_match") {
 		t.Errorf("a connector that does not find the person passes: %v\n%s", err, out)
+	}
+}
+
+// TestMutants shows that the black-box test fails connectors that break a
+// promise.
+func TestMutants(t *testing.T) {
+	for name, m := range map[string]struct{ old, new, want string }{
+		"erases everyone": {"temp := c.file", "rest = nil\n\ttemp := c.file", "FAIL  the others are left alone"},
+		"erases nobody":   {"return os.Rename(temp, c.file)", "return os.Remove(temp)", "FAIL  an erasure leaves nothing"},
+		"logs a person":   {"hers, _, err := c.read(ctx, p)", "println(p.Values(sdk.Email)[0])\n\thers, _, err := c.read(ctx, p)", "FAIL  its log names nobody: it wrote identifiers of kind email"},
+		"finds all":       {"line.Email)", "line.Email) || p.Values(sdk.Email)[0] != \"\"", "FAIL  a stranger is not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "pet-shop")
+			if out, err := execute(t, "new", "pet-shop", "--dir", dir, "--sdk-path", "../../sdk"); err != nil {
+				t.Fatal(err, out)
+			}
+			file := filepath.Join(dir, "connector.go")
+			text, err := os.ReadFile(file)
+			if err != nil || !strings.Contains(string(text), m.old) {
+				t.Fatalf("%s has no %q, %v", file, m.old, err)
+			}
+			if err := os.WriteFile(file, []byte(strings.Replace(string(text), m.old, m.new, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			goTool(t, dir, "build", "-o", "mutant", ".")
+			config := filepath.Join(dir, "here.yaml")
+			if err := os.WriteFile(config, []byte("config: {file: "+filepath.Join(dir, "people.jsonl")+"}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := execute(t, "test", "pet-shop", "--erase", "--no-crash", "--patience", "10s", "--identifiers", filepath.Join(dir, "people.yaml"), "--", filepath.Join(dir, "mutant"), "--config", config)
+			if _, found := errors.AsType[finding](err); !found || !strings.Contains(out, m.want) {
+				t.Errorf("error %v, want a finding with %q:\n%s", err, m.want, out)
+			}
+		})
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 	"github.com/habeas-data/habeas/proto/wire"
 )
 
-// examine makes all checks and returns how many failed. An error means that
-// the examination could not be held.
-func examine(ctx context.Context, e *examiner) (failed int, err error) {
+// examine makes all checks over the bus. An error means that the examination
+// could not be held.
+func examine(ctx context.Context, e *examiner) (err error) {
 	if e.stream, err = e.js.Stream(ctx, wire.StreamEvidence); err != nil {
-		return 0, fmt.Errorf("reading the evidence: %w", err)
+		return fmt.Errorf("reading the evidence: %w", err)
 	}
 	e.first = e.stream.CachedInfo().State.LastSeq + 1
 	if e.people.Stranger == nil {
@@ -31,11 +31,13 @@ func examine(ctx context.Context, e *examiner) (failed int, err error) {
 		}
 	}
 	if !e.check(ctx, "the manifest is published and sound", e.checkManifest) {
-		return e.failed, nil // without it there is nothing to seal to
+		return nil // without it there is nothing to seal to
 	}
 	e.check(ctx, "signs of life go on", e.checkBeats)
 	e.check(ctx, "a stranger is not found", e.checkStranger)
 	e.check(ctx, "the person is found", e.checkLocate)
+	e.check(ctx, "finding changes nothing", e.checkLocateAgain)
+	e.check(ctx, "four jobs at once are answered alike", e.checkLocateTogether)
 	e.check(ctx, "the others are found", e.checkOthersFound)
 	e.check(ctx, "a job without a useful identifier asks for one", e.checkNeedsIdentifier)
 	e.check(ctx, "a job of another plan does nothing", e.checkPlanChanged)
@@ -46,10 +48,21 @@ func examine(ctx context.Context, e *examiner) (failed int, err error) {
 	e.check(ctx, "a copy holds what was found", e.checkExport)
 	e.check(ctx, "what it resolves it tells the coordinator alone", e.checkResolve)
 	e.check(ctx, "more than the cap erases nothing", e.checkOverLimit)
+	e.check(ctx, "an opt-out holds, and may be asked for twice", e.checkOptOut)
 	e.check(ctx, "an erasure leaves nothing but what must be kept", e.checkErase)
+	e.check(ctx, "four more erasures at once find nothing to do", e.checkEraseTogether)
 	e.check(ctx, "the others are left alone", e.checkOthersIntact)
 	e.check(ctx, "every job is acknowledged", e.checkDrained)
-	return e.failed, nil
+	return nil
+}
+
+// verdict prints the sum, and is a finding when a promise is broken.
+func (e *examiner) verdict() error {
+	e.say("%d promises are kept, %d are broken, %d could not be checked", e.kept, e.failed, e.skipped)
+	if e.failed > 0 {
+		return finding(fmt.Sprintf("%d promises are not kept", e.failed))
+	}
+	return nil
 }
 
 func (e *examiner) readManifest(ctx context.Context) (*habeasv1.Manifest, error) {
@@ -310,7 +323,7 @@ func (e *examiner) checkErase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := e.send(ctx, j)
+	o, err := e.send(ctx, j, e.crashOnceLocated)
 	if err != nil {
 		return err
 	}
@@ -345,8 +358,12 @@ func (e *examiner) checkErase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.erased = true
 	if o.GetOutcome().GetDone() != nil {
 		return wantOutcome(after, "no_match")
+	}
+	if have, want := total(after.GetOutcome().GetStores()), keptOf(o.GetOutcome().GetStores()); have != want {
+		return fmt.Errorf("%d records are kept by the outcome, and %d are found afterwards", want, have)
 	}
 	return nil
 }

@@ -198,11 +198,11 @@ var schemaRules = yamlschema.Rules{
 		"restspec.Step.Only":             {"free", "kept", "all"},
 		"lake.StoreMap.Role":             roles,
 		"lake.CategoryMap.Letter":        letters,
+		"clickhouse.StoreMap.Role":       roles,
+		"clickhouse.CategoryMap.Letter":  letters,
 		"keyspace.StoreMap.Role":         roles,
 		"keyspace.StoreMap.Type":         {"string", "json", "hash", "set", "zset", "list", "stream"},
 		"keyspace.CategoryMap.Letter":    letters,
-		"clickhouse.StoreMap.Role":       roles,
-		"clickhouse.CategoryMap.Letter":  letters,
 	},
 	Scalars: map[string]yamlschema.Schema{
 		"sqlmap.Period":      {"type": []string{"string", "null"}, "pattern": `^\s*[0-9]+ (year|month|day)s?\s*$`},

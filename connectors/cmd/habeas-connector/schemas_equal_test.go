@@ -334,6 +334,15 @@ func walkRules(tree, s map[string]any, place string, seen map[string]bool, visit
 	}
 }
 
+// TestEveryEngineHasASection shows that no engine was added without a schema.
+func TestEveryEngineHasASection(t *testing.T) {
+	for kind := range engines {
+		if sections[kind] == nil {
+			t.Errorf("kind %s has no schema of its config section: add it to sections and documents", kind)
+		}
+	}
+}
+
 // TestConnectorFileIsTheSDKs compares the keys of a connector's file with those
 // that package sdk declares.
 func TestConnectorFileIsTheSDKs(t *testing.T) {

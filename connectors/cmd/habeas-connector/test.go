@@ -20,7 +20,7 @@ import (
 // testFlags are the choices of habeas-connector test.
 type testFlags struct {
 	identifiers, config, natsURL, listen string
-	erase                                bool
+	erase, optOut, noCrash               bool
 	patience                             time.Duration
 }
 
@@ -44,7 +44,13 @@ FILE says who is in the system:
 
     person: {email: ann@example.com}       # is found; erased if --erase is given
     others: [{email: bob@example.com}]     # are found, and left alone
-    stranger: {email: no@example.invalid}  # is not found; made up if left out`,
+    stranger: {email: no@example.invalid}  # is not found; made up if left out
+
+With --erase, a connector that the tool started is also killed in the middle of
+the erasure and started again, unless --no-crash is given.
+
+The exit code is 0 when every promise that could be checked is kept, 1 when one
+is not, and 2 when the test could not be held.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runTest(cmd.Context(), args[0], args[1:], f, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -56,6 +62,8 @@ FILE says who is in the system:
 	flags.StringVar(&f.natsURL, "nats", "", "a bus that is there already, reached with the coordinator's rights")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the tool's own bus")
 	flags.BoolVar(&f.erase, "erase", false, "also test erasure: the person will be gone")
+	flags.BoolVar(&f.optOut, "opt-out", false, "also test opting out: the person will be opted out")
+	flags.BoolVar(&f.noCrash, "no-crash", false, "don't kill the connector in the middle of the erasure")
 	flags.DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for each answer")
 	if err := cmd.MarkFlagRequired("identifiers"); err != nil {
 		panic(err) // the flag is defined above
@@ -103,15 +111,17 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	url := f.natsURL
+	url, options := f.natsURL, wire.StreamOptions{}
 	var access busAccess
+	var own *bus
 	if url == "" {
-		bus, err := startBus(f.listen, filepath.Join(dir, "bus"), name)
-		if err != nil {
+		if own, err = startBus(f.listen, filepath.Join(dir, "bus"), name); err != nil {
 			return err
 		}
-		defer bus.stop()
-		url, access = bus.coordinatorURL, bus.access
+		defer own.stop()
+		url, access = own.coordinatorURL, own.access
+		// A job whose connector was killed comes again soon.
+		options.AckWait = 3 * time.Second
 	}
 	conn, err := nats.Connect(url, nats.MaxReconnects(-1))
 	if err != nil {
@@ -122,10 +132,10 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 	if err != nil {
 		return err
 	}
-	if err := wire.EnsureStreams(ctx, js, wire.StreamOptions{}); err != nil {
+	if err := wire.EnsureStreams(ctx, js, options); err != nil {
 		return err
 	}
-	if err := wire.EnsureConnector(ctx, js, name, wire.StreamOptions{}); err != nil {
+	if err := wire.EnsureConnector(ctx, js, name, options); err != nil {
 		return err
 	}
 	if f.config != "" {
@@ -135,21 +145,37 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 		}
 		program = []string{self, "run", f.config}
 	}
-	child, err := startProgram(ctx, program, access, dir, coordinator.Public(), errOut)
+	log := watchLog(errOut, people)
+	start := func() (*child, error) { return startProgram(ctx, program, access, dir, coordinator.Public(), log) }
+	child, err := start()
 	if err != nil {
 		return err
+	}
+	e := &examiner{
+		js: js, name: name, coordinator: coordinator, people: people, erase: f.erase, optOut: f.optOut, patience: f.patience, out: out,
 	}
 	if child == nil {
 		if err := access.tell(out, dir, coordinator.Public()); err != nil {
 			return err
 		}
+	} else if !f.noCrash {
+		e.crash = func(context.Context) (err error) {
+			if err := child.kill(); err != nil {
+				return err
+			}
+			child, err = start()
+			return err
+		}
 	}
-	failed, err := examine(ctx, &examiner{
-		js: js, name: name, coordinator: coordinator, people: people, erase: f.erase, patience: f.patience, out: out,
-	})
-	err = errors.Join(err, child.stop())
-	if err == nil && failed > 0 {
-		err = fmt.Errorf("%d promises are not kept", failed)
+	if err := examine(ctx, e); err != nil {
+		return errors.Join(err, child.stop())
 	}
-	return err
+	if own != nil {
+		e.check(ctx, "it keeps to its permissions on the bus", own.refusals.check)
+	}
+	if child != nil {
+		e.check(ctx, "it ends when it is told to", func(context.Context) error { return child.stop() })
+		e.check(ctx, "its log names nobody", log.check)
+	}
+	return e.verdict()
 }
