@@ -151,6 +151,35 @@ func TestCallback(t *testing.T) {
 // self is the engine of a combined connector.
 func (e *engine) self() *engine { return e }
 
+// FuzzCallback posts anything under a good signature: the answer is one of the
+// statuses a caller is told of, and nothing is kept of what makes no sense.
+func FuzzCallback(f *testing.F) {
+	for _, s := range []string{``, `{}`, `[]`, `{"data":{"job":"job-1","state":"done"}}`, `{"data":{"job":{},"state":[]}}`, `{"data":{"job":1e400,"state":true}}{`, "\x00"} {
+		f.Add(s)
+	}
+	p, err := Parse("acme.yaml", []byte("restspec: 1\nsystem: acme\nbase: https://acme.example\nauth: {type: none}\nstores: [{name: users, categories: [{letter: A, data: user.contact.email}]}]\n"+search(calling)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		_, c, err := p.Open(Options{Name: "acme", Listen: "127.0.0.1:0", Secret: func(string) (sdk.Secret, error) { return "s3cr3t-HOOK", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := engineOf(c)
+		status := ring(t, e.callbackAddr, body, "s3cr3t-HOOK", time.Now())
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if status != 204 && status != 400 && status != 413 {
+			t.Errorf("status %d", status)
+		}
+		if kept := len(e.called.mem); (status == 204) != (kept == 1) {
+			t.Errorf("status %d and %d states are kept", status, kept)
+		}
+	})
+}
+
 // engineOf is the engine inside an opened connector.
 func engineOf(c sdk.Connector) *engine {
 	return c.(interface{ self() *engine }).self()

@@ -452,12 +452,31 @@ type batch struct {
 	mu              sync.Mutex
 	locates, erases []int
 	poison          string
+	// jobs are the jobs that members of a batch were said to be for.
+	jobs map[string]string
+}
+
+// note remembers whose job each of people is.
+func (b *batch) note(ctx context.Context, people []sdk.Person) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.jobs == nil {
+		b.jobs = map[string]string{}
+	}
+	for i, m := range sdk.JobInfoFrom(ctx).Members {
+		email := people[i].Values(sdk.Email)[0]
+		if old, known := b.jobs[email]; known && old != m.JobID {
+			m.JobID = "another than " + old
+		}
+		b.jobs[email] = m.JobID
+	}
 }
 
 func (b *batch) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Found, error) {
 	b.mu.Lock()
 	b.locates = append(b.locates, len(people))
 	b.mu.Unlock()
+	b.note(ctx, people)
 	results := make([][]sdk.Found, len(people))
 	for i, p := range people {
 		if b.poison != "" && p.Values(sdk.Email)[0] == b.poison {
@@ -475,6 +494,7 @@ func (b *batch) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 	b.mu.Lock()
 	b.erases = append(b.erases, len(people))
 	b.mu.Unlock()
+	b.note(ctx, people)
 	errs := make([]error, len(people))
 	for i, p := range people {
 		errs[i] = b.Erase(ctx, p)
@@ -510,6 +530,11 @@ func TestBatch(t *testing.T) {
 			}
 			if len(b.locates) != 4 {
 				t.Errorf("people by call of LocateBatch: %v, want four calls", b.locates)
+			}
+			for i := range 20 {
+				if got, want := b.jobs[fmt.Sprintf("person%d@example.com", i)], fmt.Sprintf("job-%d", i); got != want {
+					t.Errorf("person %d was said to be of %q, want %q", i, got, want)
+				}
 			}
 			r.drained()
 		})

@@ -141,18 +141,22 @@ func stripeMockBinary(t *testing.T) string {
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(bin), "install-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left of it
+	dir := t.TempDir()
 	install := exec.CommandContext(t.Context(), "go", "install", stripeMockModule)
 	install.Dir = dir
 	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOWORK=off")
 	if out, err := install.CombinedOutput(); err != nil {
 		missing("stripe-mock cannot be had, so the entry is not tried on it: go install %s: %v\n%s", stripeMockModule, err, out)
 	}
-	if err := os.Rename(filepath.Join(dir, "stripe-mock"), bin); err != nil {
+	// Copied, because it may be another disk, and shown only when it is whole.
+	program, err := os.ReadFile(filepath.Join(dir, "stripe-mock"))
+	if err == nil {
+		err = os.WriteFile(bin+".new", program, 0o755) //nolint:gosec // a program
+	}
+	if err == nil {
+		err = os.Rename(bin+".new", bin)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return bin
