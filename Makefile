@@ -37,6 +37,10 @@ bench: build ## Measure requests per second against this machine's own limits
 bench-sqlmap: ## Measure people erased per second from a million-row PostgreSQL database, beside SQL written by hand
 	HABEAS_DURABLE=1 scripts/postgres-for-tests.sh go test -C connectors -run '^$$' -bench BenchmarkErase -benchtime 1x ./sqlmap
 
+.PHONY: bench-export
+bench-export: ## Copy 5 GB out of PostgreSQL and show the most memory that took
+	HABEAS_EXPORT_MB=$${HABEAS_EXPORT_MB:-5120} scripts/postgres-for-tests.sh go test -C connectors -count 1 -v -run 'TestExportOfGigabytes/postgres' ./sqlmap
+
 .PHONY: test
 test: $(BIN)/.versitygw-$(VERSITYGW_VERSION) ## All tests of all modules; installs or starts what they need
 	scripts/needs.sh

@@ -36,7 +36,7 @@ func (p *plan) export(ctx context.Context, q querier, person sdk.Person, out sdk
 		e.columns()
 		var err error
 		if l := w.leaf(c); l != nil {
-			err = e.through(ctx, l, w.starts(l, reaches[0]))
+			err = e.through(ctx, l, w.starts(l, person, reaches[0]))
 		} else {
 			err = e.visited(ctx, byCollection[c])
 		}
@@ -47,7 +47,8 @@ func (p *plan) export(ctx context.Context, q querier, person sdk.Person, out sdk
 	return ctx.Err()
 }
 
-// leaf returns the only link to a collection that leads nowhere, or nil.
+// leaf returns the only link to a collection that leads nowhere, or nil. What
+// is led to from inside a document could come twice.
 func (w *walk) leaf(c *collection) *link {
 	var only *link
 	for _, l := range c.out {
@@ -59,7 +60,7 @@ func (w *walk) leaf(c *collection) *link {
 		if !w.on[l.id] {
 			continue
 		}
-		if only != nil || l.seed() {
+		if only != nil || len(l.to.col.way) > 0 {
 			return nil
 		}
 		only = l
@@ -68,18 +69,29 @@ func (w *walk) leaf(c *collection) *link {
 }
 
 // starts are the different values from which the link leads on.
-func (w *walk) starts(l *link, r *reach) []value {
+func (w *walk) starts(l *link, person sdk.Person, r *reach) []value {
 	var values []value
 	seen := map[value]bool{}
+	add := func(at value) {
+		if !seen[at] && (l.lower || w.p.d.fits(at, l.to.col)) {
+			seen[at] = true
+			values = append(values, at)
+		}
+	}
+	if l.seed() {
+		for _, s := range person.Values(l.kind) {
+			if at, ok := l.identity(s); ok {
+				add(at)
+			}
+		}
+		return values
+	}
 	for _, v := range r.order {
 		if v.row.c != l.from.c || v.foreign {
 			continue
 		}
 		for _, at := range v.row.values(l.from) {
-			if !seen[at] && w.p.d.fits(at, l.to.col) {
-				seen[at] = true
-				values = append(values, at)
-			}
+			add(at)
 		}
 	}
 	return values

@@ -1,12 +1,15 @@
 package sqlmap
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // world is a random schema with random rows: a table of people, tables of
@@ -161,13 +164,13 @@ dataset:
 	return b.String()
 }
 
-// goes reports whether a place goes with the person: nobody else uses it.
-func (w *world) goes(place, person int) bool {
+// goes reports whether a place goes with the people: nobody else uses it.
+func (w *world) goes(place int, people []int) bool {
 	used := false
 	for _, rows := range w.rows {
 		for _, r := range rows {
 			if r.place == place {
-				if r.person != person {
+				if !slices.Contains(people, r.person) {
 					return false
 				}
 				used = true
@@ -177,9 +180,9 @@ func (w *world) goes(place, person int) bool {
 	return used
 }
 
-// TestErasureOfAnyoneAnywhere erases one person from a random database and
-// wants exactly that person's rows gone, everybody else's untouched, and no
-// reference broken.
+// TestErasureOfAnyoneAnywhere erases one or several people from a random
+// database and wants exactly their rows gone, everybody else's untouched, and
+// no reference broken.
 func TestErasureOfAnyoneAnywhere(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { property(t, newSQLite) })
 	for name, open := range map[string]func(testing.TB) *testDB{"postgres": newPostgres, "mariadb": newMariaDB} {
@@ -206,13 +209,15 @@ func property(t *testing.T, open func(testing.TB) *testDB) {
 			tables = append(tables, table.name)
 		}
 		db.exec(t, w.schema())
-		person := rapid.IntRange(0, worldPeople-1).Draw(rt, "erased")
+		people := rapid.SliceOfNDistinct(rapid.IntRange(0, worldPeople-1), 1, 2, rapid.ID).Draw(rt, "erased")
 		wanted := slices.DeleteFunc(db.dump(t, tables...), func(line string) bool {
 			var place int
 			if n, err := fmt.Sscanf(line, "places[%d", &place); err == nil && n == 1 {
-				return w.goes(place, person)
+				return w.goes(place, people)
 			}
-			return strings.HasPrefix(line, fmt.Sprintf("people[%d ", person)) || strings.HasSuffix(line, fmt.Sprintf(" of person %d]", person))
+			return slices.ContainsFunc(people, func(person int) bool {
+				return strings.HasPrefix(line, fmt.Sprintf("people[%d ", person)) || strings.HasSuffix(line, fmt.Sprintf(" of person %d]", person))
+			})
 		})
 		m, err := ParseMap("world.yaml", []byte(w.dataMap()))
 		if err != nil {
@@ -227,15 +232,24 @@ func property(t *testing.T, open func(testing.TB) *testDB) {
 				rt.Error(err)
 			}
 		}()
-		who := email(fmt.Sprintf("p%d@example.com", person))
-		if err := c.Erase(t.Context(), who); err != nil {
+		var who []sdk.Person
+		for _, person := range people {
+			who = append(who, email(fmt.Sprintf("p%d@example.com", person)))
+		}
+		if len(who) == 1 {
+			err = c.Erase(t.Context(), who[0])
+		} else {
+			err = errors.Join(c.EraseBatch(t.Context(), who)...)
+		}
+		if err != nil {
 			rt.Fatal(err)
 		}
 		got := db.dump(t, tables...)
 		if !slices.Equal(got, wanted) {
 			rt.Fatalf("left:\n%s\nwant:\n%s\nin\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"), w.schema())
 		}
-		if found, err := c.Locate(t.Context(), who); err != nil || len(found) != 0 {
+		found, err := c.LocateBatch(t.Context(), who)
+		if err != nil || len(slices.Concat(found...)) != 0 {
 			rt.Fatalf("located %v, %v afterwards", found, err)
 		}
 	})

@@ -119,7 +119,7 @@ func (w *walk) run(ctx context.Context, people []sdk.Person) ([]*reach, error) {
 		r := &reach{visits: map[*row]*visit{}}
 		reaches[i] = r
 		for _, l := range w.p.links {
-			if !l.seed() || !w.on[l.id] {
+			if !l.seed() || !w.on[l.id] || w.skip[l.to.c] {
 				continue
 			}
 			for _, v := range person.Values(l.kind) {
