@@ -14,6 +14,10 @@
 // to a fixpoint, every statement names rows by their full keys, and every
 // count of affected rows is compared with what was read.
 //
+// Fields inside documents are followed like columns where the database has
+// JSON. A reference to a dataset behind another connector becomes a kind of
+// identifier that one side yields and the other accepts.
+//
 // Rows that other people reach as well are held back and reported under the
 // basis [SharedRecord], unless the map's owner rule says whose they are.
 package sqlmap
