@@ -198,6 +198,7 @@ const (
 	NoticeDenial      NoticeKind = "denial"       // with its basis (11 CCR 7022(f), 7024(e))
 	NoticeVerifyAgain NoticeKind = "verify_again" // what was found wants a surer verification (11 CCR 7062(d))
 	NoticeConfirm     NoticeKind = "confirm"      // the second step is to come (11 CCR 7020(d), 7028)
+	NoticeAnswer      NoticeKind = "answer"       // what was done (11 CCR 7022(e), 7023(f), 7024)
 )
 
 // Related is another request of a person who was asked about.

@@ -43,6 +43,16 @@ func TestRecords(t *testing.T) {
 	})
 }
 
+func TestPost(t *testing.T) {
+	storetest.RunPost(t, func(t testing.TB) storetest.PostStore {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		if err := Migrate(t.Context(), path, false); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		path := filepath.Join(t.TempDir(), "habeas.db")
