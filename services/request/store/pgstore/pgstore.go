@@ -47,7 +47,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	config.ConnConfig.RuntimeParams["jit"] = "off"
 	// Every statement has an index. A plan made while a table was empty, and
 	// kept, would read the whole table for as long as the connection lives.
-	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	if params := config.ConnConfig.RuntimeParams; params["enable_seqscan"] == "" {
+		params["enable_seqscan"] = "off"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)

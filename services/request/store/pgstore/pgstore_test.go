@@ -169,7 +169,7 @@ func TestDecideAgainAfterAConflict(t *testing.T) {
 		separator = "&"
 	}
 	// Whole tables are read, so that any two transactions are in conflict.
-	s := openAt(t, dsn+separator+"default_transaction_isolation=serializable&enable_indexscan=off&enable_bitmapscan=off&enable_indexonlyscan=off")
+	s := openAt(t, dsn+separator+"default_transaction_isolation=serializable&enable_seqscan=on&enable_indexscan=off&enable_bitmapscan=off&enable_indexonlyscan=off")
 	storetest.Write(t, s, 1)
 	list, err := s.List(t.Context(), store.Filter{})
 	if err != nil {
