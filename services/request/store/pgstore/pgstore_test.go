@@ -40,51 +40,6 @@ func TestRecords(t *testing.T) {
 	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore { return openAt(t, migrated(t)) })
 }
 
-func TestMigrations(t *testing.T) {
-	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
-		dsn := pgtest.New(t)
-		config, err := pgx.ParseConfig(dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // scripts of several statements
-		db := stdlib.OpenDB(*config)
-		t.Cleanup(func() { closed(t, db) })
-		p := provider(t, db)
-		return storetest.Schema{
-			Versions: versions(p),
-			To: func(t testing.TB, version int64) {
-				if version > 0 {
-					if _, err := p.UpTo(t.Context(), version); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if _, err := p.DownTo(t.Context(), version); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Migrate: func(t testing.TB, down bool) {
-				if err := Migrate(t.Context(), dsn, down); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Exec: func(t testing.TB, script string) {
-				if _, err := db.ExecContext(t.Context(), script); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Tables: func(t testing.TB) (n int) {
-				const count = `SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'habeas_migration'`
-				if err := db.QueryRowContext(t.Context(), count).Scan(&n); err != nil {
-					t.Fatal(err)
-				}
-				return n
-			},
-			Open: func(t testing.TB) store.Store { return openAt(t, dsn) },
-		}
-	})
-}
-
 func TestPost(t *testing.T) {
 	storetest.RunPost(t, func(t testing.TB) storetest.PostStore { return openAt(t, migrated(t)) })
 }
