@@ -16,13 +16,16 @@ need() { # PROGRAM PACKAGE...
 need cc gcc libc6-dev
 need python3 python3
 need openssl openssl
+need chromium chromium
+need npm npm
 PATH=$PATH:/usr/sbin need mariadbd mariadb-server
 need redis-server redis-server
 PATH=$PATH:/usr/sbin need clickhouse-server clickhouse-server
 PATH=$PATH:/usr/share/zookeeper/bin need zkServer.sh zookeeper # for its replicas
-[ ${#missing[@]} -gt 0 ] || exit 0
-
-if ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then
+if [ ${#missing[@]} -gt 0 ] && ! "$(dirname "$0")/apt-install.sh" "${packages[@]}"; then
 	echo "the tests need ${missing[*]}: install them (on Debian: apt-get install ${packages[*]}) and try again" >&2
 	exit 1
 fi
+
+# The accessibility checker; without it the browser tests say what is missing.
+"$(dirname "$0")/axe.sh" || echo "the browser tests need axe-core: see scripts/axe.sh" >&2

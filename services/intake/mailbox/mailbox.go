@@ -127,7 +127,7 @@ func read(raw []byte) (message, error) {
 	if mr == nil {
 		return message{}, ErrUnreadable
 	}
-	_ = err // an unknown charset leaves what can be read
+	_ = err                           // an unknown charset leaves what can be read
 	defer func() { _ = mr.Close() }() // it reads from memory
 	var m message
 	from, err := mr.Header.AddressList("From")
