@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -116,7 +117,8 @@ func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-// ReadMap reads and checks the map in a file.
+// ReadMap reads and checks the map in a file. Errors name the file, the line
+// and the field.
 func ReadMap(file string) (*Map, error) {
 	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -124,7 +126,7 @@ func ReadMap(file string) (*Map, error) {
 	}
 	m, err := ParseMap(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the map %s: %w", file, err)
+		return nil, located(filepath.Base(file), data, err)
 	}
 	return m, nil
 }
