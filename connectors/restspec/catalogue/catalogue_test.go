@@ -1,6 +1,7 @@
 package catalogue_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/habeas-data/habeas/connectors/restspec"
@@ -33,6 +34,30 @@ func TestCatalogue(t *testing.T) {
 	for name := range entries {
 		if _, err := catalogue.Read(name); err != nil {
 			t.Errorf("scenarios without an entry: %v", err)
+		}
+	}
+}
+
+// TestLacks: what an entry has to have is asked for by name.
+func TestLacks(t *testing.T) {
+	whole := entries["stripe"]
+	if lack := whole.Lacks(); lack != "" {
+		t.Errorf("a whole entry lacks %s", lack)
+	}
+	for want, part := range map[string]func(*vendortest.Entry){
+		"a fake":                             func(e *vendortest.Entry) { e.New = nil },
+		"the requests that change something": func(e *vendortest.Entry) { e.Acts = nil },
+		"a scenario of a pitfall of its own": func(e *vendortest.Entry) { e.Pitfalls = nil },
+	} {
+		e := whole
+		part(&e)
+		if lack := e.Lacks(); lack != want {
+			t.Errorf("it lacks %q, want %q", lack, want)
+		}
+	}
+	for _, name := range []string{"429_with_retry_after_in_seconds", "429_with_retry_after_as_a_date", "5xx", "partial_pages", "unknown_person", "slow_deletion_is_deferred_and_started_once"} {
+		if !slices.Contains(vendortest.Scenarios(), name) {
+			t.Errorf("no entry goes through %s", name)
 		}
 	}
 }

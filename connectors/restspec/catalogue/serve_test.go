@@ -62,7 +62,7 @@ func openDesk(t *testing.T, name string, vendor vendortest.Vendor) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- sdk.Serve(ctx, sdk.ServeConfig{

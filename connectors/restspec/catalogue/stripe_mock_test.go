@@ -151,7 +151,7 @@ func stripeMockBinary(t *testing.T) string {
 	// Copied, because it may be another disk, and shown only when it is whole.
 	program, err := os.ReadFile(filepath.Join(dir, "stripe-mock"))
 	if err == nil {
-		err = os.WriteFile(bin+".new", program, 0o755) //nolint:gosec // a program
+		err = os.WriteFile(bin+".new", program, 0o755)
 	}
 	if err == nil {
 		err = os.Rename(bin+".new", bin)
