@@ -247,13 +247,16 @@ func (r *Request) Move(to State) error {
 }
 
 // Close decides how the request ends and moves it to [Closing]. Errors are
-// [ErrTransition] and [ErrNoReason].
+// [ErrTransition], [ErrNoReason] and [ErrUnconfirmed].
 func (r *Request) Close(e Ending) error {
 	if !CanClose(r.right, r.state, e.Result) {
 		return fmt.Errorf("closing %s from %s as %q: %w", r.right, r.state, e.Result, ErrTransition)
 	}
 	if err := e.check(); err != nil {
 		return err
+	}
+	if r.Case.Unconfirmed && e.Result.Answered() {
+		return fmt.Errorf("granting %s: %w", r.right, ErrUnconfirmed)
 	}
 	r.state, r.Ending = Closing, &e
 	return nil
