@@ -204,7 +204,7 @@ func (st *step) excluded(c Connector) []*habeasv1.StoreExclusion {
 	}
 	var out []*habeasv1.StoreExclusion
 	for _, s := range c.About {
-		basis := ""
+		var basis string
 		switch {
 		case s.ServiceProvider:
 			basis = heldForCustomer

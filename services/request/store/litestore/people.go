@@ -36,7 +36,7 @@ func (s *Store) Related(ctx context.Context, digests [][]byte) ([]store.Related,
 	if err != nil {
 		return nil, fmt.Errorf("looking for a person's requests: %w", err)
 	}
-	rows, err := query(ctx, s.db, row.Relateds, "SELECT "+row.Names(row.Relateds)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY r.created_at, r.id", string(text))
+	rows, err := query(ctx, s.db, row.RelatedColumns, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY r.created_at, r.id", string(text))
 	if err != nil {
 		return nil, fmt.Errorf("looking for a person's requests: %w", err)
 	}

@@ -33,7 +33,7 @@ func (s *Store) Related(ctx context.Context, digests [][]byte) ([]store.Related,
 	if len(digests) == 0 {
 		return nil, nil
 	}
-	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.Relateds)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest = ANY($1) ORDER BY r.created_at, r.id", digests)
+	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest = ANY($1) ORDER BY r.created_at, r.id", digests)
 	if err != nil {
 		return nil, fmt.Errorf("looking for a person's requests: %w", redact(err))
 	}
@@ -41,7 +41,7 @@ func (s *Store) Related(ctx context.Context, digests [][]byte) ([]store.Related,
 	var out []store.Related
 	for rows.Next() {
 		var r row.Related
-		if err := rows.Scan(targets(row.Relateds, &r)...); err != nil {
+		if err := rows.Scan(targets(row.RelatedColumns, &r)...); err != nil {
 			return nil, fmt.Errorf("looking for a person's requests: %w", redact(err))
 		}
 		d, err := r.Domain()

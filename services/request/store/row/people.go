@@ -71,9 +71,9 @@ type Related struct {
 	Terms, Case                    []byte
 }
 
-// Relateds are the columns of a look at related requests, p being table person
+// RelatedColumns are the columns of a look at related requests, p being table person
 // and r table request.
-var Relateds = []Column[Related]{
+var RelatedColumns = []Column[Related]{
 	{"p.digest", Bytes, false, func(r *Related) any { return &r.Digest }},
 	{"r.id", Text, false, func(r *Related) any { return &r.ID }},
 	{"r.consumer_right", Text, false, func(r *Related) any { return &r.Right }},
