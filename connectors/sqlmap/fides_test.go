@@ -305,7 +305,10 @@ func targeting(t *testing.T, text, target string) *Map {
 		r := Retention{Basis: "test", Period: Period{Years: 1000}, From: c.Fields[0].Name}
 		for _, f := range c.Fields {
 			if !slices.ContainsFunc(f.DataCategories, func(data string) bool { return within(data, target) }) {
-				r.Needs, r.From = append(r.Needs, f.Name), f.Name
+				if len(r.Needs) == 0 {
+					r.From = f.Name
+				}
+				r.Needs = append(r.Needs, f.Name)
 			}
 		}
 		c.Habeas.Retain = []Retention{r}

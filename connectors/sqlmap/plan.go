@@ -50,6 +50,9 @@ func bind(ctx context.Context, g *graph, d dialect, db *sql.DB, now func() time.
 		if !c.counted {
 			continue
 		}
+		if err := p.checkDates(c); err != nil {
+			return nil, err
+		}
 		if err := p.planChanges(c); err != nil {
 			return nil, err
 		}
@@ -92,6 +95,23 @@ func (p *plan) attach(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkDates refuses columns that can't hold a date where one is needed: rows
+// would be kept for ever, or be of no time.
+func (p *plan) checkDates(c *collection) error {
+	check := func(f *field, path string) error {
+		if f == nil || f.col.class == classTime || f.col.class == classText || f.col.class == classInt || len(f.col.way) > 0 {
+			return nil
+		}
+		return p.m.errorAt(path, "collection %s: field %s is of type %s, which holds no date", c.spec.Name, f.name, f.col.typ)
+	}
+	for i, r := range c.retain {
+		if err := check(r.from, fmt.Sprintf("%s.habeas.retain[%d].from", c.path, i)); err != nil {
+			return err
+		}
+	}
+	return check(c.time, c.path+".habeas.time")
 }
 
 // attachInside ties the fields inside a document to its column.

@@ -305,11 +305,8 @@ func (postgres) deferKeys() string { return "SET CONSTRAINTS ALL DEFERRED" }
 func (postgres) failure(err error) failure {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		f := failure{text: "PostgreSQL: " + err.Error()}
-		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-			f.text = "PostgreSQL: the server did not answer"
-		}
-		return f
+		// The driver quotes what it could not send.
+		return failure{text: "PostgreSQL: the server did not answer, or not as expected"}
 	}
 	// The message may quote a value; code and names say enough.
 	f := failure{text: fmt.Sprintf("PostgreSQL: SQLSTATE %s", e.Code)}

@@ -348,8 +348,9 @@ func (sqlite) lock() string { return "" }
 func (sqlite) deferKeys() string { return "PRAGMA defer_foreign_keys = ON" }
 
 func (sqlite) failure(err error) failure {
-	f := failure{text: "SQLite: " + err.Error()}
+	f := failure{text: "SQLite: the database did not answer, or not as expected"}
 	if e, ok := errors.AsType[*driver.Error](err); ok {
+		f.text = "SQLite: " + e.Error()
 		switch e.Code() & 0xff {
 		case 5, 6: // SQLITE_BUSY, SQLITE_LOCKED
 			f.retry = true
