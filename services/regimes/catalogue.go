@@ -50,9 +50,9 @@ type Exception struct {
 	ValidTo   request.Date `yaml:"valid_to"`
 }
 
-// Denial is a reason to refuse a request, in whole or in part. Codes are those
-// of [request.DenialCodes] and others; one code may be there several times, with
-// other words for other rights.
+// Denial is a reason to refuse a request, in whole or in part. Those
+// with a rule of their own in the program are the codes of [request.DenialCode];
+// one code may be there several times, with other words for other rights.
 type Denial struct {
 	Code     string          `yaml:"code"`
 	Citation string          `yaml:"citation"`

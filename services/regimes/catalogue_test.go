@@ -80,15 +80,22 @@ func TestEveryDenialHasWords_RE9(t *testing.T) {
 			}
 		}
 	}
-	// And every reason the domain knows for a right has words for it.
-	for _, right := range rules.Rights() {
-		for _, code := range request.DenialCodes() {
-			if !code.Suits(right) || code == request.DenyEffort && right != request.Correct {
-				continue
-			}
+	// And the domain's own codes are among them.
+	for code, rights := range map[request.DenialCode][]request.Right{
+		request.DenyUnconfirmed: {request.Delete}, request.DenyKnowLimit: {request.KnowCategories, request.KnowSpecific},
+		request.DenyNoParent:  {request.KnowCategories, request.KnowSpecific, request.Delete, request.Correct},
+		request.DenyHousehold: {request.KnowCategories, request.KnowSpecific, request.Delete, request.Correct},
+		request.DenyAccurate:  {request.Correct}, request.DenyRepeated: {request.Correct},
+	} {
+		for _, right := range rights {
 			if _, err := rules.Denial(right, string(code)); err != nil {
 				t.Errorf("%s %s: %v", right, code, err)
 			}
+		}
+	}
+	for _, right := range []request.Right{request.KnowCategories, request.KnowSpecific, request.Delete, request.Correct} {
+		if _, err := rules.Denial(right, string(request.UnverifiedCode(right))); err != nil {
+			t.Errorf("%s: %v", right, err)
 		}
 	}
 	fraud, err := rules.Denial(request.OptOutSaleShare, "fraud")
@@ -107,9 +114,9 @@ func TestUnverifiedFallbacks_VE8_VE9_VE10(t *testing.T) {
 		code  string
 		offer regimes.Offer
 	}{
-		request.KnowSpecific:   {"unverified", regimes.OfferCategories},
-		request.KnowCategories: {"unverified", regimes.OfferPolicy},
-		request.Delete:         {"unverified", regimes.OfferOptOut},
+		request.KnowSpecific:   {"unverified_specific", regimes.OfferCategories},
+		request.KnowCategories: {"unverified_categories", regimes.OfferPolicy},
+		request.Delete:         {"unverified_delete", regimes.OfferOptOut},
 	} {
 		d, err := rules.Denial(right, want.code)
 		if err != nil {
