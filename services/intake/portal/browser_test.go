@@ -63,6 +63,7 @@ func TestAccessible(t *testing.T) {
 			name := fmt.Sprintf("portal/problem-%s-%d", language, width)
 			b.Run(chromedp.Navigate(site.URL+"/privacy/delete?lang="+language), chromedp.Click(`button.primary`))
 			b.Wait(`document.querySelector('[role=alert]') !== null`)
+			b.Run(chromedp.Click(`summary`))
 			b.Shot(name)
 			b.Accessible(name)
 		}

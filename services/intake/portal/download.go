@@ -44,7 +44,7 @@ func (p *Portal) downloadCode(v *visit) {
 	if !ok {
 		return
 	}
-	if !p.statusOf(&req).Ready {
+	if !p.statusOf(&req, v.language).Ready {
 		p.showStatus(v, http.StatusConflict, &req, "", "", "download_refused")
 		return
 	}
@@ -151,7 +151,7 @@ func (p *Portal) download(v *visit) {
 		p.tooMany(v, "checking a code", err)
 		return
 	}
-	if !may || !p.statusOf(&req).Ready {
+	if !may || !p.statusOf(&req, v.language).Ready {
 		p.showStatus(v, http.StatusForbidden, &req, "", v.r.PostForm.Get("ticket"), "download_refused")
 		return
 	}

@@ -30,13 +30,30 @@ type form struct {
 	Declaration    bool
 	Range          bool
 	Correction     bool
+	Corrections    []portion
 	Portions       []portion
 	Button         string
 	IdempotencyKey string
 }
 
-// portion is a category of personal information (Civ. Code 1798.140(v)(1)).
+// portion is a category of personal information (Civ. Code 1798.140(v)(1)), or
+// a field, that can be chosen.
 type portion struct{ Letter, Label string }
+
+// portionLetters are the categories a deletion can be limited to.
+var portionLetters = []string{"A", "B", "D", "F", "G", "H", "I", "K"}
+
+// correctable are the fields a person can name, as data categories, each with
+// the data point it makes disputed.
+var correctable = []struct{ name, category, point string }{
+	{"name", "user.name", "full_name"},
+	{"email", "user.contact.email", ""},
+	{"phone", "user.contact.phone_number", "phone"},
+	{"street", "user.contact.address.street", ""},
+	{"city", "user.contact.address.city", ""},
+	{"postal_code", "user.contact.address.postal_code", "postal_code"},
+	{"other", "as_described", ""},
+}
 
 // forms are the rights in the order in which they are offered.
 func (p *Portal) forms(language string) []form {
@@ -63,8 +80,14 @@ func (p *Portal) forms(language string) []form {
 	categories.Range = true
 	correction := known("correct", request.Correct, "correct_button")
 	correction.Correction, correction.Declaration = true, true
+	for _, c := range correctable {
+		correction.Corrections = append(correction.Corrections, portion{c.name, w["correct_field_"+c.name]})
+	}
 	remove := known("delete", request.Delete, "delete_all")
 	remove.Declaration = true
+	for _, letter := range portionLetters {
+		remove.Portions = append(remove.Portions, portion{letter, w["portion_"+letter]})
+	}
 	return []form{optout, limit, specific, categories, remove, correction}
 }
 
@@ -124,7 +147,7 @@ func (f form) names() []string {
 		names = append(names, "range")
 	}
 	if f.Correction {
-		names = append(names, "correction")
+		names = append(names, "correction", "correct_field")
 	}
 	if f.Right == request.Delete {
 		names = append(names, "scope", "portion")

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,11 @@ func (p *Portal) showForm(v *visit, status int, path string, problems ...string)
 	_, data.SignedIn = p.session(v.r)
 	if data.SignedIn {
 		f.Fields = nil
+	}
+	for _, list := range [][]field{f.Fields, f.Points} { // nobody types twice what was right
+		for i := range list {
+			list[i].Value = v.r.PostForm.Get(list[i].Name)
+		}
 	}
 	data.Form = f
 	name := "choice"
@@ -114,7 +120,7 @@ func (p *Portal) submit(v *visit, path string) {
 	}
 	id := taken[0].ID
 	if f.Right.Verifiable() {
-		claimed := verify.Claimed{Language: v.language, Anchor: ids[0], Points: pointValues(values, p.Verify.Policy.Points), Declaration: declaration}
+		claimed := verify.Claimed{Language: v.language, Anchor: ids[0], Points: pointValues(values, p.Verify.Policy.Points), Disputed: disputed(values), Declaration: declaration}
 		if err := p.verify(v, id, claimed, signedIn, loggedIn); err != nil {
 			p.broken(v, "beginning to verify a request", err)
 			return
@@ -186,6 +192,11 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 	if key := values.Get("key"); key != "" && len(key) <= 100 {
 		e.IdempotencyKey = "portal/" + key
 	}
+	if values.Get("scope") == "some" {
+		if e.Submission.Portions = values["portion"]; len(e.Submission.Portions) == 0 {
+			return e, "required_choice"
+		}
+	}
 	if values.Get("range") == "all" {
 		e.Submission.Range.Kind = request.RangeAll
 	}
@@ -194,9 +205,26 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 		if text == "" {
 			return e, "required_choice"
 		}
-		e.Submission.Corrections = []request.Correction{{Field: "as_described", Value: request.NewSecret(text)}}
+		category := "as_described"
+		for _, c := range correctable {
+			if c.name == values.Get("correct_field") {
+				category = c.category
+			}
+		}
+		e.Submission.Corrections = []request.Correction{{Field: category, Value: request.NewSecret(text)}}
 	}
 	return e, ""
+}
+
+// disputed are the data points that a correction is about: they prove nothing
+// (11 CCR 7060(h)).
+func disputed(values url.Values) []string {
+	for _, c := range correctable {
+		if c.name == values.Get("correct_field") && c.point != "" {
+			return []string{c.point}
+		}
+	}
+	return nil
 }
 
 // regime is the law for where a person says she lives. She is believed, and no

@@ -6,7 +6,7 @@
 // has no stated necessity, and a field that is not asked for is refused; opting
 // out is one step and asks for no proof; nothing on a page or in its timing
 // tells whether the company knows somebody (11 CCR 7004, 7020, 7026, 7060). A
-// page shows no identifier. A package is released once, and only right after
+// page shows no identifier but to who has just typed it. A package is released once, and only right after
 // the person has shown again who she is.
 package portal
 

@@ -199,6 +199,38 @@ func TestDeleteAllFirst_IN6(t *testing.T) {
 	}
 }
 
+// IN-6: a choice of portions is taken as such.
+func TestPortions_IN6(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	if a := b.post("/privacy/delete", "email", planted, "scope", "some"); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="`+planted+`"`) {
+		t.Errorf("no portion chosen: status %d; what was typed is kept", a.code)
+	}
+	some := r.request(b.submit("/privacy/delete", "email", planted, "scope", "some", "portion", "A", "portion", "K"))
+	all := r.request(b.submit("/privacy/delete", "email", planted, "scope", "all", "portion", "A"))
+	if got := some.Case.Portions; !slices.Equal(got, []string{"A", "K"}) || len(all.Case.Portions) != 0 {
+		t.Errorf("portions %v of some, %v of all", got, all.Case.Portions)
+	}
+}
+
+// VE-7: the field a correction is about proves nothing.
+func TestDisputed_VE7(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	points := []string{"email", planted, "correction", "4155550199", "point_phone", "4155550123", "point_postal_code", "94110"}
+	about := func(field string) request.State {
+		link := b.submit("/privacy/correct", append([]string{"correct_field", field}, points...)...)
+		r.work()
+		return r.request(link).State()
+	}
+	if got := about("phone"); got != request.AwaitingVerification {
+		t.Errorf("verified with the disputed field: %s", got)
+	}
+	if got := about("city"); got != request.Accepted {
+		t.Errorf("two points that are not disputed: %s", got)
+	}
+}
+
 func TestSentTwice(t *testing.T) {
 	r := newRig(t)
 	b := r.browser()

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -20,14 +21,24 @@ type status struct {
 	Waiting, Open, Ready      bool
 }
 
-func (p *Portal) statusOf(r *store.Request) status {
+var spanishMonths = []string{"enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"}
+
+// dateIn is a day as people write it.
+func dateIn(language string, d request.Date) string {
+	if language == "es" {
+		return fmt.Sprintf("%d de %s de %d", d.Day, spanishMonths[d.Month-1], d.Year)
+	}
+	return fmt.Sprintf("%s %d, %d", d.Month, d.Day, d.Year)
+}
+
+func (p *Portal) statusOf(r *store.Request, language string) status {
 	s := status{
-		ID: r.ID, Right: r.Right(), Received: r.Terms.Due.Received.String(), Open: !ended(r),
+		ID: r.ID, Right: r.Right(), Received: dateIn(language, r.Terms.Due.Received), Open: !ended(r),
 		Waiting: r.State() == request.AwaitingVerification || r.State() == request.Received && r.Right().Verifiable(),
 		Ready:   r.Package.Key != "" && len(r.WrappedKey) > 0 && (r.State() == request.Closing || r.State() == request.Closed),
 	}
 	if s.Open {
-		s.AnswerBy = r.AnswerBy().String()
+		s.AnswerBy = dateIn(language, r.AnswerBy())
 	}
 	switch {
 	case s.Waiting:
@@ -92,7 +103,7 @@ func (p *Portal) status(v *visit) {
 
 func (p *Portal) showStatus(v *visit, code int, req *store.Request, note, ticket string, problems ...string) {
 	data := p.newPage(v, "status_title")
-	data.Status, data.Link, data.Token, data.Ticket = p.statusOf(req), p.link(req.ID), p.token(req.ID), ticket
+	data.Status, data.Link, data.Token, data.Ticket = p.statusOf(req, v.language), p.link(req.ID), p.token(req.ID), ticket
 	data.Code = field{Name: "code", Type: "text", Autocomplete: "one-time-code", Label: p.word(v, "code"), Necessity: p.word(v, "code_necessity"), Required: true}
 	for _, f := range p.forms(v.language) {
 		if f.Right == req.Right() {

@@ -51,7 +51,7 @@ func New(t testing.TB) *Browser {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-domain-reliability", true), chromedp.Flag("no-proxy-server", true), chromedp.Flag("disable-dev-shm-usage", true),
 	)
-	ctx, cancelTime := context.WithTimeout(context.Background(), timeout)
+	ctx, cancelTime := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	allocated, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
 	tab, cancelTab := chromedp.NewContext(allocated)
 	t.Cleanup(func() {
