@@ -68,7 +68,11 @@ const (
 
 func newRig(t *testing.T, name string, e Entry) *Rig {
 	t.Helper()
-	prog, err := restspec.FromCatalogue(name)
+	load := e.Load
+	if load == nil {
+		load = restspec.FromCatalogue
+	}
+	prog, err := load(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/habeas-data/habeas/connectors/restspec"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -48,6 +49,8 @@ type Planted struct {
 type Entry struct {
 	// New makes an empty instance.
 	New func() Vendor
+	// Load reads the entry's specification; nil reads the catalogue's.
+	Load func(name string) (*restspec.Program, error)
 	// Settings are the settings the entry needs. In their values "BASE" stands
 	// for the fake's address.
 	Settings map[string]string
