@@ -177,6 +177,8 @@ func (c *checker) program() {
 			p.ops[op.name] = c.operation(op.name, steps, limits)
 		}
 	}
+	c.actsOnAssumed("erase", "locate")
+	c.actsOnAssumed("opt_out", "opted_out")
 	if len(s.OptOut) > 0 != (len(s.OptedOut) > 0) {
 		c.fault(place{"opt_out"}, "opt_out and opted_out come together: what was set has to be seen")
 	}

@@ -1,7 +1,10 @@
 package restspec
 
 import (
+	"slices"
 	"strings"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 func (c *checker) async(at place, in Async, known names, limits map[string]bool) *async {
@@ -90,6 +93,30 @@ func (c *checker) assumed(op string, ps placed) {
 	default:
 		if ps.Store == "" {
 			c.fault(ps.at.with("store"), "name the store the system is taken to hold")
+		}
+	}
+}
+
+// actsOnAssumed wants a request of op for every identifier that a step of where
+// assumes. Otherwise it would be remembered as done without having been asked
+// for.
+func (c *checker) actsOnAssumed(op, where string) {
+	if len(c.prog.ops[op]) == 0 {
+		return
+	}
+	for i, s := range c.prog.ops[where] {
+		if s.assumed == "" {
+			continue
+		}
+		covered := func(k sdk.Kind) bool {
+			return slices.ContainsFunc(c.prog.ops[op], func(a *step) bool {
+				return !a.reads() && (slices.Contains(a.kinds, k) || where == "locate" && a.each == s.name)
+			})
+		}
+		for _, k := range s.kinds {
+			if !covered(k) {
+				c.fault(place{where, i, "assumed"}, "no step of %s asks for what is assumed of %s", op, k)
+			}
 		}
 	}
 }

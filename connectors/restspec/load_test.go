@@ -79,6 +79,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"no pages without a list", "    items: users\n", "    page: {link: true}\n", "locate[0].page: an answer that is one record has no pages"},
 		{"assumed and asked", "    get: /users\n", "    assumed: no search\n    get: /users\n", "acme.yaml:12: locate[0].assumed: what is assumed is not asked for"},
 		{"assumed copy", "erase:", "export: [{name: x, for: email, assumed: no search, store: users}]\nerase:", "export[0].assumed: there is nothing to read of what is assumed"},
+		{"assumed and never asked for", "erase:", "opt_out: [{name: o, for: phone, put: /o}]\nopted_out: [{name: o, for: [phone, email], assumed: no list}]\nerase:", "opted_out[0].assumed: no step of opt_out asks for what is assumed of email"},
+		{"assumed and never erased", "erase:", "  - {name: phones, for: phone, assumed: no search, store: users}\nerase:", "acme.yaml:18: locate[1].assumed: no step of erase asks for what is assumed of phone"},
 		{"batch without an item", "    delete: /users/{{ .users.id }}", "    delete: /users\n    query: {ids: \"{{ .batch }}\"}\n    batch: {size: 5}", "erase[1].batch.item: say what stands for one record"},
 		{"batch of nobody", "    delete: /users/{{ .users.id }}", "    delete: /users\n    batch: {item: \"{{ .users.id }}\"}", "erase[1].batch.size: say how many a request may have"},
 		{"one record in a batch request", "    delete: /users/{{ .users.id }}", "    delete: /users/{{ .users.id }}\n    batch: {size: 5, item: \"{{ .users.id }}\"}", "erase[1].delete: {{ .users.id }} is not known here; known are batch"},
