@@ -1,6 +1,8 @@
 package vendortest
 
 import (
+	"bytes"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -49,7 +51,12 @@ func Cut(w http.ResponseWriter, r *http.Request, vendor http.Handler) bool {
 // prefixes and lets all before it through.
 func On(f Fault, prefixes ...string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, vendor http.Handler) bool {
-		a := Asked{Method: r.Method, Path: r.URL.EscapedPath()}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return false
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		a := Asked{Method: r.Method, Path: r.URL.EscapedPath(), Body: string(body)}
 		return a.Is(prefixes...) && f(w, r, vendor)
 	}
 }

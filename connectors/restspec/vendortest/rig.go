@@ -49,9 +49,10 @@ type Asked struct {
 	Header                    http.Header
 }
 
-// Is reports whether the request is one of "METHOD /path" prefixes.
+// Is reports whether the request is one of "METHOD /path" prefixes. Where one
+// path serves all, as in GraphQL, the body goes on after a space.
 func (a Asked) Is(prefixes ...string) bool {
-	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(a.Method+" "+a.Path, p) })
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(a.Method+" "+a.Path+" "+a.Body, p) })
 }
 
 // Fault stands between the connector and the vendor for one request. It
