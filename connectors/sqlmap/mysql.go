@@ -127,16 +127,22 @@ func (d mysql) change(t *table, set []assignment, rows [][]value) (string, []any
 	return fmt.Sprintf("UPDATE (%s) AS u STRAIGHT_JOIN %s AS t ON %s SET %s", u, t.quoted(), sameKey(d, t), strings.Join(list, ", ")), []any{arg}
 }
 
-// equals follows the column's own idea of equality, as a join would.
+// equals follows the column's own idea of equality, as a join would. What the
+// column's character set lacks would turn into a question mark.
 func (d mysql) equals(expr string, c *column, of string) string {
-	return expr + " = " + d.assign(c, of)
+	same := expr + " = " + d.assign(c, of)
+	if c.collation != "" && !strings.HasPrefix(c.charset, "utf8") {
+		same += " AND CONVERT(" + expr + " USING utf8mb4) COLLATE utf8mb4_general_ci = " + of + " COLLATE utf8mb4_general_ci"
+	}
+	return same
 }
 
-// exactly is equality byte by byte, which a plain index still serves.
+// exactly is equality byte by byte: no collation, and no spaces at the end
+// passed over. It finds by the column's index first.
 func (d mysql) exactly(expr string, c *column, of string) string {
 	same := d.equals(expr, c, of)
-	if c.collation != "" && !strings.HasSuffix(c.collation, "_bin") {
-		same += " AND CONVERT(" + expr + " USING utf8mb4) COLLATE utf8mb4_bin = " + of + " COLLATE utf8mb4_bin"
+	if c.collation != "" {
+		same += " AND CAST(CONVERT(" + expr + " USING utf8mb4) AS BINARY) = CAST(" + of + " AS BINARY)"
 	}
 	return same
 }
