@@ -62,15 +62,20 @@ func (r *Room) OptOutInstead(ctx context.Context, id request.ID) (request.ID, er
 	if err != nil {
 		return "", err
 	}
-	key := "habeas:offer:" + string(id)
 	if !offers.OptOut {
-		// It may have been taken up already: then this is the same click.
-		if taken, err := r.follow(ctx, &req, request.OptOutSaleShare, request.FromOffer, key); err == nil && taken.Existing {
-			return taken.ID, nil
+		// It may have been taken up already: then this is the same click again.
+		past, err := r.pasts(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range past {
+			if p.Case.Parent == id && p.Case.Origin == request.FromOffer {
+				return p.ID, nil
+			}
 		}
 		return "", ErrNotOffered
 	}
-	taken, err := r.follow(ctx, &req, request.OptOutSaleShare, request.FromOffer, key)
+	taken, err := r.follow(ctx, &req, request.OptOutSaleShare, request.FromOffer, "habeas:offer:"+string(id))
 	return taken.ID, err
 }
 
