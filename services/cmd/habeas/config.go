@@ -89,6 +89,9 @@ type intakeConfig struct {
 	// Doors is the file that sets the consumer's doors up: portal,
 	// verification, signals, mail. Without it there is none but the API.
 	Doors string `yaml:"doors"`
+	// Tenant is the company's file: the laws it answers under, and what it
+	// decided where they leave a choice; see "habeas regime lint".
+	Tenant string `yaml:"tenant"`
 }
 
 type coordinatorConfig struct {

@@ -205,8 +205,13 @@ func (r *runtime) openIntake() error {
 	if err != nil {
 		return err
 	}
+	company, err := r.loadTenant(set, r.logger)
+	if err != nil {
+		return err
+	}
 	in := intake.New(intake.Config{
-		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
+		Training: training(company, r.store),
+		Store:    r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
 		Regime: r.Intake.Regime, Logger: r.logger.With("room", "intake"),
 	})
 	r.intake = in
