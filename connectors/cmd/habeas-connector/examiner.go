@@ -38,7 +38,6 @@ type examiner struct {
 
 	manifest *habeasv1.Manifest
 	key      ed25519.PublicKey
-	stream   jetstream.Stream
 	first    uint64 // evidence of before this sequence is not ours
 	kept     int
 	skipped  int
@@ -187,13 +186,15 @@ func (e *examiner) judge(o *habeasv1.OutcomeRecord, j *habeasv1.Job) error {
 
 // records returns the records of a job, verified and without identifiers.
 func (e *examiner) records(ctx context.Context, jobID string) ([]*wire.Record, error) {
-	info, err := e.stream.Info(ctx)
+	// A handle of our own: they are not made for several readers at once.
+	stream, err := e.js.Stream(ctx, wire.StreamEvidence)
 	if err != nil {
 		return nil, fmt.Errorf("reading the evidence: %w", err)
 	}
+	info := stream.CachedInfo()
 	var records []*wire.Record
 	for seq := e.first; seq <= info.State.LastSeq; seq++ {
-		msg, err := e.stream.GetMsg(ctx, seq)
+		msg, err := stream.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}

@@ -21,6 +21,7 @@ import (
 // mapFlags are the choices of habeas-connector map.
 type mapFlags struct {
 	output, key, check string
+	password           string
 	sample             int
 	threshold          float64
 	timeout            time.Duration
@@ -34,7 +35,8 @@ func mapCommand() *cobra.Command {
 		Long: `Draft a data map from a live database, or find what a map in use misses.
 
 ADDRESS is that of a SQL database, such as postgres://user@host/name or
-sqlite:///path/file.db. Give PostgreSQL's password as PGPASSWORD or PGPASSFILE.
+sqlite:///path/file.db. Give the password as --password-file, so that nobody sees
+it in the list of processes.
 The database is only read, in one transaction: its schema, and the first rows of
 each table to guess what the columns hold. Sampled values are never printed.
 
@@ -46,20 +48,43 @@ there are, and 2 when the check could not be made: a gate for CI.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
 			defer cancel()
-			if f.check != "" {
-				return checkMap(ctx, args[0], f, cmd.OutOrStdout())
+			address, err := withPassword(args[0], f.password)
+			if err != nil {
+				return err
 			}
-			return draftMap(ctx, args[0], f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if f.check != "" {
+				return checkMap(ctx, address, f, cmd.OutOrStdout())
+			}
+			return draftMap(ctx, address, f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", "", "the file to write; it must not be there yet (default: print)")
 	flags.StringVar(&f.key, "key", "", "the dataset's fides_key (default: the database's name)")
 	flags.StringVar(&f.check, "check", "", "a data map to check against the database, instead of drafting one")
+	flags.StringVar(&f.password, "password-file", "", "a file that holds the database account's password")
 	flags.IntVar(&f.sample, "sample", 200, "rows of each table to look at; 0 looks at names and types alone")
 	flags.Float64Var(&f.threshold, "threshold", draft.Threshold, "the confidence, 0 to 1, from which --check reports a column")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait for the database")
 	return cmd
+}
+
+// withPassword puts the password in a file, if there is one, into an address.
+// Errors repeat neither.
+func withPassword(address, file string) (string, error) {
+	if file == "" {
+		return address, nil
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return "", errors.New("--password-file: the address must be one with an account, such as postgres://user@host/name")
+	}
+	u.User = url.UserPassword(u.User.Username(), strings.TrimRight(string(text), "\r\n"))
+	return u.String(), nil
 }
 
 // draftMap writes a draft.

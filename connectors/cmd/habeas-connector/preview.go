@@ -25,10 +25,11 @@ import (
 
 // previewFlags are the choices of habeas-connector preview.
 type previewFlags struct {
-	config, file, database, folder, base string
-	email, phone                         string
-	ids                                  []string
-	reads                                bool
+	config, file, folder, base string
+	database, password         string
+	email, phone               string
+	ids                        []string
+	reads                      bool
 }
 
 func previewCommand() *cobra.Command {
@@ -56,6 +57,7 @@ its specification, files without so much as tidying up.
 	flags.StringVar(&f.config, "config", "", "a connector's YAML")
 	flags.StringVar(&f.file, "map", "", "a data map, a specification or a lake's map")
 	flags.StringVar(&f.database, "database", "", "address of the database, for a data map")
+	flags.StringVar(&f.password, "password-file", "", "a file that holds the database account's password")
 	flags.StringVar(&f.base, "base", "", "where the system is, for a specification")
 	flags.StringVar(&f.folder, "folder", "", "the files' folder, for a lake's map")
 	flags.StringVar(&f.email, "email", "", "an e-mail address of the person")
@@ -147,11 +149,16 @@ func (f previewFlags) section() (kind, section string, err error) {
 	config := map[string]string{}
 	switch {
 	case has("dataset"):
-		kind, where, flag = "sqlmap", f.database, "--database"
+		if where, err = withPassword(f.database, f.password); err != nil {
+			return "", "", err
+		}
+		kind, flag = "sqlmap", "--database"
 		config["map"], config["database"] = file, where
 	case has("restspec"):
 		kind, flag = "restspec", ""
 		config["spec"], config["base"] = file, f.base
+	case has("stores") && !ofFiles(head["stores"]):
+		return "", "", fmt.Errorf("%s: it is the map of a server; give --config with the connector's file", f.file)
 	case has("stores"):
 		kind, where, flag = "lake", f.folder, "--folder"
 		if config["map"] = file; where != "" {
@@ -171,6 +178,17 @@ func (f previewFlags) section() (kind, section string, err error) {
 	}
 	raw, err := json.Marshal(config)
 	return kind, string(raw), err
+}
+
+// ofFiles reports whether a map's stores are files.
+func ofFiles(stores any) bool {
+	list, _ := stores.([]any)
+	for _, s := range list {
+		if store, ok := s.(map[string]any); ok && store["files"] == nil && (store["keys"] != nil || store["table"] != nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // show prints what the connector would do.

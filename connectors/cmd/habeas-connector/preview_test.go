@@ -135,6 +135,8 @@ func TestPreviewErrors(t *testing.T) {
 		{[]string{"preview", "--map", demoMaps + "billing.map.yaml", "--email", "a@example.com"}, "--database"},
 		{[]string{"preview", "--map", demoMaps + "billing.map.yaml", "--database", "sqlite:///nowhere.db", "--id", "secret-value"}, "--id, number 1: want KIND=VALUE"},
 		{[]string{"preview", "--map", demoMaps + "analytics.map.yaml", "--folder", t.TempDir(), "--email", "a@example.com"}, "device_id, user_id"},
+		{[]string{"preview", "--map", "testdata/examples/keyspace.yaml", "--email", "a@example.com"}, "give --config"},
+		{[]string{"preview", "--map", demoMaps + "billing.map.yaml", "--database", "sqlite:///x.db", "--password-file", file, "--email", "a@example.com"}, "postgres://user@host/name"},
 		{[]string{"preview", "--config", file, "--email", "a@example.com"}, `kind ""`},
 	} {
 		_, err := execute(t, tc.args...)

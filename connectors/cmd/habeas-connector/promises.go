@@ -19,11 +19,12 @@ import (
 
 // examine makes all checks over the bus. An error means that the examination
 // could not be held.
-func examine(ctx context.Context, e *examiner) (err error) {
-	if e.stream, err = e.js.Stream(ctx, wire.StreamEvidence); err != nil {
+func examine(ctx context.Context, e *examiner) error {
+	stream, err := e.js.Stream(ctx, wire.StreamEvidence)
+	if err != nil {
 		return fmt.Errorf("reading the evidence: %w", err)
 	}
-	e.first = e.stream.CachedInfo().State.LastSeq + 1
+	e.first = stream.CachedInfo().State.LastSeq + 1
 	if e.people.Stranger == nil {
 		e.people.Stranger = map[string]string{}
 		for kind := range e.people.Person {
