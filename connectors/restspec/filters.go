@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"unicode"
 )
@@ -57,6 +58,15 @@ var filters = map[string]func(string) (string, error){
 			return "", errEmpty
 		}
 		return "+" + digits, nil
+	},
+	// uuid makes a version 4 UUID (RFC 9562) of an effect's key: 32 hex digits.
+	"uuid": func(s string) (string, error) {
+		raw, err := hex.DecodeString(s)
+		if err != nil || len(raw) != 16 {
+			return "", errUnsafe
+		}
+		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+		return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:]), nil
 	},
 	// backslash makes a quoted string of the value: "…" with backslash escapes.
 	"backslash": func(s string) (string, error) {
