@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -96,6 +97,48 @@ func (c correcting) Correct(ctx context.Context, p sdk.Person, corrections []sdk
 	tm.runs[0].corrections = corrections
 	tm.act(ctx, "correct")
 	return tm.errs[0]
+}
+
+// Corrected implements [sdk.CorrectionReader]: it reads the records anew and
+// looks at the fields that the steps say show the values.
+func (c correcting) Corrected(ctx context.Context, p sdk.Person, corrections []sdk.Correction) (held, wrong int64, err error) {
+	if err := c.e.prog.corrects(corrections); err != nil {
+		return 0, 0, err
+	}
+	tm := c.e.newTeam(ctx, []sdk.Person{p})
+	r := tm.runs[0]
+	for _, s := range c.e.prog.ops["correct"] {
+		if s.reads() {
+			tm.read(ctx, s)
+			if tm.errs[0] != nil {
+				return 0, 0, tm.errs[0]
+			}
+			continue
+		}
+		for _, i := range r.cols[s.each] {
+			for _, want := range corrections {
+				have, _ := scalarText(i.fields[s.shows])
+				if have == "" || !slices.Contains(s.corrects, want.Field) {
+					continue
+				}
+				held++
+				if !sameValue(have, want.Value.Reveal()) {
+					wrong++
+				}
+			}
+		}
+	}
+	return held, wrong, nil
+}
+
+// sameValue compares a field with what it should be. Systems write phone
+// numbers in their own way.
+func sameValue(have, want string) bool {
+	if have == want {
+		return true
+	}
+	isNumber := !strings.ContainsFunc(want, func(r rune) bool { return !strings.ContainsRune("+0123456789 -().", r) })
+	return isNumber && len(normalise(sdk.Phone, want)) >= 7 && sameIdentifier(sdk.Phone, have, want)
 }
 
 // corrects refuses corrections that no step makes, before anything is changed.

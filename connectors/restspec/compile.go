@@ -44,6 +44,7 @@ type step struct {
 	assumed string
 	// corrects are the fields an acting step of correct puts right.
 	corrects []string
+	shows    string
 	// blind is set when the step goes through assumed records: the system
 	// never shows whether it was done.
 	blind   bool

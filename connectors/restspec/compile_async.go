@@ -1,6 +1,7 @@
 package restspec
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -95,6 +96,34 @@ func (c *checker) assumed(op string, ps placed) {
 			c.fault(ps.at.with("store"), "name the store the system is taken to hold")
 		}
 	}
+}
+
+// correctionIn is where the body of a step has the value that is put right, as
+// a dotted path, or "".
+func correctionIn(ps placed) string {
+	var find func(v any) (string, bool)
+	find = func(v any) (string, bool) {
+		switch v := v.(type) {
+		case string:
+			return "", strings.Contains(v, ".correction")
+		case map[string]any:
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				if rest, ok := find(v[name]); ok {
+					return strings.TrimSuffix(name+"."+rest, "."), true
+				}
+			}
+		}
+		return "", false
+	}
+	if path, ok := find(ps.JSON); ok {
+		return path
+	}
+	for _, name := range slices.Sorted(maps.Keys(ps.Form)) {
+		if strings.Contains(ps.Form[name], ".correction") {
+			return name
+		}
+	}
+	return ""
 }
 
 // actsOnAssumed wants a request of op for every identifier that a step of where

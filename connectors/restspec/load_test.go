@@ -85,6 +85,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"batch of nobody", "    delete: /users/{{ .users.id }}", "    delete: /users\n    batch: {item: \"{{ .users.id }}\"}", "erase[1].batch.size: say how many a request may have"},
 		{"one record in a batch request", "    delete: /users/{{ .users.id }}", "    delete: /users/{{ .users.id }}\n    batch: {size: 5, item: \"{{ .users.id }}\"}", "erase[1].delete: {{ .users.id }} is not known here; known are batch"},
 		{"correcting without a field", "erase:", "correct: [{use: locate}, {name: c, each: users, put: /x}]\nerase:", "correct[1].corrects: name the fields"},
+		{"correction nobody can see", "erase:", "correct: [{use: locate}, {name: c, each: users, corrects: x, put: /x}]\nerase:", "correct[1].shows: say with each and shows"},
 		{"correction elsewhere", "each: users\n", "each: users\n    corrects: phone\n", "erase[1].corrects: only acting steps of correct"},
 		{"unsigned callback", "    delete: /users/{{ .users.id }}", "    delete: /users/{{ .users.id }}\n    async: {handle: {j: id}, callback: {path: /c, id: i, handle: j, state: s}, done: [d]}", "erase[1].async.callback.signature: a signature needs header, secret and over"},
 		{"callback without its handle", "    delete: /users/{{ .users.id }}", "    delete: /users/{{ .users.id }}\n    async: {callback: {path: /c, id: i, handle: j, state: s, signature: {header: H, secret: S, over: \"{{ .body }}\"}}, done: [d]}", "erase[1].async.callback: a callback needs id, state, and the handle that id equals"},

@@ -190,7 +190,7 @@ func engineOf(c sdk.Connector) *engine {
 func TestCorrect(t *testing.T) {
 	spec := search(`correct:
   - use: locate
-  - {name: fix-phone, each: users, corrects: [user.contact.phone_number, phone], patch: "/users/{{ .users.id }}", json: {phone: "{{ .correction }}"}}
+  - {name: fix-phone, each: users, shows: phone, corrects: [user.contact.phone_number, phone], patch: "/users/{{ .users.id }}", json: {phone: "{{ .correction }}"}}
   - {name: fix-email, each: users, corrects: email, patch: "/users/{{ .users.id }}", json: {email: "{{ .correction }}"}}
 `)
 	var got []string
@@ -209,8 +209,13 @@ func TestCorrect(t *testing.T) {
 	if want := `{"phone":"+1"},{"email":"\"a\"@example.com"}`; strings.Join(got, ",") != want {
 		t.Errorf("sent %v, want %s", got, want)
 	}
+	// It is read back where it shows, and the system has not changed.
+	held, wrong, err := c.(sdk.CorrectionReader).Corrected(t.Context(), her, []sdk.Correction{{Field: "email", Value: "b@example.com"}, {Field: "phone", Value: "+1"}})
+	if err != nil || held != 1 || wrong != 1 {
+		t.Errorf("%d held, %d wrong, %v; want the address alone, and wrong", held, wrong, err)
+	}
 	got = nil
-	err := fix(t.Context(), sdk.Correction{Field: "email", Value: "b@example.com"}, sdk.Correction{Field: "Shoe size, 44", Value: "45"})
+	err = fix(t.Context(), sdk.Correction{Field: "email", Value: "b@example.com"}, sdk.Correction{Field: "Shoe size, 44", Value: "45"})
 	if !sdk.IsPermanent(err) || len(got) > 0 || strings.Contains(err.Error(), "Shoe") {
 		t.Errorf("an unknown field: sent %v, %v", got, err)
 	}
@@ -221,7 +226,7 @@ func TestCorrect(t *testing.T) {
 func TestAbilities(t *testing.T) {
 	ops := map[string]string{
 		"export": "export: [{use: locate}]\n", "erase": eraseUsers,
-		"correct": "correct: [{use: locate}, {name: c, each: users, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
+		"correct": "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
 		"opt_out": "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, assumed: why}]\n",
 		"resolve": "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
 	}

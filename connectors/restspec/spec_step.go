@@ -59,6 +59,10 @@ type Step struct {
 	// correct puts right with {{ .correction }}. A step that changes what the
 	// person is found by comes last: after it, a retry finds nobody.
 	Corrects Strings `yaml:"corrects"`
+	// Shows is the field of the record (of Each) that has the value after it was
+	// put right: the correction is read back there. Unless written it is the
+	// place of {{ .correction }} in the body.
+	Shows string `yaml:"shows"`
 	// Async follows work that the system does after answering.
 	Async *Async `yaml:"async"`
 	// Expect is the condition of an opted_out step.

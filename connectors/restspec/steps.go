@@ -93,6 +93,13 @@ func (c *checker) operation(op string, in []Step, limits map[string]bool) []*ste
 		}
 	}
 	for _, s := range steps {
+		for _, owner := range steps {
+			if s.shows != "" && owner.reads() && owner.name == s.each {
+				owner.fields = append(owner.fields, s.shows)
+			}
+		}
+	}
+	for _, s := range steps {
 		slices.Sort(s.fields)
 		s.fields = slices.Compact(s.fields)
 	}
@@ -157,7 +164,7 @@ func (c *checker) step(op string, ps placed, parents map[string]string, limits m
 	s := &step{
 		name: ps.Name, each: ps.Each, only: ps.Only, found: ps.WhenFound, match: ps.Match,
 		same: ps.SamePerson, store: ps.Store, time: ps.Time, keep: ps.Keep, expect: ps.Expect,
-		assumed: ps.Assumed, corrects: ps.Corrects,
+		assumed: ps.Assumed, corrects: ps.Corrects, shows: ps.Shows,
 	}
 	if !namePattern.MatchString(ps.Name) {
 		c.fault(at.with("name"), "a step needs a name of lower-case letters, digits and hyphens")
@@ -233,6 +240,11 @@ func (c *checker) does(op string, at place, ps placed, s *step) {
 		c.fault(at.with("corrects"), "name the fields this step puts right")
 	case (op != "correct" || reads) && len(ps.Corrects) > 0:
 		c.fault(at.with("corrects"), "only acting steps of correct put fields right")
+	case len(ps.Corrects) > 0 && s.shows == "":
+		s.shows = correctionIn(ps)
+	}
+	if len(ps.Corrects) > 0 && (s.shows == "" || ps.Each == "") {
+		c.fault(at.with("shows"), "say with each and shows which field of which record has the value afterwards")
 	}
 }
 

@@ -348,6 +348,17 @@ func corrects(t *testing.T, r *Rig) {
 		if !strings.Contains(strings.Join(r.Vendor.Dump(), "\n"), value) {
 			t.Errorf("%s was corrected and the vendor does not have it", field)
 		}
+		reader, ok := r.Connector.(sdk.CorrectionReader)
+		if !ok {
+			t.Fatal("corrections cannot be read back")
+		}
+		right, wrong := []sdk.Correction{{Field: field, Value: sdk.Secret(value)}}, []sdk.Correction{{Field: field, Value: "another"}}
+		if held, bad, err := reader.Corrected(r.InJob(), r.Her.Person, right); err != nil || held == 0 || bad != 0 {
+			t.Errorf("%s is read back as %d held, %d wrong, %v", field, held, bad, err)
+		}
+		if held, bad, err := reader.Corrected(r.InJob(), r.Her.Person, wrong); err != nil || bad != held {
+			t.Errorf("another %s is read back as %d held, %d wrong, %v", field, held, bad, err)
+		}
 		dump := r.Dump()
 		for _, line := range r.Bare {
 			if !slices.Contains(dump, line) {
