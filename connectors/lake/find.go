@@ -200,7 +200,7 @@ func (l *lookup) timeOf(f file, rec *record) (time.Time, error) {
 	if len(rec.when) > 0 {
 		t, err := l.when.parse(string(rec.when))
 		if err != nil {
-			return time.Time{}, misfit("%s, line %d: %w", f.key, rec.number, err)
+			return time.Time{}, misfit("%s, %s: %w", f.key, rec.place(), err)
 		}
 		return t, nil
 	}
@@ -218,7 +218,7 @@ func (l *lookup) letterOf(f file, rec *record) (string, error) {
 		}
 	}
 	if l.letter == "" {
-		return "", misfit(`%s, line %d: the map gives no category for this type of record: add the type, or "*" for all others`, f.key, rec.number)
+		return "", misfit(`%s, %s: the map gives no category for this type of record: add the type, or "*" for all others`, f.key, rec.place())
 	}
 	return l.letter, nil
 }

@@ -51,8 +51,18 @@ func newFormat(sm *StoreMap) (format, error) {
 			return nil, fmt.Errorf("delimiter: %q must be one byte, such as \",\", \";\" or \"\\t\"", delimiter)
 		}
 		f.dialect = func() dialect { return &csv{delimiter: delimiter[0]} }
+	case "parquet":
+		switch {
+		case sm.Delimiter != "":
+			return nil, errors.New("delimiter: Parquet has none")
+		case f.compression != "":
+			return nil, errors.New("compression: Parquet compresses within; leave it out")
+		case len(sm.Shared) > 0:
+			return nil, errSharedColumns
+		}
+		return parquetFormat{}, nil
 	default:
-		return nil, fmt.Errorf("format: %q is neither jsonl nor csv", sm.Format)
+		return nil, fmt.Errorf("format: %q is none of jsonl, csv, parquet", sm.Format)
 	}
 	return f, nil
 }

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -122,7 +123,8 @@ func (q *sought) outside(day time.Time) bool {
 // the callback it was given to returns.
 type record struct {
 	raw    []byte // without the line end
-	number int64  // of its first line, from 1
+	number int64  // of its first line or of the row, from 1
+	row    bool   // number counts rows
 	hits   []hit
 	owners int    // identifier values outside of shared elements
 	elems  []elem // elements of shared lists
@@ -131,7 +133,16 @@ type record struct {
 	hasTyp bool
 	hidden []hidden // withheld values
 
-	dialect dialect // what read it, for text formats
+	dialect dialect     // what read it, for text formats
+	parquet *parquetRow // where its values are, for Parquet
+}
+
+// place says where in its file the record is.
+func (r *record) place() string {
+	if r.row {
+		return fmt.Sprintf("row %d", r.number)
+	}
+	return fmt.Sprintf("line %d", r.number)
 }
 
 // hit is a value that belongs to people sought.

@@ -36,6 +36,15 @@ func (l timeLayout) check() error {
 	return nil
 }
 
+// format writes a time so that parse reads it.
+func (l timeLayout) format(t time.Time) string {
+	if unit, ok := unixUnits[l]; ok {
+		per := int64(time.Second / unit)
+		return strconv.FormatInt(t.Unix()*per+int64(t.Nanosecond())/int64(unit), 10)
+	}
+	return t.Format(l.goLayout())
+}
+
 var errTime = errors.New("the time is not written as the map says")
 
 // parse reads a time. Its error does not show the text.
