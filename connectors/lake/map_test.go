@@ -32,7 +32,7 @@ stores:
 		{"letter: F", "letter: M", "categories.*.letter"},
 		{"letter: F, data: user.behavior", "letter: F", "categories.*.data"},
 		{`"*"`, "view", "type: categories tell types"},
-		{"identifiers:", "format: parquet\n    identifiers:", "format:"},
+		{"identifiers:", "format: orc\n    identifiers:", "format:"},
 		{"identifiers:", "format: csv\n    shared: user\n    identifiers:", "stores[0]: shared"},
 		{"identifiers:", "shared: other\n    identifiers:", "shared[0]: no identifier lies in other"},
 		{"identifiers:", "compression: lz4\n    identifiers:", "compression:"},

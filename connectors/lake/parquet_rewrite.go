@@ -211,7 +211,7 @@ func (w *parquetWriter) add(group schema.RowGroup, index []chunkIndex, begin int
 		group.FileOffset = begin
 	}
 	if n := len(w.groups); n <= 1<<15-1 {
-		group.Ordinal = int16(n) //nolint:gosec // checked
+		group.Ordinal = int16(n)
 	}
 	w.groups, w.index = append(w.groups, group), append(w.index, index)
 }

@@ -3,6 +3,7 @@ package lake
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,8 +63,6 @@ type device struct {
 	Seat *int32 `parquet:"seat,optional"`
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // eventOf makes row n of somebody; who may be empty.
 func eventOf(n int, who string) event {
 	e := event{
@@ -71,12 +70,12 @@ func eventOf(n int, who string) event {
 		Amount: int64(n)*7 - 50, Score: float64(n) / 3, Flag: n%3 == 0, Labels: map[string]string{"k": fmt.Sprint(n)},
 	}
 	if who != "" {
-		e.User.ID, e.User.Licence = ptr("usr_"+who), "D-"+who
+		e.User.ID, e.User.Licence = new("usr_"+who), "D-"+who
 	}
 	for i := range n % 4 {
 		d := device{ID: fmt.Sprintf("dev-other-%d", n)}
 		if i == 1 {
-			d.Seat = ptr(int32(n))
+			d.Seat = new(int32(n))
 		}
 		e.Devices = append(e.Devices, d)
 	}
@@ -120,7 +119,7 @@ func readParquet(t failer, data []byte) (rows []string, file *parquet.File) {
 			for _, row := range buf[:n] {
 				rows = append(rows, fmt.Sprintf("%+v", row))
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

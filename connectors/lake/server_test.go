@@ -125,7 +125,7 @@ func runServer(program string) (*server, error) {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	stopServer = func() error {
-		err := cmd.Process.Signal(syscall.SIGTERM)
+		err := cmd.Process.Kill() // asked to stop, it would wait for idle connections
 		<-done
 		return errors.Join(err, os.RemoveAll(dir))
 	}
