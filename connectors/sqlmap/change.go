@@ -19,13 +19,13 @@ func (p *plan) planChanges(c *collection) (err error) {
 	}
 	// Only rows that others refer to can have to stay for another's sake.
 	if slices.ContainsFunc(c.table.referred, func(k *foreignKey) bool { return !k.setNull }) {
-		if ch.anchor, err = p.keptChanges(c, c.needs); err != nil {
+		if ch.anchor, err = p.keptChanges(c, c.needs, false); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.retain {
 		// Without what the rule goes by, the next attempt would see another row.
-		list, err := p.keptChanges(c, append(slices.Clone(r.needs), r.from, r.when))
+		list, err := p.keptChanges(c, append(slices.Clone(r.needs), r.from, r.when), true)
 		if err != nil {
 			return err
 		}
@@ -35,8 +35,9 @@ func (p *plan) planChanges(c *collection) (err error) {
 }
 
 // keptChanges empties the personal columns a kept row does not need, save
-// keys and references, and cuts the references the map says.
-func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
+// keys and references, and cuts the references the map says. A rule of the
+// map's own must say of every column that can't be emptied that it needs it.
+func (p *plan) keptChanges(c *collection, needs []*field, rule bool) ([]change, error) {
 	var list []change
 	for _, f := range c.fields {
 		if f.byPart() {
@@ -46,8 +47,8 @@ func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
 			continue
 		}
 		cut := slices.Contains(c.cut, f)
-		if c.table.inKey(f.name) && f.telling() && !slices.Contains(needs, f) && f.spec.Habeas.Erase != Retain {
-			return nil, p.m.errorAt(f.path, "collection %s: field %s is part of the primary key and can't be emptied in rows that are kept; list it under needs if the basis needs it, or say habeas: {erase: retain} if it names nobody", c.spec.Name, f.name)
+		if why := f.stays(); rule && why != "" && !slices.Contains(needs, f) {
+			return nil, p.m.errorAt(f.path, "collection %s: field %s %s and can't be emptied in rows that are kept; list it under needs if the basis needs it, or say habeas: {erase: retain} if it names nobody", c.spec.Name, f.name, why)
 		}
 		if !cut && (!f.personal || slices.Contains(needs, f) || f.link() || c.table.inKey(f.name)) {
 			continue
@@ -67,6 +68,22 @@ func (p *plan) keptChanges(c *collection, needs []*field) ([]change, error) {
 // number that stands for one.
 func (f *field) telling() bool {
 	return slices.ContainsFunc(f.spec.DataCategories, func(data string) bool { return personal(data) && !within(data, "user.unique_id") })
+}
+
+// stays says why a field about a person can't be emptied although nobody says
+// that it is to stay; empty when it can.
+func (f *field) stays() string {
+	switch {
+	case !f.telling() || f.spec.Habeas.Erase == Retain:
+		return ""
+	case f.c.table.inKey(f.name):
+		return "is part of the primary key"
+	case f.meta.ReadOnly:
+		return "is read_only"
+	case f.meta.Masking != nil && f.meta.Masking.Strategy == "preserve":
+		return "has the strategy preserve"
+	}
+	return ""
 }
 
 // link reports whether the field holds a reference to or from another
@@ -90,6 +107,9 @@ func (p *plan) methodChanges(c *collection) ([]change, error) {
 				list = append(list, *ch)
 			}
 			continue
+		}
+		if why := f.stays(); why != "" {
+			return nil, p.m.errorAt(f.path, "collection %s: field %s %s and would stay as it is under erase: %s; use erase: delete, or say habeas: {erase: retain} if it names nobody", c.spec.Name, f.name, why, c.method())
 		}
 		tie := slices.ContainsFunc(c.in, func(l *link) bool { return l.to == f && l.dependent() })
 		if !f.personal && !tie || c.table.inKey(f.name) {

@@ -68,6 +68,7 @@ func TestOpenErrorsNamePlaceAndFix(t *testing.T) {
 	const schema = `
 CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(100) NOT NULL, name TEXT, code CHAR(3) NOT NULL UNIQUE, kind TEXT NOT NULL CHECK (kind IN ('a', 'b')));
 CREATE TABLE logs (id INTEGER PRIMARY KEY, person_id INTEGER REFERENCES people (id) ON DELETE CASCADE);
+CREATE TABLE dates (id INTEGER PRIMARY KEY, email TEXT, doc JSON);
 CREATE TABLE loose (id INTEGER PRIMARY KEY, email TEXT, kind TEXT NOT NULL CHECK (kind IN ('a', 'b')), code CHAR(3) NOT NULL UNIQUE)`
 	const email = "  - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}"
 	loose := func(lines ...string) string {
@@ -85,6 +86,11 @@ CREATE TABLE loose (id INTEGER PRIMARY KEY, email TEXT, kind TEXT NOT NULL CHECK
 			"null not null":   {loose("  - {name: code, data_categories: [user.account], habeas: {erase: null}}"), "collection loose: field code has erase: null, and the database does not allow NULL"},
 			"tied by key":     {strings.Replace(mapOf("habeas: {erase: deidentify}", "fields:", "  - {name: id, data_categories: [user.unique_id], fides_meta: {identity: user_id}}"), "people", "loose", 1), "leaves its rows tied to the person by field id"},
 			"null_rewrite":    {loose("  - {name: code, data_categories: [user.account], fides_meta: {masking_strategy_override: {strategy: null_rewrite}}}"), "strategy null_rewrite, and the database does not allow NULL"},
+			"read only":       {loose("  - {name: kind, data_categories: [user.account], fides_meta: {read_only: true}}"), "test.map.yaml:8: collection loose: field kind is read_only and would stay as it is under erase: deidentify"},
+			"preserved":       {loose("  - {name: kind, data_categories: [user.account], fides_meta: {masking_strategy_override: {strategy: preserve}}}"), "has the strategy preserve and would stay"},
+			"said to stay":    {loose("  - {name: kind, data_categories: [user.account], fides_meta: {read_only: true}, habeas: {erase: retain}}"), ""},
+			"personal key":    {strings.Replace(mapOf("habeas: {retain: [{basis: b, period: 1 year, from: code}]}", "fields:", "  - {name: id, data_categories: [user.contact], fides_meta: {identity: user_id}}", "  - {name: code}"), "people", "loose", 1), "collection loose: field id is part of the primary key and can't be emptied in rows that are kept"},
+			"no date":         {strings.Replace(mapOf("habeas: {time: doc}", "fields:", email, "  - {name: doc}"), "people", "dates", 1), "test.map.yaml:5: collection dates: field doc is of type"},
 			"override passes": {loose("  - {name: kind, data_categories: [user.account], fides_meta: {masking_strategy_override: {strategy: string_rewrite, configuration: {rewrite_value: a}}}}"), ""},
 		} {
 			t.Run(name, func(t *testing.T) {
