@@ -22,7 +22,10 @@ var (
 	limitPerson = verify.Limit{What: "person", Most: 10, Window: 24 * time.Hour}
 	limitOptOut = verify.Limit{What: "opt_out", Most: 300, Window: time.Hour}
 	limitCode   = verify.Limit{What: "code", Most: 30, Window: time.Hour}
-	limitSend   = verify.Limit{What: "send", Most: 5, Window: time.Hour}
+	// Past this many requests from one source somebody may be trying people
+	// out: they are taken, and a login alone does not verify them.
+	limitUsual = verify.Limit{What: "usual", Most: 10, Window: time.Hour}
+	limitSend  = verify.Limit{What: "send", Most: 5, Window: time.Hour}
 )
 
 func heardGPC(r *http.Request) bool { return signal.GPC(r.Header) }
@@ -120,7 +123,12 @@ func (p *Portal) submit(v *visit, path string) {
 	}
 	id := taken[0].ID
 	if f.Right.Verifiable() {
-		claimed := verify.Claimed{Language: v.language, Anchor: ids[0], Points: pointValues(values, p.Verify.Policy.Points), Disputed: disputed(values), Declaration: declaration}
+		suspicious, err := p.suspicious(v)
+		if err != nil {
+			p.broken(v, "counting requests", err)
+			return
+		}
+		claimed := verify.Claimed{Suspicion: suspicious, Language: v.language, Anchor: ids[0], Points: pointValues(values, p.Verify.Policy.Points), Disputed: disputed(values), Declaration: declaration}
 		if err := p.verify(v, id, claimed, signedIn, loggedIn); err != nil {
 			p.broken(v, "beginning to verify a request", err)
 			return
@@ -173,6 +181,15 @@ func (p *Portal) limit(v *visit, f form, who request.Identifier) error {
 		return err
 	}
 	return p.Verify.Allow(ctx, limitPerson, who.Reveal())
+}
+
+// suspicious reports whether one source asks for unusually many people.
+func (p *Portal) suspicious(v *visit) (bool, error) {
+	err := p.Verify.Allow(v.r.Context(), limitUsual, intake.Source(v.r, p.Proxied))
+	if errors.Is(err, verify.ErrTooMany) {
+		return true, nil
+	}
+	return false, err
 }
 
 // tooMany answers a limit that refuses, or can't be asked.

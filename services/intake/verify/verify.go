@@ -148,6 +148,9 @@ func (r *Room) Answer(ctx context.Context, id request.ID, code string) error {
 		if right = sameCode(ch.Code, code); right {
 			ch.Passed, c.NextAt = true, r.Now().UTC()
 		}
+		if !right && ch.Tries >= r.Policy.Tries {
+			f.Suspicion = true // somebody is guessing: a login alone is no longer enough
+		}
 		return nil
 	})
 	switch {

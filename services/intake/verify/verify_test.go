@@ -114,7 +114,8 @@ func TestCode(t *testing.T) {
 	}
 }
 
-func TestCodeIsGuessedInVain(t *testing.T) {
+// VE-3: after guesses a login alone is no longer enough.
+func TestCodeIsGuessedInVain_VE3(t *testing.T) {
 	r := newRig(t)
 	id := r.open(request.KnowCategories, planted, verify.Claimed{Points: points("postal_code", "94110")})
 	r.work()
@@ -131,6 +132,11 @@ func TestCodeIsGuessedInVain(t *testing.T) {
 	if err := r.answer(id, code); !errors.Is(err, verify.ErrCode) {
 		t.Errorf("after too many tries the right code gives %v", err)
 	}
+	if err := r.room.LoggedIn(t.Context(), id, r.now); err != nil { // VE-3
+		t.Fatal(err)
+	}
+	r.work()
+	r.want(id, request.AwaitingVerification)
 	late := r.open(request.KnowCategories, planted, verify.Claimed{})
 	r.work()
 	code = r.code(2)

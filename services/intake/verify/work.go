@@ -111,7 +111,11 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 	}
 	level, method := r.decide(f, req.Level())
 	if level.AtLeast(req.Level()) {
-		if err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level}, By); err != nil {
+		err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level}, By)
+		if errors.Is(err, request.ErrSuspicious) { // staff hold it; they will lift that or decide
+			return r.postpone(ctx, id, lookAgain)
+		}
+		if err != nil {
 			return err
 		}
 		return r.purge(ctx, &req, f)
