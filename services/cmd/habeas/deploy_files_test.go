@@ -79,6 +79,9 @@ func TestComposeNamesWhatExists(t *testing.T) {
 	}
 	for name, config := range c.Configs {
 		exists(config.File)
+		if name == "doors" {
+			continue // a file of its own kind: TestDeployedDoors reads it
+		}
 		if _, err := loadConfig(filepath.Join(deployFolder, config.File)); err != nil {
 			t.Errorf("configuration of %s: %v", name, err)
 		}

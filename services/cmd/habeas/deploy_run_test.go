@@ -321,6 +321,10 @@ func deployConfig(t *testing.T, secrets, room string) string {
 	if err := errors.Join(os.Mkdir(own, 0o700), os.Mkdir(filepath.Join(dir, "state"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	configs, err := filepath.Abs(filepath.Join(deployFolder, "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	public := filepath.Join(secrets, "keys", "public")
 	if room == "delivery" || room == "audit" {
 		public = filepath.Join(secrets, "public-"+room)
@@ -334,7 +338,7 @@ func deployConfig(t *testing.T, secrets, room string) string {
 			t.Fatal(err)
 		}
 	}
-	changed := strings.NewReplacer("/var/lib/habeas", filepath.Join(dir, "state"), "/run/secrets", own, "/run/habeas/public", public).Replace(string(text))
+	changed := strings.NewReplacer("/var/lib/habeas", filepath.Join(dir, "state"), "/run/secrets", own, "/etc/habeas", configs, "/run/habeas/public", public).Replace(string(text))
 	path := filepath.Join(dir, room+".yaml")
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)

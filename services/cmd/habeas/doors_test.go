@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// The example of the doors' settings is what the program takes.
+func TestDeployedDoors(t *testing.T) {
+	r := &runtime{}
+	r.Intake.Doors = filepath.Join(deployFolder, "config", "doors.yaml")
+	c, ok, err := r.loadDoors()
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	if err := c.Verify.Check(); err != nil || len(c.Verify.Points) == 0 || c.Brand.Company == "" {
+		t.Errorf("the settings are %+v, %v", c, err)
+	}
+	if c.updated().Format("2006-01-02") != "2026-11-01" {
+		t.Errorf("signals were updated on %v", c.updated())
+	}
+	file := filepath.Join(t.TempDir(), "doors.yaml")
+	if err := os.WriteFile(file, []byte("verify:\n  agents: both\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Intake.Doors = file
+	if _, _, err := r.loadDoors(); err == nil || !strings.Contains(err.Error(), "doors.yaml:2") {
+		t.Errorf("a setting that is not there: %v, want an error with its line", err)
+	}
+}
+
+// Without the file a room in production opens no doors.
+func TestNoDoors(t *testing.T) {
+	if _, ok, err := (&runtime{}).loadDoors(); ok || err != nil {
+		t.Errorf("doors were opened: %v, %v", ok, err)
+	}
+}
+
+// Packages are fetched with the token, and what is no package is an error.
+func TestPackagesAt(t *testing.T) {
+	id, status := request.NewID(), http.StatusOK
+	delivery := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer token" || r.URL.Path != "/v1/requests/"+string(id)+"/package" {
+			status = http.StatusForbidden
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "zip") // the client may be gone
+	}))
+	defer delivery.Close()
+	body, size, err := packagesAt(delivery.URL+"/", "token")(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(body)
+	if err := errors.Join(err, body.Close()); err != nil || string(text) != "zip" || size != 3 {
+		t.Errorf("%q, %d bytes, %v", text, size, err)
+	}
+	status = http.StatusConflict
+	if _, _, err := packagesAt(delivery.URL, "token")(t.Context(), id); err == nil || !strings.Contains(err.Error(), "409") {
+		t.Errorf("no package: %v", err)
+	}
+}
