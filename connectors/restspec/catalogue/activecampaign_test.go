@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"testing"
@@ -49,9 +50,7 @@ func newActiveCampaign() vendortest.Vendor {
 	a.on("PUT /api/3/contacts/{id}", func(w http.ResponseWriter, r *http.Request) {
 		rec := a.records["contacts"][r.PathValue("id")]
 		fields, _ := read(r)["contact"].(map[string]any)
-		for k, v := range fields {
-			rec[k] = v
-		}
+		maps.Copy(rec, fields)
 		answer(w, 200, map[string]any{"contact": rec})
 	})
 	a.on("DELETE /api/3/contacts/{id}", func(w http.ResponseWriter, r *http.Request) {

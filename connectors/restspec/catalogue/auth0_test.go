@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,9 +65,7 @@ func newAuth0() vendortest.Vendor {
 			delete(a.records["users"], r.PathValue("id"))
 			w.WriteHeader(http.StatusNoContent)
 		case r.Method == http.MethodPatch:
-			for k, v := range read(r) {
-				rec[k] = v
-			}
+			maps.Copy(rec, read(r))
 			answer(w, 200, rec)
 		default:
 			answer(w, 200, rec)

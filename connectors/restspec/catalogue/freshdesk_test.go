@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"testing"
@@ -61,9 +62,7 @@ func newFreshdesk() vendortest.Vendor {
 	}))
 	f.on("PUT /api/v2/contacts/{id}", func(w http.ResponseWriter, r *http.Request) {
 		rec := f.records["contacts"][r.PathValue("id")]
-		for k, v := range read(r) {
-			rec[k] = v
-		}
+		maps.Copy(rec, read(r))
 		answer(w, 200, rec)
 	})
 	drop := func(kind string) func(http.ResponseWriter, *http.Request) {

@@ -25,6 +25,9 @@ var mutants = []struct{ name, entry, old, new, noticed string }{
 	{"erases nobody", "stripe", `delete: "/v1/customers/{{ .customers.id }}"`, `post: "/v1/customers/{{ .customers.id }}"`, "erase_leaves_nothing_of_hers"},
 	{"keeps nothing", "stripe", `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 2555d}`, `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 1s}`, "locate_counts_what_is_there"},
 	{"says nothing of its facts", "klaviyo", "  checked: \"2026-11-22\"\n", "", "facts_are_in_the_header"},
+	{"forgets who is only hidden", "zendesk", `  - {name: delete-hidden, each: hidden, delete: "/api/v2/deleted_users/{{ .hidden.id }}.json", limit: permanent}` + "\n", "", "a_user_that_a_crash_left_hidden_is_deleted"},
+	{"takes a refusal in a 200 for done", "shopify", "      - {field: errors.0.extensions.code, in: [ACCESS_DENIED], means: never, code: denied, say: the token may not ask for erasures}\n", "", "a_refusal_that_is_answered_with_200_is_no_success"},
+	{"deletes the profile alone", "posthog", "delete_events: true, delete_recordings: true", "delete_events: false", "events_and_recordings_are_asked_for_too"},
 	{"looks too early", "amplitude", "      wait: 10d\n", "", "it_does_not_ask_before_the_waiting_period_is_over"},
 }
 

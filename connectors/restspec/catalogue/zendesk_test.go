@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,7 +17,15 @@ var _ = register("zendesk", vendortest.Entry{
 	Acts:     []string{"DELETE /", "PUT /"},
 	Pitfalls: map[string]func(*testing.T, *vendortest.Rig){
 		"a_user_that_a_crash_left_hidden_is_deleted": func(t *testing.T, r *vendortest.Rig) {
-			r.Inject(vendortest.On(vendortest.Lost, "DELETE /api/v2/users/"))
+			z := r.Vendor.(*zendesk)
+			z.mu.Lock()
+			z.remove("tickets", is("requester_id", 1))
+			z.add("deleted_users", "1", z.records["users"]["1"])
+			delete(z.records["users"], "1")
+			z.mu.Unlock()
+			if found := r.Locate(r.Her.Person); found["users"] != 1 {
+				t.Errorf("located %v", found)
+			}
 			r.Erase(r.Her.Person)
 			if left := r.Left(r.Her); len(left) > 0 {
 				t.Errorf("left %q", left)
@@ -66,9 +75,7 @@ func newZendesk() vendortest.Vendor {
 	z.on("PUT /api/v2/users/{id}", func(w http.ResponseWriter, r *http.Request) {
 		rec := z.records["users"][strings.TrimSuffix(r.PathValue("id"), ".json")]
 		fields, _ := read(r)["user"].(map[string]any)
-		for k, v := range fields {
-			rec[k] = v
-		}
+		maps.Copy(rec, fields)
 		answer(w, 200, map[string]any{"user": rec})
 	})
 	z.on("DELETE /api/v2/{kind}/{id}", func(w http.ResponseWriter, r *http.Request) {
