@@ -41,6 +41,7 @@ const (
 	RecordVerification RecordType = "verification"
 	RecordDecision     RecordType = "decision"
 	RecordClosure      RecordType = "closure"
+	RecordVersion      RecordType = "version"
 	RecordKey          RecordType = "key"
 	RecordRetention    RecordType = "retention"
 )
@@ -61,6 +62,7 @@ var predicates = map[RecordType]func() Predicate{
 	RecordVerification: func() Predicate { return &habeasv1.VerificationRecord{} },
 	RecordDecision:     func() Predicate { return &habeasv1.DecisionRecord{} },
 	RecordClosure:      func() Predicate { return &habeasv1.ClosureRecord{} },
+	RecordVersion:      func() Predicate { return &habeasv1.VersionRecord{} },
 	RecordKey:          func() Predicate { return &habeasv1.KeyRecord{} },
 	RecordRetention:    func() Predicate { return &habeasv1.RetentionRecord{} },
 }

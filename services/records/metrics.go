@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -77,15 +76,13 @@ type Metrics struct {
 	Lines []Line `json:"kinds"`
 }
 
-// groundOf sorts a denial into the four of 7102(a)(1), by its code.
+// groundOf sorts a denial into the four of 7102(a)(1), by its code in the
+// regimes' files.
 func groundOf(l *Line, code string) *int64 {
-	if strings.HasPrefix(code, string(request.DenyUnverified)) {
-		return &l.Unverified
-	}
 	switch code {
-	case string(request.DenyUnconfirmed), "no_way_to_verify":
+	case "unverified_specific", "unverified_categories", "unverified_delete", "unverified_correct", "no_way_to_verify", "unconfirmed":
 		return &l.Unverified
-	case string(request.DenyNoParent), string(request.DenyHousehold), "agent_not_authorised", "agent_no_permission", "not_resident", "identity_fraud":
+	case "not_parent", "household", "agent_not_authorised", "agent_no_permission", "not_resident", "identity_fraud":
 		return &l.NotConsumer
 	case "exempt", "service_provider", "spi_purposes":
 		return &l.Exempt

@@ -237,3 +237,6 @@ func later(a, b request.Date) request.Date {
 	}
 	return a
 }
+
+// Files returns the files built into the program, for the history of rules.
+func Files() fs.FS { return files }

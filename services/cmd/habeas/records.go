@@ -95,7 +95,7 @@ Each look is on record.`,
 
 func recordsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "records", Short: "What has to be shown: the log of requests, who was trained, what was in force"}
-	cmd.AddCommand(logCommand(), purgeCommand(), trainedCommand())
+	cmd.AddCommand(logCommand(), purgeCommand(), trainedCommand(), versionsCommand())
 	return cmd
 }
 

@@ -118,7 +118,11 @@ func TestTenantFile_RE5(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	gate := training(f, s)
 	if gate == nil {
 		t.Fatal("there is no gate")

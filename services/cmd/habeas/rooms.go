@@ -189,6 +189,9 @@ func (r *runtime) addIntake(ctx context.Context) error {
 	if err := r.openIntake(); err != nil {
 		return err
 	}
+	if err := r.declare(ctx); err != nil {
+		return err
+	}
 	return r.addDoors(ctx)
 }
 

@@ -1213,6 +1213,99 @@ func (x *DecisionRecord) GetFacts() map[string]string {
 	return nil
 }
 
+// VersionRecord says that a form, a rule or a notice reads so from now on. The
+// text itself is kept beside the log; whoever has it can check it against the
+// digest.
+type VersionRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it comes from.
+	Origin *Origin `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// What it is: "form", "regime", "calendar", "notice", "tenant".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Its name, such as that of its file.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Its version, where it has one.
+	TextVersion string `protobuf:"bytes,4,opt,name=text_version,json=textVersion,proto3" json:"text_version,omitempty"`
+	// SHA-256 of the text.
+	TextSha256 []byte `protobuf:"bytes,5,opt,name=text_sha256,json=textSha256,proto3" json:"text_sha256,omitempty"`
+	// From when it is in force.
+	EffectTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effect_time,json=effectTime,proto3" json:"effect_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionRecord) Reset() {
+	*x = VersionRecord{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionRecord) ProtoMessage() {}
+
+func (x *VersionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionRecord.ProtoReflect.Descriptor instead.
+func (*VersionRecord) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *VersionRecord) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *VersionRecord) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *VersionRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *VersionRecord) GetTextVersion() string {
+	if x != nil {
+		return x.TextVersion
+	}
+	return ""
+}
+
+func (x *VersionRecord) GetTextSha256() []byte {
+	if x != nil {
+		return x.TextSha256
+	}
+	return nil
+}
+
+func (x *VersionRecord) GetEffectTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectTime
+	}
+	return nil
+}
+
 // KeyRecord puts a signing key on record.
 type KeyRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1238,7 +1331,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1343,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[11]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1356,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{11}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KeyRecord) GetOrigin() *Origin {
@@ -1341,7 +1434,7 @@ type RetentionRecord struct {
 
 func (x *RetentionRecord) Reset() {
 	*x = RetentionRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1446,7 @@ func (x *RetentionRecord) String() string {
 func (*RetentionRecord) ProtoMessage() {}
 
 func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1459,7 @@ func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRecord.ProtoReflect.Descriptor instead.
 func (*RetentionRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{12}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetentionRecord) GetOrigin() *Origin {
@@ -1532,7 +1625,16 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\n" +
 	"FactsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe3\x01\n" +
+	"\rVersionRecord\x12)\n" +
+	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12!\n" +
+	"\ftext_version\x18\x04 \x01(\tR\vtextVersion\x12\x1f\n" +
+	"\vtext_sha256\x18\x05 \x01(\fR\n" +
+	"textSha256\x12;\n" +
+	"\veffect_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"effectTime\"\xd4\x02\n" +
 	"\tKeyRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12%\n" +
@@ -1565,7 +1667,7 @@ func file_habeas_v1_evidence_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_evidence_proto_rawDescData
 }
 
-var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*Origin)(nil),                // 0: habeas.v1.Origin
 	(*IntakeRecord)(nil),          // 1: habeas.v1.IntakeRecord
@@ -1578,50 +1680,53 @@ var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*VerificationRecord)(nil),    // 8: habeas.v1.VerificationRecord
 	(*ClosureRecord)(nil),         // 9: habeas.v1.ClosureRecord
 	(*DecisionRecord)(nil),        // 10: habeas.v1.DecisionRecord
-	(*KeyRecord)(nil),             // 11: habeas.v1.KeyRecord
-	(*RetentionRecord)(nil),       // 12: habeas.v1.RetentionRecord
-	nil,                           // 13: habeas.v1.IntakeRecord.DueDatesEntry
-	nil,                           // 14: habeas.v1.DecisionRecord.FactsEntry
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(Action)(0),                   // 16: habeas.v1.Action
-	(*StoreCount)(nil),            // 17: habeas.v1.StoreCount
-	(*Outcome)(nil),               // 18: habeas.v1.Outcome
+	(*VersionRecord)(nil),         // 11: habeas.v1.VersionRecord
+	(*KeyRecord)(nil),             // 12: habeas.v1.KeyRecord
+	(*RetentionRecord)(nil),       // 13: habeas.v1.RetentionRecord
+	nil,                           // 14: habeas.v1.IntakeRecord.DueDatesEntry
+	nil,                           // 15: habeas.v1.DecisionRecord.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(Action)(0),                   // 17: habeas.v1.Action
+	(*StoreCount)(nil),            // 18: habeas.v1.StoreCount
+	(*Outcome)(nil),               // 19: habeas.v1.Outcome
 }
 var file_habeas_v1_evidence_proto_depIdxs = []int32{
-	15, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
+	16, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: habeas.v1.IntakeRecord.origin:type_name -> habeas.v1.Origin
-	15, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
-	13, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
+	16, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
+	14, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
 	0,  // 4: habeas.v1.VerifiedRecord.origin:type_name -> habeas.v1.Origin
 	0,  // 5: habeas.v1.PlanRecord.origin:type_name -> habeas.v1.Origin
 	4,  // 6: habeas.v1.PlanRecord.lines:type_name -> habeas.v1.PlanLine
 	5,  // 7: habeas.v1.PlanRecord.omissions:type_name -> habeas.v1.PlanOmission
-	16, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
+	17, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
 	0,  // 9: habeas.v1.LocatedRecord.origin:type_name -> habeas.v1.Origin
-	16, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
-	17, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
+	17, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
+	18, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 12: habeas.v1.OutcomeRecord.origin:type_name -> habeas.v1.Origin
-	16, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
-	18, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
-	15, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
-	15, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
-	15, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
+	17, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
+	19, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
+	16, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
+	16, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
+	16, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
 	0,  // 18: habeas.v1.VerificationRecord.origin:type_name -> habeas.v1.Origin
-	17, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
+	18, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 20: habeas.v1.ClosureRecord.origin:type_name -> habeas.v1.Origin
-	15, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
+	16, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
 	0,  // 22: habeas.v1.DecisionRecord.origin:type_name -> habeas.v1.Origin
-	15, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
-	14, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
-	0,  // 25: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
-	15, // 26: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
-	15, // 27: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
-	0,  // 28: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	16, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
+	15, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
+	0,  // 25: habeas.v1.VersionRecord.origin:type_name -> habeas.v1.Origin
+	16, // 26: habeas.v1.VersionRecord.effect_time:type_name -> google.protobuf.Timestamp
+	0,  // 27: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
+	16, // 28: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
+	16, // 29: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
+	0,  // 30: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_evidence_proto_init() }
@@ -1637,7 +1742,7 @@ func file_habeas_v1_evidence_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_evidence_proto_rawDesc), len(file_habeas_v1_evidence_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
