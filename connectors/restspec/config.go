@@ -85,7 +85,7 @@ func FromCatalogue(name string) (*Program, error) {
 func (c Config) options(env sdk.Env) Options {
 	return Options{
 		Name: env.Name, Version: env.Version, Base: c.Base, Settings: c.Settings,
-		Dir: env.Dir, Listen: c.Listen, Proxy: c.Proxy, Manifest: c.Manifest, Describe: env.Describe,
+		Dir: env.Dir, Listen: c.Listen, Preview: env.Preview, Proxy: c.Proxy, Manifest: c.Manifest, Describe: env.Describe,
 		Secret: func(name string) (sdk.Secret, error) {
 			file, ok := c.SecretFiles[name]
 			if !ok {

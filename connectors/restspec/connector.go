@@ -43,6 +43,8 @@ type Options struct {
 	// Unlimited leaves the specification's own limits out, for systems that
 	// are made for tests. What the system asks for is honoured all the same.
 	Unlimited bool
+	// Preview is set when nothing will be changed: no callbacks are taken.
+	Preview bool
 	// Listen is the address callbacks are taken on, such as "127.0.0.1:8090".
 	Listen string
 	// Now is the clock; nil means time.Now.

@@ -34,6 +34,9 @@ type Env struct {
 	Dir string
 	// Describe is set when only the manifest is wanted.
 	Describe bool
+	// Preview is set when the connector is only going to be asked what it would
+	// do, perhaps beside the one in service: it listens nowhere.
+	Preview bool
 
 	section ast.Node
 }

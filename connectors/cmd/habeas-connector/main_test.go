@@ -129,6 +129,70 @@ func TestMutants(t *testing.T) {
 	}
 }
 
+// choosing makes a skeleton's connector one that can opt out; %s is what OptOut
+// does.
+const choosing = `package main
+
+import (
+	"context"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+)
+
+var _ sdk.OptOuter = (*connector)(nil)
+
+var chosen = map[string]bool{}
+
+// OptOut implements [sdk.OptOuter].
+func (c *connector) OptOut(_ context.Context, p sdk.Person) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range p.Values(sdk.Email) {
+		chosen[v] = %s
+	}
+	return nil
+}
+
+// OptedOut implements [sdk.OptOuter].
+func (c *connector) OptedOut(_ context.Context, p sdk.Person) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range p.Values(sdk.Email) {
+		if !chosen[v] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+`
+
+// TestOptOut opts out over the bus, of a connector that does it and of one that
+// only says so.
+func TestOptOut(t *testing.T) {
+	for does, want := range map[string]string{"true": "ok    an opt-out holds", "false": "FAIL  an opt-out holds"} {
+		t.Run(does, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "pet-shop")
+			if out, err := execute(t, "new", "pet-shop", "--dir", dir, "--sdk-path", "../../sdk"); err != nil {
+				t.Fatal(err, out)
+			}
+			for name, text := range map[string]string{
+				"choose.go": fmt.Sprintf(choosing, does),
+				"here.yaml": "config: {file: " + filepath.Join(dir, "people.jsonl") + "}\n",
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			goTool(t, dir, "build", "-o", "chooser", ".")
+			out, err := execute(t, "test", "pet-shop", "--opt-out", "--patience", "10s", "--identifiers", filepath.Join(dir, "people.yaml"), "--", filepath.Join(dir, "chooser"), "--config", filepath.Join(dir, "here.yaml"))
+			if !strings.Contains(out, want) || (does == "true") != (err == nil) {
+				t.Errorf("error %v, want %q:\n%s", err, want, out)
+			}
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(file, []byte("kind: magic\n"), 0o600); err != nil {

@@ -101,7 +101,7 @@ func preview(ctx context.Context, f previewFlags, out, errOut io.Writer) (err er
 		}
 		// The state of the connector in service is not for a preview to touch.
 		rehearse := func(ctx context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error) {
-			env.Describe, env.Dir = false, dir
+			env.Describe, env.Preview, env.Dir = false, true, dir
 			m, c, err := engines[kind](ctx, env)
 			if err != nil {
 				return m, c, err
@@ -118,7 +118,7 @@ func preview(ctx context.Context, f previewFlags, out, errOut io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	env.Logger = slog.New(slog.NewTextHandler(errOut, nil))
+	env.Preview, env.Logger = true, slog.New(slog.NewTextHandler(errOut, nil))
 	m, c, err := engines[kind](ctx, env)
 	if err != nil {
 		return err
