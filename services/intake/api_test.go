@@ -189,7 +189,7 @@ func TestStopping(t *testing.T) {
 			if req, _ := r.get(id); req.State() != request.AwaitingVerification || req.Version != 1 {
 				t.Errorf("a refused %s left it %s", verb, req.State())
 			}
-			code := map[string]string{"cancel": "withdrawn", "deny": "unverified"}[verb]
+			code := map[string]string{"cancel": "withdrawn", "deny": "unverified_delete"}[verb]
 			v := r.post(path, `{"code":"`+code+`","reason":"as you wished"}`).view(http.StatusOK)
 			if v.State != request.Closing || v.Result != want || v.ReasonCode != code || v.Reason != "as you wished" {
 				t.Errorf("%s made it %+v", verb, v)

@@ -304,7 +304,7 @@ func TestDenial_RE9_OO9_CL9(t *testing.T) {
 
 func TestThirdRequestToKnow_CL8(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		const decline = `{"code":"know_limit","reason":"two were answered this year","evidence":{"facts":"January and June"}}`
+		const decline = `{"code":"too_many","reason":"two were answered this year","evidence":{"facts":"January and June"}}`
 		for _, day := range []time.Time{time.Date(2026, 1, 10, 20, 0, 0, 0, time.UTC), time.Date(2026, 6, 1, 20, 0, 0, 0, time.UTC)} {
 			r.at(day)
 			id := r.post("/v1/requests", body("know_categories", verifiedHigh)).view(http.StatusCreated).ID
@@ -319,7 +319,7 @@ func TestThirdRequestToKnow_CL8(t *testing.T) {
 		for _, who := range []string{"ana", "ben"} {
 			r.post("/v1/requests/"+string(third.ID)+"/deny", decline, HeaderActor, who).want(http.StatusOK)
 		}
-		if req, _ := r.get(third.ID); req.Ending == nil || req.Ending.Code != "know_limit" {
+		if req, _ := r.get(third.ID); req.Ending == nil || req.Ending.Code != "too_many" {
 			t.Errorf("two people did not decline it: %s", req.State())
 		}
 		stranger := r.post("/v1/requests", `{"right":"know_categories","identifiers":[{"kind":"email","value":"bob@example.com"}]}`).view(http.StatusCreated)
@@ -332,12 +332,12 @@ func TestFailedVerification_VE8_VE9(t *testing.T) {
 	r.room.PolicyURL = "https://example.com/privacy"
 	id := r.post("/v1/requests", body("know_specific", "")).view(http.StatusCreated).ID
 	v := r.post("/v1/requests/"+string(id)+"/verification-failure", `{"level":"reasonable"}`).view(http.StatusOK)
-	if v.ReasonCode != "unverified" || len(v.Children) != 1 || v.Children[0].Right != request.KnowCategories || v.Children[0].Origin != request.FromFallback {
+	if v.ReasonCode != "unverified_specific" || len(v.Children) != 1 || v.Children[0].Right != request.KnowCategories || v.Children[0].Origin != request.FromFallback {
 		t.Errorf("specific pieces: %+v", v)
 	}
 	id = r.post("/v1/requests", body("know_categories", "")).view(http.StatusCreated).ID
 	v = r.post("/v1/requests/"+string(id)+"/verification-failure", `{}`).view(http.StatusOK)
-	if v.ReasonCode != "unverified" || len(v.Children) != 0 || v.Offers == nil || v.Offers.PolicyURL != "https://example.com/privacy" {
+	if v.ReasonCode != "unverified_categories" || len(v.Children) != 0 || v.Offers == nil || v.Offers.PolicyURL != "https://example.com/privacy" {
 		t.Errorf("categories: %+v", v)
 	}
 	r.post("/v1/requests/"+string(r.submit(optOut))+"/verification-failure", `{}`).problem(http.StatusConflict)
@@ -487,11 +487,11 @@ func TestOnlyTheTrainedDecide_RE5(t *testing.T) {
 	r.room.Training = staff{"ana"}
 	id := r.submit(waiting)
 	path := "/v1/requests/" + string(id)
-	for _, call := range [][2]string{{"/deny", `{"code":"unverified","reason":"x"}`}, {"/extension", `{"reason":"x"}`}, {"/holds", `{"kind":"legal","ref":"x"}`}} {
+	for _, call := range [][2]string{{"/deny", `{"code":"unverified_delete","reason":"x"}`}, {"/extension", `{"reason":"x"}`}, {"/holds", `{"kind":"legal","ref":"x"}`}} {
 		r.post(path+call[0], call[1], HeaderActor, "ben").problem(http.StatusForbidden)
 		r.post(path+call[0], call[1]).problem(http.StatusForbidden)
 	}
-	r.post(path+"/deny", `{"code":"unverified","reason":"x"}`, HeaderActor, "ana").view(http.StatusOK)
+	r.post(path+"/deny", `{"code":"unverified_delete","reason":"x"}`, HeaderActor, "ana").view(http.StatusOK)
 }
 
 // Crashes between any two lines of a decision: it did not happen, or it

@@ -9,63 +9,27 @@ import (
 	"time"
 )
 
-// DenialCode is why a request is refused. A regime's file says which rights
-// each code can refuse on which day, in which words and what it needs; these are
-// the codes every file may use.
+// DenialCode is why a request is refused. A regime's file lists its codes, the
+// rights each can refuse and what each needs; those with a rule in the program
+// are here.
 type DenialCode string
 
-// The denial codes.
+// The denial codes with rules of their own.
 const (
-	DenyUnverified      DenialCode = "unverified"               // 11 CCR 7021(b), 7022(a), 7023(a), 7024(a)-(b)
-	DenyUnconfirmed     DenialCode = "unconfirmed"              // the second step never came (11 CCR 7020(d), 7028)
-	DenyNoParent        DenialCode = "parent_not_shown"         // 11 CCR 7070
-	DenyNoPermission    DenialCode = "permission_not_shown"     // an agent's (11 CCR 7063, 7026(j))
-	DenyHousehold       DenialCode = "household"                // Civ. Code 1798.145(p)
-	DenyKnowLimit       DenialCode = "know_limit"               // Civ. Code 1798.130(b)
-	DenyUnfounded       DenialCode = "manifestly_unfounded"     // Civ. Code 1798.145(h)(3)
-	DenyExcessive       DenialCode = "excessive"                // Civ. Code 1798.145(h)(3)
-	DenyFraud           DenialCode = "fraud"                    // 11 CCR 7026(e), 7060(f)
-	DenyExempt          DenialCode = "exempt"                   // all of it is under an exception (Civ. Code 1798.145)
-	DenyServiceProvider DenialCode = "service_provider"         // held for others (11 CCR 7050)
-	DenyAccurate        DenialCode = "accurate"                 // 11 CCR 7023(b): more likely than not accurate
-	DenyRepeated        DenialCode = "repeated_correction"      // 11 CCR 7023(g)
-	DenyEffort          DenialCode = "disproportionate_effort"  // 11 CCR 7023(f)
-	DenyNotResident     DenialCode = "not_resident"             // Civ. Code 1798.140(i)
-	DenyPermittedOnly   DenialCode = "permitted_purposes_only"  // 11 CCR 7027(m)
-	DenyUpheld          DenialCode = "denial_upheld"            // an appeal without success
-	DenyOtherRight      DenialCode = "withdrawn_by_other_right" // made void by another request of the same person
+	DenyUnconfirmed DenialCode = "unconfirmed"         // the second step never came (11 CCR 7020(d), 7028)
+	DenyUpheld      DenialCode = "denial_upheld"       // an appeal without success
+	DenyNoParent    DenialCode = "not_parent"          // 11 CCR 7070
+	DenyHousehold   DenialCode = "household"           // Civ. Code 1798.145(p)
+	DenyKnowLimit   DenialCode = "too_many"            // Civ. Code 1798.130(b)
+	DenyAccurate    DenialCode = "accurate"            // 11 CCR 7023(b): more likely than not accurate
+	DenyRepeated    DenialCode = "repeated_correction" // 11 CCR 7023(g)
 )
 
-// denialRights says which rights a code can refuse. A code that is not here
-// can refuse those that are verified.
-var denialRights = map[DenialCode][]Right{
-	DenyKnowLimit:     {KnowCategories, KnowSpecific},
-	DenyAccurate:      {Correct},
-	DenyRepeated:      {Correct},
-	DenyEffort:        {Correct},
-	DenyUnconfirmed:   {Delete, OptInSaleShare},
-	DenyPermittedOnly: {LimitSPI},
-	DenyUpheld:        {Appeal},
-	DenyFraud:         {KnowCategories, KnowSpecific, Delete, Correct, OptOutSaleShare, LimitSPI, OptInSaleShare, Appeal},
-	DenyNoParent:      {KnowCategories, KnowSpecific, Delete, Correct, OptInSaleShare},
-	DenyNoPermission:  {KnowCategories, KnowSpecific, Delete, Correct, OptOutSaleShare, LimitSPI},
-}
-
-// DenialCodes returns all denial codes.
-func DenialCodes() []DenialCode {
-	return []DenialCode{
-		DenyUnverified, DenyUnconfirmed, DenyNoParent, DenyNoPermission, DenyHousehold, DenyKnowLimit, DenyUnfounded,
-		DenyExcessive, DenyFraud, DenyExempt, DenyServiceProvider, DenyAccurate, DenyRepeated, DenyEffort, DenyNotResident,
-		DenyPermittedOnly, DenyUpheld, DenyOtherRight,
-	}
-}
-
-// Suits reports whether a code can refuse a right.
-func (c DenialCode) Suits(r Right) bool {
-	if rights, ok := denialRights[c]; ok {
-		return slices.Contains(rights, r)
-	}
-	return r.Verifiable()
+// UnverifiedCode is the code for a right whose requester could not be verified
+// (11 CCR 7021(b), 7022(a), 7023(a), 7024(a)-(b)).
+func UnverifiedCode(r Right) DenialCode {
+	what := map[Right]string{KnowCategories: "categories", KnowSpecific: "specific", Delete: "delete", Correct: "correct"}[r]
+	return DenialCode("unverified_" + what)
 }
 
 // Decision is a denial with what stands behind it.

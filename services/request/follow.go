@@ -61,7 +61,7 @@ func (r *Request) FailVerification(reached Level, now time.Time) error {
 	case r.right.Know():
 		reason += " Our privacy policy describes our practices."
 	}
-	if err := r.deny(now, DenyUnverified, reason); err != nil {
+	if err := r.deny(now, UnverifiedCode(r.right), reason); err != nil {
 		return err
 	}
 	if falls {

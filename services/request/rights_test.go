@@ -179,8 +179,8 @@ func TestUnverifiedAtDay45_CL4_VE8_VE9(t *testing.T) {
 		code    string
 		child   Right
 	}{
-		{KnowSpecific, Reasonable, "unverified", KnowCategories}, {KnowSpecific, "", "unverified", ""},
-		{KnowCategories, "", "unverified", ""}, {Delete, Reasonable, "unverified", ""}, {Correct, "", "unverified", ""},
+		{KnowSpecific, Reasonable, "unverified_specific", KnowCategories}, {KnowSpecific, "", "unverified_specific", ""},
+		{KnowCategories, "", "unverified_categories", ""}, {Delete, Reasonable, "unverified_delete", ""}, {Correct, "", "unverified_correct", ""},
 	} {
 		r := submit(t, c.right)
 		if err := r.Move(AwaitingVerification); err != nil {

@@ -252,7 +252,7 @@ func TestPurge_VE11(t *testing.T) {
 			}
 		}},
 		{"denied by staff", func(r *rig, id request.ID) {
-			if err := r.intake.Stop(r.t.Context(), id, request.Ending{Result: request.ResultDenied, Code: "unverified", Reason: "We could not verify you."}); err != nil {
+			if err := r.intake.Stop(r.t.Context(), id, request.Ending{Result: request.ResultDenied, Code: "unverified_categories", Reason: "We could not verify you."}); err != nil {
 				r.t.Fatal(err)
 			}
 			r.now = r.now.Add(time.Hour)
