@@ -23,13 +23,14 @@ const (
 	DenyKnowLimit   DenialCode = "too_many"            // Civ. Code 1798.130(b)
 	DenyAccurate    DenialCode = "accurate"            // 11 CCR 7023(b): more likely than not accurate
 	DenyRepeated    DenialCode = "repeated_correction" // 11 CCR 7023(g)
+	DenyUnverified  DenialCode = "unverified"          // what the codes of [UnverifiedCode] begin with
 )
 
 // UnverifiedCode is the code for a right whose requester could not be verified
 // (11 CCR 7021(b), 7022(a), 7023(a), 7024(a)-(b)).
 func UnverifiedCode(r Right) DenialCode {
 	what := map[Right]string{KnowCategories: "categories", KnowSpecific: "specific", Delete: "delete", Correct: "correct"}[r]
-	return DenialCode("unverified_" + what)
+	return DenyUnverified + "_" + DenialCode(what)
 }
 
 // Decision is a denial with what stands behind it.

@@ -41,7 +41,7 @@ func TestAccessible(t *testing.T) {
 	waiting := person.submit("/privacy/know-specific", "email", planted, "point_postal_code", "94110")
 	ready, denied := person.submit("/privacy/know-specific", "email", planted), person.submit("/privacy/delete", "email", planted)
 	r.finished(ready)
-	if err := r.intake.Stop(t.Context(), r.request(denied).ID, request.Ending{Result: request.ResultDenied, Code: "unverified_specific", Reason: "We could not verify who you are."}); err != nil {
+	if err := r.intake.Stop(t.Context(), r.request(denied).ID, request.Ending{Result: request.ResultDenied, Code: "unverified_delete", Reason: "We could not verify who you are."}); err != nil {
 		t.Fatal(err)
 	}
 	pages := map[string]string{
