@@ -35,7 +35,7 @@ func (r *rig) site() *httptest.Server {
 
 // Every page, in both languages, on a phone and on a desk: no violation of
 // accessibility, nothing to scroll sideways. The pictures are for people.
-func TestAccessible(t *testing.T) {
+func TestAccessible_IN7(t *testing.T) {
 	r := newRig(t)
 	site, person := r.site(), r.browser()
 	waiting := person.submit("/privacy/know-specific", "email", planted, "point_postal_code", "94110")

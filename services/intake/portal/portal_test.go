@@ -87,7 +87,7 @@ func TestLanguage(t *testing.T) {
 }
 
 // IN-3: nobody needs an account.
-func TestNoAccount_IN3(t *testing.T) {
+func TestNoAccount_IN1_IN3(t *testing.T) {
 	r := newRig(t)
 	b := r.browser()
 	link := b.submit("/privacy/know-categories", "email", planted, "range", "all")
@@ -346,20 +346,27 @@ func TestLimits_VE17(t *testing.T) {
 // that is not in force here leaves the wider right.
 func TestResidence_VE18(t *testing.T) {
 	for _, c := range []struct {
-		state, regime string
-		residence     map[string]string
+		name, state, regime string
+		confirmed           bool
 	}{
-		{"TX", "us-ca-delete-act", map[string]string{"TX": "us-ca-delete-act"}},
-		{"TX", "us-ca-ccpa", map[string]string{"TX": "us-nowhere"}},
-		{"CA", "us-ca-ccpa", map[string]string{"TX": "us-tx"}},
-		{"other", "us-ca-ccpa", nil},
-		{"", "us-ca-ccpa", nil},
+		{"Texas, whose law is in force here", "TX", "us-tx", true},
+		{"Texas, whose law is not confirmed", "TX", "us-ca-ccpa", false},
+		{"California", "CA", "us-ca-ccpa", true},
+		{"elsewhere", "other", "us-ca-ccpa", true},
+		{"not said", "", "us-ca-ccpa", true},
 	} {
-		r := newRig(t, func(p *portal.Config) { p.Residence = c.residence })
-		req := r.request(r.browser().submit("/privacy/delete", "email", planted, "state", c.state))
-		if c.regime != "us-ca-delete-act" && req.Regime != c.regime || req.State() != request.AwaitingVerification {
-			t.Errorf("%+v: the request is under %s and %s", c, req.Regime, req.State())
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			if c.confirmed {
+				if err := r.intake.Regimes.Confirm("us-tx"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			req := r.request(r.browser().submit("/privacy/delete", "email", planted, "state", c.state))
+			if req.Regime != c.regime || req.State() != request.AwaitingVerification || req.Terms.Due.Respond.IsZero() {
+				t.Errorf("the request is under %s, %s, due %s; want %s", req.Regime, req.State(), req.Terms.Due.Respond, c.regime)
+			}
+		})
 	}
 }
 

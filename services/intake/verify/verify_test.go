@@ -324,7 +324,7 @@ func sqlCheckpoint(path string) (sql.Result, error) {
 	return db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
-func TestOpenAsksForNoMore_VE13(t *testing.T) {
+func TestOpenAsksForNoMore_IN4_VE13(t *testing.T) {
 	r := newRig(t)
 	id := r.take(request.Delete, planted)
 	var fields request.FieldErrors
