@@ -10,15 +10,16 @@ import (
 
 var (
 	errQuotes  = errors.New("not valid CSV: a quote stands where none may")
-	errColumns = errors.New("not as many fields as the first record names")
+	errColumns = errors.New("not as many fields as there are columns")
 )
 
 // csv is RFC 4180: records whose quoted fields may span lines, the first of
-// which names the columns.
+// which names the columns unless the map does.
 type csv struct {
 	delimiter byte
-	quoted    bool // the text read so far ends within quotes
-	named     bool // the first record has been read
+	given     []string // the columns' names, for files that don't name them
+	quoted    bool     // the text read so far ends within quotes
+	named     bool     // the first record has been read
 	names     []string
 	columns   []*node // nil for those the map doesn't mention
 	buf       []byte
@@ -32,16 +33,18 @@ func (c *csv) more(piece []byte) bool {
 }
 
 func (c *csv) parse(rec *record, l *lookup) error {
-	raw := rec.raw
-	if !c.named {
-		raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
-	}
+	raw := csvText(rec)
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil
 	}
 	if !c.named {
 		c.named = true
-		return c.header(raw, l)
+		if len(c.given) == 0 {
+			return c.header(raw, l)
+		}
+		for _, name := range c.given {
+			c.names, c.columns = append(c.names, name), append(c.columns, l.fields.child([]byte(name)))
+		}
 	}
 	column := 0
 	err := c.split(raw, func(value []byte, start, end int) error {
@@ -61,6 +64,15 @@ func (c *csv) parse(rec *record, l *lookup) error {
 		err = errColumns
 	}
 	return err
+}
+
+// csvText is a record without the mark that may begin a file of UTF-8. Where
+// things stand in a record is counted from here.
+func csvText(rec *record) []byte {
+	if rec.number > 1 {
+		return rec.raw
+	}
+	return bytes.TrimPrefix(rec.raw, []byte("\xef\xbb\xbf"))
 }
 
 // header reads the names of the columns. An identifier whose column is missing
@@ -140,7 +152,7 @@ func (*csv) cut(buf []byte, rec *record, _ []int) []byte { return append(buf, re
 
 func (c *csv) fields(rec *record, l *lookup) ([]sdk.Field, error) {
 	var fields []sdk.Field
-	err := c.split(rec.raw, func(value []byte, start, _ int) error {
+	err := c.split(csvText(rec), func(value []byte, start, _ int) error {
 		f := sdk.Field{Name: c.names[len(fields)], Value: string(value)}
 		for _, h := range rec.hidden {
 			if h.start == start {

@@ -62,6 +62,44 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestCSVWithoutHeader: the first record is a person's like any other.
+func TestCSVWithoutHeader(t *testing.T) {
+	dir := t.TempDir()
+	mine, rest := "\xef\xbb\xbfu1,a@example.com,123\r\n", "\"u2\",b@example.com,456\n\nu3,,\n"
+	put(t, dir, "visits/a.csv", mine+rest+"u2,A@example.com,\n")
+	l, err := Open(Options{Folder: dir, Map: mustMap(t, `
+stores:
+  - name: visits
+    files: visits/*.csv
+    format: csv
+    columns: [user, mail, ssn]
+    identifiers: {email: mail, user_id: user}
+    categories: {"*": {letter: F, data: user.behavior}}
+    withhold: [{field: ssn, as: social security number}]
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := sdk.NewPerson(sdk.ID(sdk.UserID, "u1"), sdk.ID(sdk.Email, "a@example.com"))
+	var out collector
+	if err := l.Export(t.Context(), p, &out); err != nil {
+		t.Fatal(err)
+	}
+	want := []sdk.Field{{Name: "user", Value: "u1"}, {Name: "mail", Value: "a@example.com"}, {Name: "ssn", Value: sdk.Withheld("social security number")}}
+	if len(out) != 2 {
+		t.Fatalf("exported %d records, want 2", len(out))
+	}
+	if d := cmp.Diff(want, out[0].Fields); d != "" {
+		t.Errorf("fields (-want +got):\n%s", d)
+	}
+	if err := l.Erase(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, dir, "visits/a.csv"); got != rest {
+		t.Errorf("%q is left, want %q", got, rest)
+	}
+}
+
 func TestCSVFailsClosed(t *testing.T) {
 	p := sdk.NewPerson(sdk.ID(sdk.UserID, "u1"))
 	for text, want := range map[string]string{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -33,6 +34,9 @@ type fate struct {
 }
 
 func newFormat(sm *StoreMap) (format, error) {
+	if len(sm.Columns) > 0 && sm.Format != "csv" {
+		return nil, errors.New("columns: only CSV needs names for its columns")
+	}
 	f := &textFormat{compression: sm.Compression}
 	switch f.compression {
 	case "", "auto", "none", "gzip", "zstd":
@@ -50,7 +54,10 @@ func newFormat(sm *StoreMap) (format, error) {
 		if len(delimiter) != 1 || strings.ContainsAny(delimiter, "\"\r\n") {
 			return nil, fmt.Errorf("delimiter: %q must be one byte, such as \",\", \";\" or \"\\t\"", delimiter)
 		}
-		f.dialect = func() dialect { return &csv{delimiter: delimiter[0]} }
+		if err := checkColumns(sm); err != nil {
+			return nil, err
+		}
+		f.dialect = func() dialect { return &csv{delimiter: delimiter[0], given: sm.Columns} }
 	case "parquet":
 		switch {
 		case sm.Delimiter != "":
@@ -65,4 +72,25 @@ func newFormat(sm *StoreMap) (format, error) {
 		return nil, fmt.Errorf("format: %q is none of jsonl, csv, parquet", sm.Format)
 	}
 	return f, nil
+}
+
+// checkColumns makes sure that columns named by the map have each one name, and
+// that identifiers are among them.
+func checkColumns(sm *StoreMap) error {
+	if len(sm.Columns) == 0 {
+		return nil
+	}
+	for i, name := range sm.Columns {
+		if name == "" || slices.Contains(sm.Columns[:i], name) {
+			return fmt.Errorf("columns[%d]: %q must be a name, and another than those before", i, name)
+		}
+	}
+	for kind, fields := range sm.Identifiers {
+		for _, name := range fields {
+			if !slices.Contains(sm.Columns, name) {
+				return fmt.Errorf("identifiers.%s: %q is not among the columns", kind, name)
+			}
+		}
+	}
+	return nil
 }

@@ -36,9 +36,12 @@ type StoreMap struct {
 	// Files is the pattern of their paths: "*" stands for anything within one
 	// name, "**" for any number of folders.
 	Files string `yaml:"files"`
-	// Format is "jsonl" (the default), one JSON object a line, or "csv", whose
-	// first record names the columns.
+	// Format is "jsonl" (the default), one JSON object a line; "csv", whose
+	// first record names the columns unless Columns does; or "parquet".
 	Format string `yaml:"format"`
+	// Columns are the names of the columns of CSV whose first record is data,
+	// all of them, in their order.
+	Columns []string `yaml:"columns"`
 	// Delimiter stands between the fields of CSV; the default is a comma.
 	Delimiter string `yaml:"delimiter"`
 	// Compression is "none", "gzip", "zstd" or, the default, "auto": by the

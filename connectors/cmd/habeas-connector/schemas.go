@@ -196,6 +196,8 @@ var schemaRules = yamlschema.Rules{
 		"restspec.ManifestSpec.Tier":     tiers,
 		"restspec.Store.Role":            roles,
 		"restspec.Step.Only":             {"free", "kept", "all"},
+		"lake.Config.OldVersions":        {"erase", "expire"},
+		"lake.StoreMap.Format":           {"jsonl", "csv", "parquet"},
 		"lake.StoreMap.Role":             roles,
 		"lake.CategoryMap.Letter":        letters,
 		"clickhouse.StoreMap.Role":       roles,
