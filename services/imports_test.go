@@ -113,10 +113,11 @@ func brokenByRoom(from source, to string) string {
 	}
 }
 
-// demoFor gives tests the demo company to work on, and what starts a database.
+// demoFor gives tests the demo company to work on, what starts a database, and
+// the contract, to serve what they test on a bus.
 func demoFor(from source) []string {
 	if from.test {
-		return []string{"connectors/demo", "connectors/internal"}
+		return []string{"connectors/demo", "connectors/internal", "proto"}
 	}
 	return nil
 }
@@ -168,6 +169,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"connectors/billing", "connectors/demo", false, true},
 		{"connectors/billing", "connectors/demo", true, false},
 		{"connectors/billing", "proto/wire", false, true},
+		{"connectors/restspec/catalogue", "proto/wire", true, false},
 		{"connectors/sqlmap", "connectors/billing", false, true},
 		{"connectors/sqlmap", "connectors/sdk", false, false},
 		{"connectors/sqlmap/draft", "connectors/sqlmap", false, false},
