@@ -70,7 +70,8 @@ const maxSampled = 4096
 
 // TakeSurvey reads the schema of the database at the address, and the first
 // rows of each table by its key, in one transaction that can't write. The same
-// database gives the same survey.
+// database gives the same survey, save for samples of tables by whose rows
+// nothing can be ordered.
 func TakeSurvey(ctx context.Context, address string, rows int) (_ *Survey, err error) {
 	d, err := dialectOf(address)
 	if err != nil {
@@ -162,8 +163,11 @@ func sample(ctx context.Context, d dialect, q querier, t *table, out *SurveyTabl
 			exprs[i] = "NULL"
 		}
 	}
-	text := fmt.Sprintf("SELECT %s FROM %s AS t ORDER BY %s LIMIT %d",
-		strings.Join(exprs, ", "), t.quoted(), strings.Join(t.locators("t"), ", "), rows)
+	order := ""
+	if len(t.key) > 0 || t.rowid != "" && t.rowid != "ctid" { // for which a whole table would be sorted
+		order = " ORDER BY " + strings.Join(t.locators("t"), ", ")
+	}
+	text := fmt.Sprintf("SELECT %s FROM %s AS t%s LIMIT %d", strings.Join(exprs, ", "), t.quoted(), order, rows)
 	return each(ctx, q, text, nil, func(read []any) error {
 		for i, v := range read {
 			v = d.read(v)

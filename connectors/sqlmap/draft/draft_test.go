@@ -30,6 +30,8 @@ var shop = []string{
 	`CREATE TABLE messages (id INTEGER PRIMARY KEY, sender INTEGER REFERENCES customers (id), receiver INTEGER REFERENCES customers (id), body VARCHAR(200), parent_id INTEGER REFERENCES messages (id))`,
 	`CREATE TABLE loyalty (id INTEGER PRIMARY KEY, customer_id INTEGER, points INTEGER)`,
 	`CREATE TABLE visitors (id INTEGER PRIMARY KEY, first_name VARCHAR(80), seen VARCHAR(80))`,
+	`CREATE TABLE readings (taken VARCHAR(20), degrees INTEGER)`,
+	`INSERT INTO readings VALUES ('noon', 20)`,
 	`INSERT INTO places VALUES (1, '12 Hidden Street', 'Springfield')`,
 	`INSERT INTO customers VALUES (1, 'planted.one@example.com', 'Zelda Quux', 1), (2, 'planted.two@example.com', 'Abel Quux', 1)`,
 	`INSERT INTO products VALUES (1, 'Blue lamp', 5)`,
@@ -164,7 +166,7 @@ func TestDraftDecides(t *testing.T) {
 			"by its name: the database has no foreign key",
 			"field: places.id, direction: to",
 			"field: messages.id, direction: from",
-			"# products",
+			"# products, readings",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the draft has no %q:\n%s", want, text)
