@@ -1,0 +1,123 @@
+package notice
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// gather collects what a notice speaks of, and in which language.
+func (r *Room) gather(n store.Notice, req *store.Request, jobs []store.Job) (f facts, offers []regimes.Offer, language string, err error) {
+	language = req.Case.Language
+	if !slices.Contains(Languages, language) {
+		language = Languages[0]
+	}
+	due := req.Terms.Due
+	f = facts{
+		ID: req.ID, Company: r.Company, Contact: r.Contact, Policy: r.Policy, Portal: r.Portal, Link: r.Link(req.ID),
+		Received: due.Received, Due: due.Answer(), Extended: due.Extended, NoReask: due.NoReask,
+	}
+	if e := req.Request.Extension; e != nil && n.Kind == store.NoticeExtension {
+		f.Reason = e.Reason
+	}
+	if req.Ending == nil {
+		return f, nil, language, nil
+	}
+	if e := req.Ending; n.Kind == store.NoticeDenial {
+		f.Reason = e.Reason
+	}
+	if n.Kind == store.NoticeAnswer {
+		if err := r.answer(&f, req, jobs, language); err != nil {
+			return f, nil, language, err
+		}
+	}
+	if !req.Terms.Ruled() {
+		return f, nil, language, nil
+	}
+	rules, err := r.Regimes.At(req.Regime, due.Received)
+	if err != nil {
+		return f, nil, language, err
+	}
+	if n.Kind == store.NoticeDenial {
+		d, err := rules.Denial(req.Right(), req.Ending.Code)
+		if err != nil {
+			return f, nil, language, err
+		}
+		f.Denial, offers = d.Text.In(language), d.Offers
+		_, f.Appeal = rules.Appeal()
+	}
+	return f, offers, language, nil
+}
+
+// answer sums up what was done. Of several jobs of one connector what each
+// erased adds up, and what is kept is what the last one saw.
+func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language string) error {
+	rules, err := r.Regimes.At(req.Regime, req.Terms.Due.Received)
+	if err != nil {
+		return err
+	}
+	loc, err := time.LoadLocation(req.Terms.Due.Zone)
+	if err != nil {
+		return fmt.Errorf("time zone of request %s: %w", req.ID, err)
+	}
+	if req.Package.Key != "" && r.PackageTTL > 0 {
+		f.PackageUntil = request.DateOf(r.Now().Add(r.PackageTTL), loc)
+	}
+	last := map[string]int{} // of each connector
+	for i := range jobs {
+		if jobs[i].Action == request.ActionErase {
+			last[jobs[i].Connector] = i
+		}
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		o := &habeasv1.Outcome{}
+		if j.Action != request.ActionErase || len(j.Outcome) == 0 || protojson.Unmarshal(j.Outcome, o) != nil {
+			continue
+		}
+		for _, s := range o.GetStores() {
+			f.Erased += max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount())
+			if s.GetKeptCount() == 0 || last[j.Connector] != i {
+				continue
+			}
+			if err := r.addKept(f, rules, req.Right(), s, loc, language); err != nil {
+				return err
+			}
+		}
+	}
+	if req.Ending.Result == request.ResultPartial && req.Ending.Reason != "" {
+		f.Missing = append(f.Missing, req.Ending.Reason)
+	}
+	return nil
+}
+
+// addKept explains what stays: in the regime's words where it has any for the
+// basis, and with the basis itself in any case.
+func (r *Room) addKept(f *facts, rules regimes.Rules, right request.Right, s *habeasv1.StoreCount, loc *time.Location, language string) error {
+	w := r.words[language]
+	why, err := w.say("kept_otherwise", f)
+	if err != nil {
+		return err
+	}
+	k := kept{Count: s.GetKeptCount(), Why: why, Law: s.GetBasis()}
+	if e, err := rules.Exception(right, s.GetBasis()); err == nil {
+		k.Why, k.Law = e.Text.In(language), e.Citation
+	}
+	if letter := s.GetCategory(); letter != "" {
+		if k.Category, err = w.say("category", &facts{Letter: letter}); err != nil {
+			return err
+		}
+	}
+	if t := s.GetUntilTime(); t.IsValid() && t.AsTime().Unix() > 0 {
+		k.Until = request.DateOf(t.AsTime(), loc)
+	}
+	f.Kept = append(f.Kept, k)
+	return nil
+}
