@@ -193,6 +193,9 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 			return nil
 		}
 		req.ClosedAt, st.s.Changed = st.w.now, true
+		if e := req.Ending; e != nil && e.Result.Answered() {
+			st.notice(store.NoticeAnswer) // not before it can be shown
+		}
 		return req.Move(request.Closed)
 	})
 	if err != nil {

@@ -14,6 +14,9 @@ type Case struct {
 	Subject Subject `json:"subject,omitempty"`
 	// Requester is who asks, when that is not the consumer.
 	Requester Requester `json:"requester,omitempty"`
+	// Language is what the person is written to in, such as "es"; "" where it is
+	// not known.
+	Language string `json:"language,omitempty"`
 	// Minor is how young the consumer is known to be; "" is not known young.
 	Minor Minor `json:"minor,omitempty"`
 	// Undesignated says that it came by a way the company did not name for

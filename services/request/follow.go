@@ -140,7 +140,7 @@ func (r *Request) MakeChild(c Child, now time.Time) (*Request, error) {
 		return nil, err
 	}
 	child.Case.Parent, child.Case.Origin = r.ID, c.Origin
-	child.Case.Minor, child.Case.Requester = r.Case.Minor, r.Case.Requester
+	child.Case.Minor, child.Case.Requester, child.Case.Language = r.Case.Minor, r.Case.Requester, r.Case.Language
 	if c.Right == Delete {
 		child.Case.Portions, child.Case.Cooled = r.Case.Portions, true
 	}

@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,9 @@ type Submission struct {
 	// the consumer is known to be.
 	Requester Requester
 	Minor     Minor
+	// Language is what the person is written to in, such as "es"; "" where it is
+	// not known.
+	Language string
 	// Undesignated says that the channel is none the company named.
 	Undesignated bool
 	// Parent is the request this one follows from, and Origin how.
@@ -48,10 +52,13 @@ type Submission struct {
 	Origin Origin
 }
 
+// languageTag is a primary language subtag (RFC 5646).
+var languageTag = regexp.MustCompile(`^[a-z]{2,3}$`)
+
 // caseOf is what the submission says of the request's case.
 func (s Submission) caseOf() Case {
 	c := Case{
-		Requester: s.Requester, Minor: s.Minor, Undesignated: s.Undesignated, Unconfirmed: s.TwoStep, Portions: s.Portions, NewPapers: s.NewPapers,
+		Requester: s.Requester, Minor: s.Minor, Undesignated: s.Undesignated, Language: s.Language, Unconfirmed: s.TwoStep, Portions: s.Portions, NewPapers: s.NewPapers,
 		Parent: s.Parent, Origin: s.Origin,
 	}
 	if s.Subject == HouseholdSubject {
@@ -242,6 +249,9 @@ func (s Submission) checkRange(errs *FieldErrors) {
 func (s Submission) checkCase(errs *FieldErrors) {
 	if !s.Requester.Valid() {
 		errs.add("requester", "is unknown", "leave it out for the consumer, or use parent, guardian or agent")
+	}
+	if s.Language != "" && !languageTag.MatchString(s.Language) {
+		errs.add("language", "is not a language", "use a tag such as en or es, or leave it out")
 	}
 	if !s.Minor.Valid() {
 		errs.add("minor", "is unknown", "leave it out, or use under_13 or 13_to_15")

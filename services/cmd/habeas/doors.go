@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/services/delivery/notice"
 	"github.com/habeas-data/habeas/services/intake/desk"
 	"github.com/habeas-data/habeas/services/intake/edge"
 	"github.com/habeas-data/habeas/services/intake/mailbox"
@@ -162,6 +164,28 @@ func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, 
 		return err
 	}
 	r.mounts[portalBase+"/"] = p.Handler()
+	return r.addNotices(c, p)
+}
+
+// addNotices tells people by e-mail, where there is a mail server.
+func (r *runtime) addNotices(c doorsConfig, p *portal.Portal) error {
+	sender, err := c.Mail.sender()
+	if err != nil || sender == nil {
+		return err
+	}
+	url := strings.TrimSuffix(c.URL, "/")
+	if url == "" {
+		return errors.New("intake.doors: url is missing: messages to people link to it")
+	}
+	n, err := notice.New(notice.Config{
+		Store: r.store, Vault: r.vault, Mail: sender, Regimes: r.intake.Regimes, Company: c.Brand.Company, Contact: c.Brand.Email,
+		Policy: c.Brand.PolicyURL, Portal: url + portalBase + "/", PackageTTL: r.Delivery.TTL, Logger: r.logger.With("room", "notice"),
+		Link: func(id request.ID) string { return url + p.Link(id) },
+	})
+	if err != nil {
+		return err
+	}
+	r.group.Add("notices", n.Run)
 	return nil
 }
 

@@ -165,6 +165,7 @@ func (r *runtime) shut() error {
 type database interface {
 	store.Store
 	store.Doors
+	store.Post
 }
 
 // openStore opens the store a DSN names.

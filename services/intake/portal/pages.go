@@ -205,7 +205,9 @@ func (p *Portal) tooMany(v *visit, doing string, err error) {
 // entry makes what intake takes of a form.
 func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Entry, problem string) {
 	values := v.r.PostForm
-	e = intake.Entry{Submission: request.Submission{Right: f.Right, Channel: request.ChannelWeb, Identifiers: ids, Regime: p.regime(values.Get("state"))}}
+	e = intake.Entry{Submission: request.Submission{
+		Right: f.Right, Channel: request.ChannelWeb, Identifiers: ids, Regime: p.regime(values.Get("state")), Language: v.language,
+	}}
 	if key := values.Get("key"); key != "" && len(key) <= 100 {
 		e.IdempotencyKey = "portal/" + key
 	}
