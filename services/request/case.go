@@ -60,7 +60,7 @@ type Case struct {
 
 // IsZero reports whether nothing was said or decided.
 func (c Case) IsZero() bool {
-	return c.Subject == "" && c.Requester == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
+	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
 		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
 		c.Approvals == nil && c.Decision == nil
