@@ -3,6 +3,7 @@ package notice
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -108,10 +109,10 @@ func (r *Room) addKept(f *facts, rules regimes.Rules, right request.Right, s *ha
 	}
 	k := kept{Count: s.GetKeptCount(), Why: why, Law: s.GetBasis()}
 	if e, err := rules.Exception(right, s.GetBasis()); err == nil {
-		k.Why, k.Law = e.Text.In(language), e.Citation
+		k.Why, k.Law = strings.TrimSuffix(e.Text.In(language), "."), e.Citation
 	}
 	if letter := s.GetCategory(); letter != "" {
-		if k.Category, err = w.say("category", &facts{Letter: letter}); err != nil {
+		if k.Category, err = w.say("category_"+letter, f); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,6 @@ type facts struct {
 	// Missing are reasons why something was not done.
 	Missing      []string
 	PackageUntil request.Date
-	Letter       string
 }
 
 // kept is what was not deleted, and why (11 CCR 7022(f)(1)).
@@ -130,6 +129,12 @@ func compose(w words, kind store.NoticeKind, req *store.Request, f facts, offers
 		names = append(names, p.Name)
 	}
 	names = append(names, f.more(kind, right, result, names, offers)...)
+	if i := slices.Index(names, "record_kept"); i >= 0 {
+		names = append(slices.Delete(names, i, i+1), "record_kept")
+	}
+	if f.Contact != "" {
+		names = append(names, "contact")
+	}
 	var out letter
 	if out.Subject, err = w.say("subject_"+string(kind), &f); err != nil {
 		return letter{}, err
@@ -162,12 +167,11 @@ func (f *facts) more(kind store.NoticeKind, right request.Right, result request.
 		add(f.Appeal, "offer_appeal")
 	}
 	if kind == store.NoticeAnswer {
-		add(right == request.Delete, "erased")
+		add(right == request.Delete && (f.Erased > 0 || result == request.ResultComplete), "erased")
 		add(len(f.Kept) > 0, "kept")
 		add(len(f.Missing) > 0, "missing")
 		add(!f.PackageUntil.IsZero(), "package_until")
 	}
 	add(kind == store.NoticeReceipt && f.Link != "", "status")
-	add(f.Contact != "", "contact")
 	return names
 }
