@@ -190,7 +190,7 @@ func letterCases() []letterCase {
 		}
 		if right.Verifiable() {
 			all = append(all, letterCase{name: "RE-9 denial " + string(right), right: right, kind: store.NoticeDenial,
-				change: closed(request.Ending{Result: request.ResultDenied, Code: string(request.DenyUnverified), Reason: "The codes we sent were not entered."})})
+				change: closed(request.Ending{Result: request.ResultDenied, Code: string(request.UnverifiedCode(right)), Reason: "The codes we sent were not entered."})})
 		}
 	}
 	return all
@@ -202,7 +202,7 @@ func TestLetters(t *testing.T) {
 	r := newRig(t)
 	for _, language := range notice.Languages {
 		for _, c := range letterCases() {
-			t.Run(language+"/"+c.name, func(t *testing.T) {
+			t.Run(c.name+"/"+language, func(t *testing.T) {
 				r.t = t
 				before := len(r.mail.Letters())
 				id := r.add(c.right, c.kind, email(), func(req *request.Request) {
