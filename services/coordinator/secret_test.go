@@ -63,7 +63,7 @@ func (r *rig) cleanDir(where, dir string, planted []string) (files int) {
 
 // A person's identifiers are nowhere but inside sealed bytes: not in a log, the
 // database, the bus or an event, when all goes well and when it does not.
-func TestIdentifiersAreNowhereInClear(t *testing.T) {
+func TestIdentifiersAreNowhereInClear_RE3(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		planted := []string{"planted.jane@example.com", "+14155550177", "planted-device-0815", "planted-malformed\x07device"}
 		n := 0

@@ -118,7 +118,7 @@ func (r *run) finish(want *reference) *reference {
 	return r.check(r.t, r.wishes, views, r.before, want)
 }
 
-func TestCrash(t *testing.T) {
+func TestCrash_DE15_RE3(t *testing.T) {
 	var want *reference
 	t.Run("calm", func(t *testing.T) {
 		f := newFleet(t, twoDatabases(t), companySize)

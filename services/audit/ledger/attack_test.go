@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-func TestTamperedTileIsRefused(t *testing.T) {
+func TestTamperedTileIsRefused_RE6(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, dsn string) {
 		dir := t.TempDir()
 		opts := testOptions(t, dir)
@@ -90,7 +90,7 @@ func truncate(t *testing.T, l *Log, size int64, root tlog.Hash) {
 	}
 }
 
-func TestRolledBackDatabaseIsRefused(t *testing.T) {
+func TestRolledBackDatabaseIsRefused_RE6(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, dsn string) {
 		dir := t.TempDir()
 		opts := testOptions(t, dir)
