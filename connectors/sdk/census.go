@@ -30,7 +30,7 @@ func newCensus(m Manifest, found []Found, excluded []*habeasv1.StoreExclusion) (
 	var c census
 	found = slices.Clone(found)
 	for i := range found {
-		if x := slices.IndexFunc(excluded, func(x *habeasv1.StoreExclusion) bool { return x.GetStore() == found[i].Store }); x >= 0 && found[i].Keep == nil {
+		if x := slices.IndexFunc(excluded, func(x *habeasv1.StoreExclusion) bool { return x.GetStore() == found[i].Store }); x >= 0 {
 			found[i].Keep = &Keep{Basis: excluded[x].GetBasis()}
 		}
 	}

@@ -46,6 +46,7 @@ var (
 	_ sdk.Exporter         = (*Connector)(nil)
 	_ sdk.BatchEraser      = (*Connector)(nil)
 	_ sdk.CorrectionReader = (*Connector)(nil)
+	_ sdk.Scoped           = (*Connector)(nil)
 	_ sdk.Resolver         = resolver{}
 )
 
@@ -261,11 +262,16 @@ func (p *plan) look(ctx context.Context, q querier, group []sdk.Person, lock boo
 	if err := w.guard(ctx, reaches); err != nil {
 		return nil, err
 	}
-	for _, r := range reaches {
+	for i, r := range reaches {
+		r.covers = group[i].Covers
 		p.decide(r)
 	}
 	return reaches, nil
 }
+
+// Scopes implements [sdk.Scoped]: rows of stores that a job leaves alone are
+// kept, and so is what they refer to.
+func (*Connector) Scopes() bool { return true }
 
 // Erase implements [sdk.Eraser]. The look-back window does not limit it.
 func (c *Connector) Erase(ctx context.Context, person sdk.Person) error {

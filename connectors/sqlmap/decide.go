@@ -17,6 +17,8 @@ const (
 	// HeldForOthers is the basis of rows held as a service provider
 	// (11 CCR 7050): only whose data it is may have them erased.
 	HeldForOthers = "role-service-provider"
+	// NotCovered is for stores that the job leaves alone; the runtime says why.
+	NotCovered = "not-asked"
 )
 
 // look is how long until a record that is kept without an end is due for
@@ -35,6 +37,8 @@ func (p *plan) decide(r *reach) {
 		c := v.row.c
 		switch {
 		case !c.counted:
+		case !r.covers(c.store):
+			keep(v, sdk.Keep{Basis: NotCovered, Until: p.today().AddDate(0, 0, lookAgain)}, nil)
 		case c.rules.Role == string(sdk.ServiceProvider):
 			keep(v, sdk.Keep{Basis: HeldForOthers, Until: p.today().AddDate(0, 0, lookAgain)}, nil)
 		case v.held:

@@ -70,6 +70,8 @@ type reach struct {
 	order   []*visit
 	refused []step // rows of another owner, with the visit that led to them
 	against []*row // those rows, index by index
+	// covers says which stores the job reaches.
+	covers func(store string) bool
 }
 
 // probe asks which rows a link leads to from a value.

@@ -92,6 +92,9 @@ type intakeConfig struct {
 	// Tenant is the company's file: the laws it answers under, and what it
 	// decided where they leave a choice; see "habeas regime lint".
 	Tenant string `yaml:"tenant"`
+	// Approvers is how many different people must agree to lift a connector's
+	// cap: 2, or 1 where one person runs it all.
+	Approvers int `yaml:"approvers"`
 }
 
 type coordinatorConfig struct {
@@ -99,6 +102,9 @@ type coordinatorConfig struct {
 	Lease    time.Duration `yaml:"lease"`
 	Retry    time.Duration `yaml:"retry"`
 	Attempts int           `yaml:"attempts"`
+	// EraseHold is a pause before every erasure in which it can be cancelled; 0
+	// is none.
+	EraseHold time.Duration `yaml:"erase_hold"`
 }
 
 type deliveryConfig struct {

@@ -29,6 +29,7 @@ import (
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
 	"github.com/habeas-data/habeas/services/request/store/pgstore"
@@ -213,11 +214,21 @@ func (r *runtime) openIntake() error {
 	if err != nil {
 		return err
 	}
-	in := intake.New(intake.Config{
-		Training: training(company, r.store),
-		Store:    r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
+	config := intake.Config{
+		Training: training(company, r.store), Approvers: r.Intake.Approvers,
+		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
 		Regime: r.Intake.Regime, Logger: r.logger.With("room", "intake"),
-	})
+	}
+	if company != nil {
+		config.SellsOrShares, config.PolicyURL = company.SellsOrShares, company.Policy.URL
+		for _, c := range company.Channels {
+			config.Channels = append(config.Channels, request.Channel(c))
+		}
+		if len(config.Channels) > 0 { // the API is how the company's own programs hand requests in
+			config.Channels = append(config.Channels, request.ChannelAPI)
+		}
+	}
+	in := intake.New(config)
 	r.intake = in
 	api := in.API(version())
 	r.mounts["/v1/"] = r.protect(api)
@@ -283,7 +294,7 @@ func (r *runtime) addCoordinator(context.Context) error {
 	co, err := coordinator.New(coordinator.Config{
 		Store: r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
 		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
-		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts},
+		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold},
 	})
 	if err != nil {
 		return err
