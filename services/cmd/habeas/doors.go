@@ -112,7 +112,7 @@ func (r *runtime) addDoors(ctx context.Context) error {
 		return err
 	}
 	e := edge.New(edge.Config{
-		Doors: r.store, Take: r.intake.Take, Secret: pepper, Origins: c.Signals.Origins, Proxied: c.Proxied, Updated: c.updated(), Logger: logger,
+		Doors: r.store, Take: r.intake.Take, Lookup: r.intake.Lookup, Identifiers: r.intake.Identifiers, Secret: pepper, Origins: c.Signals.Origins, Proxied: c.Proxied, Updated: c.updated(), Logger: logger,
 		Allow: func(ctx context.Context, source string) error {
 			return v.Allow(ctx, verify.Limit{What: "signal", Most: 600, Window: time.Hour}, source)
 		},
@@ -121,6 +121,7 @@ func (r *runtime) addDoors(ctx context.Context) error {
 		r.mounts[path] = e.Handler()
 	}
 	r.mounts["/v1/signals"] = r.protect(e.Trusted())
+	r.mounts["/v1/signals/lift"] = r.protect(e.Lifting())
 	r.mounts["/v1/desk/requests"] = r.protect(desk.Handler(r.intake, v))
 	box := mailbox.New(mailbox.Room{Config: c.Mailbox, Intake: r.intake, Verify: v, Secret: pepper, Logger: logger})
 	r.mounts["/v1/mail"] = r.protect(box.Handler())

@@ -37,6 +37,9 @@ type Config struct {
 	Take func(ctx context.Context, entries []intake.Entry, by string) ([]intake.Taken, error)
 	// Allow bounds what one source may set going; see [verify.Room.Allow].
 	Allow func(ctx context.Context, source string) error
+	// Lookup reads a request, and Identifiers whom it is about; for [Edge.Lift].
+	Lookup      func(ctx context.Context, id request.ID) (store.Request, error)
+	Identifiers func(ctx context.Context, r *store.Request) ([]request.Identifier, error)
 	// Secret keys the digests of identifiers and the proofs of accounts.
 	Secret []byte
 	// Origins are the sites whose pages may call; "*" is every site.

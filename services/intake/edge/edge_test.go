@@ -16,6 +16,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/edge"
 	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
 )
 
@@ -29,6 +30,7 @@ type rig struct {
 	many  error // of the limit
 	ids   map[string]request.ID
 	logs  bytes.Buffer
+	optIn func() (store.Request, error)
 }
 
 func newRig(t *testing.T) *rig {
@@ -47,7 +49,11 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	r.edge = edge.New(edge.Config{
-		Doors: s, Take: r.take, Allow: func(context.Context, string) error { return r.many }, Secret: []byte("secret"),
+		Doors: s, Take: r.take,
+		Lookup: func(context.Context, request.ID) (store.Request, error) { return r.optIn() },
+		Identifiers: func(context.Context, *store.Request) ([]request.Identifier, error) {
+			return []request.Identifier{request.NewIdentifier(request.UserID, "anna")}, nil
+		}, Allow: func(context.Context, string) error { return r.many }, Secret: []byte("secret"),
 		Origins: []string{"https://shop.example.com"}, Updated: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 		Logger: slog.New(slog.NewTextHandler(&r.logs, nil)),
 	})
@@ -251,6 +257,36 @@ func TestCarriedAfterAFailure(t *testing.T) {
 			t.Errorf("lost %v: %d requests, want 1", lost, len(r.taken))
 		}
 	}
+}
+
+// OO-6, the edge: who opted in again in two steps is in; nobody else, and a
+// signal still wins.
+func TestLift_OO6(t *testing.T) {
+	r := newRig(t)
+	r.out(ids(cookie("c1"), r.account("anna")), "Sec-GPC", "1")
+	lift := func(right request.Right, end *request.Ending) int {
+		t.Helper()
+		id := request.NewID()
+		r.optIn = func() (store.Request, error) {
+			req, err := request.Restore(request.Request{ID: id, Ending: end, Terms: request.Terms{Received: time.Now(), Due: request.Due{Received: request.Date{Year: 2027, Month: 1, Day: 1}}}}, right, request.Closed, nil)
+			return store.Request{Request: req}, err
+		}
+		rec := httptest.NewRecorder()
+		r.edge.Lifting().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/signals/lift", strings.NewReader(`{"request":"`+string(id)+`"}`)))
+		return rec.Code
+	}
+	if code := lift(request.OptOutSaleShare, &request.Ending{Result: request.ResultComplete}); code != http.StatusConflict {
+		t.Errorf("by an opt-out: status %d", code)
+	}
+	if code := lift(request.OptInSaleShare, &request.Ending{Result: request.ResultDenied, Code: "unconfirmed", Reason: "Not confirmed."}); code != http.StatusConflict {
+		t.Errorf("by an opt-in that was not confirmed: status %d", code)
+	}
+	r.out(ids(cookie("c1")))
+	if code := lift(request.OptInSaleShare, &request.Ending{Result: request.ResultComplete}); code != http.StatusOK {
+		t.Errorf("by an opt-in: status %d", code)
+	}
+	r.in(ids(cookie("c1")))
+	r.out(ids(cookie("c1")), "Sec-GPC", "1")
 }
 
 func TestTooFast(t *testing.T) {

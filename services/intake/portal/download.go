@@ -73,7 +73,7 @@ func codeDigest(id, code string) []byte {
 func (p *Portal) sendDownloadCode(ctx context.Context, req *store.Request, id, code, language string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	ids, err := p.identifiersOf(ctx, req)
+	ids, err := p.Intake.Identifiers(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -90,20 +90,12 @@ func (p *Portal) sendDownloadCode(ctx context.Context, req *store.Request, id, c
 	return p.Verify.Mail.Send(ctx, m)
 }
 
-func (p *Portal) identifiersOf(ctx context.Context, req *store.Request) ([]request.Identifier, error) {
-	key, err := p.Vault.Unwrap(ctx, req.WrappedKey)
-	if err != nil {
-		return nil, err
-	}
-	return key.OpenIdentifiers(req.ID, req.Sealed)
-}
-
 // isHers reports whether who is signed in is whom the request is about.
 func (p *Portal) isHers(ctx context.Context, req *store.Request, s session) bool {
 	if len(req.WrappedKey) == 0 {
 		return false
 	}
-	ids, err := p.identifiersOf(ctx, req)
+	ids, err := p.Intake.Identifiers(ctx, req)
 	if err != nil {
 		p.Logger.ErrorContext(ctx, "reading whom a request is about", slog.Any("error", err))
 		return false

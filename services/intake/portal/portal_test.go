@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/portal"
 	"github.com/habeas-data/habeas/services/intake/verify"
 	"github.com/habeas-data/habeas/services/request"
@@ -270,6 +271,26 @@ func TestVerifyByMore(t *testing.T) {
 	}
 	if a := b.post(link+"/points", "point_postal_code", "94110", "point_phone", "4155550123", "point_full_name", "Planted Person", "declaration", "Planted Person"); a.code != http.StatusSeeOther {
 		t.Fatalf("more data points: status %d", a.code)
+	}
+	r.work()
+	if s := r.request(link).State(); s != request.Accepted {
+		t.Errorf("the request is %s", s)
+	}
+}
+
+// A request that is stored without a case, because something broke between the
+// two or because it came by the API, is verified from its page all the same.
+func TestVerifyWithoutCase(t *testing.T) {
+	r := newRig(t)
+	taken, err := r.intake.Take(t.Context(), []intake.Entry{{Submission: request.Submission{
+		Right: request.KnowCategories, Identifiers: []request.Identifier{request.NewIdentifier(request.Email, planted)},
+	}}}, "test")
+	if err != nil || taken[0].Err != nil {
+		t.Fatal(err, taken)
+	}
+	link := r.portal.Link(taken[0].ID)
+	if a := r.browser().post(link+"/points", "point_postal_code", "94110", "point_phone", "4155550123"); a.code != http.StatusSeeOther {
+		t.Fatalf("status %d", a.code)
 	}
 	r.work()
 	if s := r.request(link).State(); s != request.Accepted {

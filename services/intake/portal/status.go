@@ -195,12 +195,31 @@ func (p *Portal) points(v *visit) {
 			return
 		}
 	}
-	err := p.Verify.Add(v.r.Context(), req.ID, pointValues(values, p.Verify.Policy.Points), declaration)
+	given := pointValues(values, p.Verify.Policy.Points)
+	err := p.Verify.Add(v.r.Context(), req.ID, given, declaration)
+	if errors.Is(err, verify.ErrGone) && p.statusOf(&req, v.language).Waiting {
+		err = p.reopen(v, &req, verify.Claimed{Language: v.language, Points: given, Declaration: declaration})
+	}
 	if err != nil && !errors.Is(err, verify.ErrGone) {
 		p.tooMany(v, "taking data points", err)
 		return
 	}
 	p.said(v, req.ID, "more")
+}
+
+// reopen begins to verify a request that waits and has no case: it came by the
+// API, or something broke between storing it and this.
+func (p *Portal) reopen(v *visit, req *store.Request, c verify.Claimed) error {
+	ids, err := p.Intake.Identifiers(v.r.Context(), req)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if c.Anchor.Kind == "" && id.Kind != request.Name || id.Kind == request.Email {
+			c.Anchor = id
+		}
+	}
+	return p.Verify.Open(v.r.Context(), req.ID, c)
 }
 
 func (p *Portal) withdraw(v *visit) {

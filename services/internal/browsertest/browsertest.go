@@ -46,8 +46,14 @@ func New(t testing.TB) *Browser {
 	if path == "" {
 		missing(t, "no Chromium: install it (scripts/needs.sh does)")
 	}
+	// Not t.TempDir: a browser that is ending still writes for a moment, and
+	// that is no failure of the test.
+	profile, err := os.MkdirTemp("", "browsertest") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-domain-reliability", true), chromedp.Flag("no-proxy-server", true), chromedp.Flag("disable-dev-shm-usage", true),
 	)
@@ -55,9 +61,11 @@ func New(t testing.TB) *Browser {
 	allocated, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
 	tab, cancelTab := chromedp.NewContext(allocated)
 	t.Cleanup(func() {
+		_ = chromedp.Cancel(tab) // waits until it has ended; it may have already
 		cancelTab()
 		cancelAllocator()
 		cancelTime()
+		_ = os.RemoveAll(profile) // what is left is in the machine's folder for temporary files
 	})
 	b := &Browser{t: t, ctx: tab}
 	b.Run(network.Enable())

@@ -50,6 +50,9 @@ type Doors interface {
 	// Choose ties the digests of one visitor's identifiers together and, when
 	// out is set, opts all that they belong to out. It answers how they stand.
 	Choose(ctx context.Context, digests [][]byte, out bool, at time.Time) (Choice, error)
+	// Lift undoes what was chosen before: who opted in again, in two steps, is
+	// in. Later signals count anew.
+	Lift(ctx context.Context, digests [][]byte) error
 	// Carried remembers that a request carries an opt-out to the systems that
 	// know the person by these.
 	Carried(ctx context.Context, digests [][]byte, id request.ID) error

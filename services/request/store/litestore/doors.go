@@ -236,6 +236,23 @@ func hexList(digests [][]byte) string {
 	return idList(texts)
 }
 
+// Lift implements [store.Doors]. What carried the opt-out is forgotten, so that
+// a later one is carried again.
+func (s *Store) Lift(ctx context.Context, digests [][]byte) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		const tied = `(SELECT profile FROM choice WHERE digest IN (SELECT unhex(value) FROM json_each(?)))`
+		if _, err := tx.ExecContext(ctx, `UPDATE choice SET carried_by = '' WHERE profile IN `+tied, hexList(digests)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE choice_profile SET opted_out_at = NULL WHERE id IN `+tied, hexList(digests))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lifting a choice: %w", err)
+	}
+	return nil
+}
+
 // Carried implements [store.Doors].
 func (s *Store) Carried(ctx context.Context, digests [][]byte, id request.ID) error {
 	_, err := s.exec(ctx, `UPDATE choice SET carried_by = ? WHERE digest IN (SELECT unhex(value) FROM json_each(?)) AND carried_by = ''`, string(id), hexList(digests))

@@ -204,6 +204,25 @@ func ties(ctx context.Context, q querier, digests [][]byte) ([]store.Tied, error
 	return row.Tied(rows), nil
 }
 
+// Lift implements [store.Doors]. What carried the opt-out is forgotten, so that
+// a later one is carried again.
+func (s *Store) Lift(ctx context.Context, digests [][]byte) error {
+	err := s.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('habeas choice'))`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE choice SET carried_by = '' WHERE profile IN (SELECT profile FROM choice WHERE digest = ANY($1))`, digests); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE choice_profile SET opted_out_at = NULL WHERE id IN (SELECT profile FROM choice WHERE digest = ANY($1))`, digests)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lifting a choice: %w", err)
+	}
+	return nil
+}
+
 // Carried implements [store.Doors].
 func (s *Store) Carried(ctx context.Context, digests [][]byte, id request.ID) error {
 	if _, err := s.pool.Exec(ctx, `UPDATE choice SET carried_by = $2 WHERE digest = ANY($1) AND carried_by = ''`, digests, string(id)); err != nil {

@@ -40,6 +40,7 @@ func RunDoors(t *testing.T, open func(t testing.TB) DoorStore) {
 		{"choices", testChoices},
 		{"choices at once", testChoicesAtOnce},
 		{"who carries a choice", testCarried},
+		{"lifting a choice", testLift},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
@@ -281,4 +282,22 @@ func testCarried(t *testing.T, s DoorStore) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
 	ok(t, s.Carried(t.Context(), [][]byte{random}, id))
+}
+
+func testLift(t *testing.T, s DoorStore) {
+	choose(t, s, false, 0, "phone", "anna")
+	choose(t, s, true, 0, "phone")
+	choose(t, s, true, 0, "bert")
+	ok(t, s.Carried(t.Context(), [][]byte{digestOf("phone"), digestOf("anna")}, request.NewID()))
+	ok(t, s.Lift(t.Context(), [][]byte{digestOf("anna")}))
+	if c := choose(t, s, false, time.Hour, "phone"); !c.OptedOutAt.IsZero() {
+		t.Errorf("after she opted in again her phone is out: %+v", c)
+	}
+	if c := choose(t, s, false, time.Hour, "bert"); c.OptedOutAt.IsZero() {
+		t.Error("somebody else's choice was lifted")
+	}
+	if c := choose(t, s, true, 2*time.Hour, "phone"); !c.OptedOutAt.Equal(start.Add(2*time.Hour)) || len(c.Uncarried) != 1 {
+		t.Errorf("a later signal: %+v", c)
+	}
+	ok(t, s.Lift(t.Context(), [][]byte{digestOf("nobody")}))
 }
