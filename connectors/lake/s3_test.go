@@ -3,6 +3,7 @@ package lake
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -433,5 +434,52 @@ func (p *pail) wantUploads(t testing.TB, want int) {
 	}
 	if len(out.Uploads) != want {
 		t.Errorf("%d unfinished uploads, want %d", len(out.Uploads), want)
+	}
+}
+
+// TestS3Resume stops a pass after every number of replacements, as a crash or a
+// shutdown would, and has a new process finish it.
+func TestS3Resume(t *testing.T) {
+	for after := range 4 {
+		t.Run(fmt.Sprintf("after %d files", after), func(t *testing.T) {
+			p := newPail(t, true)
+			var keys []string
+			for i := range 4 {
+				key := fmt.Sprintf("events/dt=2026-01-0%d/a.jsonl", i+1)
+				p.put(t, key, []byte(lines(adaView, bobView)))
+				keys = append(keys, key)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			l := p.open(t, mustMap(t, testMap), func(o *Options) { o.Workers = 1 })
+			if err := l.ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+			done := 0
+			l.bucket = &flaky{bucket: l.bucket, replacing: func(ctx context.Context, next bucket, key string, write writeFunc) (replaced, error) {
+				if done == after {
+					stop()
+				}
+				done++
+				return next.replace(ctx, key, write)
+			}}
+			if err := l.Erase(ctx, ada); err == nil || sdk.IsPermanent(err) {
+				t.Fatalf("error %v, want one that is worth a retry", err)
+			}
+			l = p.open(t, mustMap(t, testMap))
+			found, err := l.Locate(t.Context(), ada)
+			if err != nil || len(found) != 1 || found[0].Count != int64(4-after) {
+				t.Fatalf("found %v, %v; want what %d files hold", found, err, 4-after)
+			}
+			if err := l.Erase(t.Context(), ada); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range keys {
+				if got := string(p.get(t, key)); got != lines(bobView) {
+					t.Errorf("%s is %q", key, got)
+				}
+			}
+			p.wantGone(t)
+		})
 	}
 }
