@@ -71,8 +71,7 @@ func (w *warehouse) Dump(t testing.TB) []string {
 
 func (w *warehouse) Break(t testing.TB) {
 	t.Helper()
-	w.d.proxy.CloseClientConnections()
-	w.d.proxy.Close()
+	w.d.line.cut()
 }
 
 // Plant writes one part after another, in several partitions.

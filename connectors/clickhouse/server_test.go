@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -156,24 +154,70 @@ func freePorts(t testing.TB, n int) []int {
 	return ports
 }
 
+// line leads to the server byte by byte, until it is cut.
+type line struct {
+	listener net.Listener
+	mu       sync.Mutex
+	ends     []net.Conn
+}
+
+func newLine(t testing.TB, to string) *line {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0") //nolint:usetesting // it is cut in a cleanup
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{listener: listener}
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return // it was cut
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = near.Close() // the caller sees it
+				continue
+			}
+			l.mu.Lock()
+			l.ends = append(l.ends, near, far)
+			l.mu.Unlock()
+			for from, into := range map[net.Conn]net.Conn{near: far, far: near} {
+				go func() {
+					_, _ = io.Copy(into, from) // it ends when either does
+					_ = into.Close()
+				}()
+			}
+		}
+	}()
+	return l
+}
+
+func (l *line) cut() {
+	_ = l.listener.Close() // it may have been cut before
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, end := range l.ends {
+		_ = end.Close() // likewise
+	}
+}
+
 // database is a database of its own on the server, and a way to it that can be
 // cut.
 type database struct {
 	*server
-	name  string
-	proxy *httptest.Server
+	name string
+	line *line
 }
 
 func newDatabase(t testing.TB) *database {
 	t.Helper()
 	u := start(t)
 	d := &database{server: &server{address: u, client: http.DefaultClient}, name: fmt.Sprintf("test_%d", running.next.Add(1))}
-	proxy := httputil.NewSingleHostReverseProxy(u)
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	d.proxy = httptest.NewServer(proxy)
+	d.line = newLine(t, u.Host)
 	d.run(t, "CREATE DATABASE "+d.name)
 	t.Cleanup(func() {
-		d.proxy.Close()
+		d.line.cut()
 		ctx := context.Background() //nolint:usetesting // t's context has ended
 		if err := d.do(ctx, "DROP DATABASE "+d.name, nil, ""); err != nil {
 			t.Errorf("dropping the database: %v", err)
@@ -211,7 +255,7 @@ func (d *database) connector(t testing.TB, text string, change ...func(*Settings
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Settings{Address: d.proxy.URL, Keys: KeysSettings{Table: d.name + ".erasing"}}
+	s := Settings{Address: "http://" + d.line.listener.Addr().String(), Keys: KeysSettings{Table: d.name + ".erasing"}}
 	for _, f := range change {
 		f(&s)
 	}
