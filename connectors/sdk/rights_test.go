@@ -1,0 +1,113 @@
+package sdk_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+)
+
+// liar erases nothing and says that it did; a soft deletion looks the same.
+type liar struct{ *book }
+
+func (liar) Erase(context.Context, sdk.Person) error { return nil }
+
+func TestErasureIsReadBack_DE1_DE2(t *testing.T) {
+	b := liar{newBook().put(ann, "contacts", 3)}
+	r := newRig(t, b)
+	r.start()
+	o := r.do(r.erase("job-1", ann))
+	if o.GetFailed().GetCode() != string(sdk.StillThere) || o.GetDone() != nil {
+		t.Errorf("a system that only says so: %v", o)
+	}
+	// No outcome stands for pseudonymising, hiding or marking as deleted.
+	fields := (&habeasv1.Outcome{}).ProtoReflect().Descriptor().Oneofs().ByName("result").Fields()
+	for i := range fields.Len() {
+		if name := string(fields.Get(i).Name()); strings.Contains(name, "soft") || strings.Contains(name, "pseudonym") || strings.Contains(name, "disabled") {
+			t.Errorf("there is an outcome %s", name)
+		}
+	}
+}
+
+// vague keeps without saying why.
+type vague struct{ *book }
+
+func (v vague) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
+	found, err := v.book.Locate(ctx, p)
+	for i := range found {
+		found[i].Keep = &sdk.Keep{}
+	}
+	return found, err
+}
+
+func TestKeptWithoutABasisIsRefused_DE6(t *testing.T) {
+	r := newRig(t, vague{newBook().put(ann, "contacts", 1)})
+	r.start()
+	if o := r.do(r.erase("job-1", ann)); o.GetFailed().GetCode() != string(sdk.Configuration) {
+		t.Errorf("kept without a basis: %v", o)
+	}
+}
+
+// A job can name nothing that a system could make a person pay for asking with:
+// no plan, price, access or state of an account, and no address to call back
+// (Civ. Code 1798.125).
+func TestJobsCarryNothingToRetaliateWith_ND1(t *testing.T) {
+	fields := (&habeasv1.Job{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		name := string(fields.Get(i).Name())
+		for _, word := range []string{"price", "plan_name", "tier", "access", "account", "callback", "url", "disable", "suspend", "fee"} {
+			if strings.Contains(name, word) {
+				t.Errorf("a job has a field %s", name)
+			}
+		}
+	}
+	known := map[protoreflect.Name]bool{
+		"ACTION_UNSPECIFIED": true, "ACTION_RESOLVE": true, "ACTION_LOCATE": true, "ACTION_EXPORT": true, "ACTION_ERASE": true,
+		"ACTION_CORRECT": true, "ACTION_OPT_OUT": true, "ACTION_LIMIT": true,
+	}
+	actions := habeasv1.Action(0).Descriptor().Values()
+	for i := range actions.Len() {
+		if !known[actions.Get(i).Name()] {
+			t.Errorf("there is an action %s: it must not touch what the person pays or may use", actions.Get(i).Name())
+		}
+	}
+}
+
+// A withdrawn job is not done when its connector hears of it before it acts.
+func TestWithdrawnJobIsNotDone(t *testing.T) {
+	b := newBook().put(ann, "contacts", 2)
+	asked, go1 := make(chan struct{}), make(chan struct{})
+	b.onLocate = func(context.Context) error {
+		select {
+		case asked <- struct{}{}:
+			<-go1
+		default:
+		}
+		return nil
+	}
+	r := newRig(t, b)
+	r.start()
+	r.send(r.erase("job-1", ann))
+	<-asked
+	conn, err := r.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Publish("_INBOX_book.withdrawn", []byte("job-0 job-1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.send(r.erase("job-2", "other@example.com")) // answered after the message was heard
+	_ = r.outcome("job-2")
+	close(go1)
+	if o := r.outcome("job-1").GetOutcome(); o.GetFailed().GetCode() != "withdrawn" || b.total(ann) != 2 {
+		t.Errorf("outcome %v, %d records are left", o, b.total(ann))
+	}
+}
