@@ -82,7 +82,7 @@ vet:
 lint: $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION) ## Run the linters
 	@for module in $(MODULES); do \
 		echo "== lint $$module"; \
-		(cd $$module && GOMEMLIMIT=3GiB golangci-lint run ./...); \
+		(cd $$module && GOMEMLIMIT=3GiB golangci-lint run --allow-parallel-runners ./...); \
 	done
 
 .PHONY: compliance
