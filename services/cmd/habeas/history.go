@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/services/delivery/notice"
 	"github.com/habeas-data/habeas/services/intake/portal"
 	"github.com/habeas-data/habeas/services/records"
 	"github.com/habeas-data/habeas/services/regimes"
@@ -18,7 +19,8 @@ import (
 )
 
 // texts are what this program decides and shows by: the regimes and calendars,
-// the pages of the portal and their words, and the company's own files.
+// the pages of the portal and their words, the notices, and the company's own
+// files.
 func (c *config) texts() ([]records.Text, error) {
 	all, err := records.Files("regime", regimes.Files())
 	if err != nil {
@@ -31,6 +33,11 @@ func (c *config) texts() ([]records.Text, error) {
 		}
 		all = append(all, forms...)
 	}
+	notices, err := records.Files("notice", notice.Texts())
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, notices...)
 	for kind, name := range map[string]string{"tenant": c.Intake.Tenant, "doors": c.Intake.Doors} {
 		if name == "" {
 			continue

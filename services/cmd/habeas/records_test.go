@@ -13,6 +13,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
 )
 
@@ -133,5 +134,43 @@ func TestTenantFile_RE5(t *testing.T) {
 	}
 	if training(nil, s) != nil {
 		t.Error("a gate without a file")
+	}
+}
+
+// What decides about people and what they are shown is all on record, and can be
+// taken out again as it was.
+func TestTextsOfTheProgram_RE8(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tenant.yaml")
+	if err := os.WriteFile(file, []byte("tenant: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config{Intake: intakeConfig{Tenant: file}}
+	texts, err := c.texts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := make(map[string]bool)
+	for _, x := range texts {
+		key := x.Kind + " " + x.Name
+		if have[key] || len(x.Content) == 0 {
+			t.Errorf("%s is there twice, or empty", key)
+		}
+		have[key] = true
+	}
+	for _, want := range []string{"regime us-ca-ccpa.yaml", "form templates/form.html", "form words/es.yaml", "notice words/es.yaml", "tenant tenant.yaml"} {
+		if !have[want] {
+			t.Errorf("%s is not on record: %v", want, have)
+		}
+	}
+	out := filepath.Join(dir, "out")
+	if err := writeTexts(out, []store.Version{{Kind: "form", Name: "words/es.yaml", Content: []byte("palabras")}}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "form", "words", "es.yaml")); err != nil || string(text) != "palabras" {
+		t.Errorf("%v: %s", err, text)
+	}
+	if err := writeTexts(filepath.Join(dir, "evil"), []store.Version{{Kind: "form", Name: "../../outside", Content: []byte("x")}}); err == nil {
+		t.Error("a text was written outside of its folder")
 	}
 }
