@@ -24,6 +24,8 @@ import (
 type doorsConfig struct {
 	// URL is where people reach the portal, such as https://privacy.example.com.
 	URL string `yaml:"url"`
+	// Watch tries the doors at URL every ten minutes.
+	Watch bool `yaml:"watch"`
 	// DeliveryURL is where packages are fetched from; empty for the same
 	// address as the portal.
 	DeliveryURL string `yaml:"delivery_url"`
@@ -119,6 +121,9 @@ func (r *runtime) addDoors(ctx context.Context) error {
 	})
 	for _, path := range []string{"/signal", "/signal.js", "/.well-known/gpc.json"} {
 		r.mounts[path] = e.Handler()
+	}
+	if c.Watch {
+		r.group.Add("watching the doors", portal.Watch{URL: c.URL, Base: portalBase, Logger: logger}.Run)
 	}
 	r.mounts["/v1/signals"] = r.protect(e.Trusted())
 	r.mounts["/v1/signals/lift"] = r.protect(e.Lifting())
