@@ -124,7 +124,7 @@ type childConfig struct {
 func defaults() config {
 	return config{
 		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
-		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa"},
+		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2},
 	}
 }
 
