@@ -74,6 +74,17 @@ func (st *step) restrained() bool {
 	return held
 }
 
+// rest puts off the jobs of a request that waits, so that they don't come up
+// again and again while nothing can be done about them.
+func (st *step) rest() {
+	for i := range st.s.Jobs {
+		j := &st.s.Jobs[i]
+		if (j.State == request.JobPlanned || j.State == request.JobDeferred) && !j.NextAt.After(st.w.now) {
+			st.wait(i, st.w.now.Add(st.w.rules.RetryMost))
+		}
+	}
+}
+
 // cool gives a deletion the company's pause, once, before anything is erased.
 func (st *step) cool() {
 	r := &st.s.Request

@@ -150,6 +150,11 @@ func TestLegalHoldStopsTheRest_DE12(t *testing.T) {
 	m.state(request.Held)
 	m.ends("ads", done(1))
 	m.pass(90 * 24 * time.Hour)
+	for i := range m.s.Jobs {
+		if j := &m.s.Jobs[i]; !j.State.Terminal() && !j.NextAt.After(m.w.now) {
+			t.Errorf("the job of %s comes up again and again while it is held", j.Connector)
+		}
+	}
 	mustNot(t, len(m.sent) > 1, "it went on in spite of the hold")
 	m.jobState(m.act("ads"), request.JobDone)
 	m.run(func(st *step) {

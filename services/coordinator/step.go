@@ -125,6 +125,9 @@ func (st *step) run() error {
 			return err
 		}
 	}
+	if r.State() == request.Held || r.State() == request.AwaitingVerification {
+		st.rest()
+	}
 	st.closing = r.State() == request.Closing && len(r.ClosureDigest) == 0
 	if st.closing {
 		st.withdraw()
