@@ -263,7 +263,7 @@ func (p *plan) look(ctx context.Context, q querier, group []sdk.Person, lock boo
 		return nil, err
 	}
 	for i, r := range reaches {
-		r.covers = group[i].Covers
+		r.covers = group[i].Covers //nolint:gosec // one reach for each of the group
 		p.decide(r)
 	}
 	return reaches, nil
