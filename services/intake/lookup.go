@@ -16,6 +16,20 @@ func (r *Room) Identifiers(ctx context.Context, req *store.Request) ([]request.I
 	return key.OpenIdentifiers(req.ID, req.Sealed)
 }
 
+// Reached remembers how sure one is of a requester when that is not enough yet:
+// what the request falls back to at its end depends on it (11 CCR 7024(a)). A
+// lower level, and one told again, changes nothing.
+func (r *Room) Reached(ctx context.Context, id request.ID, level request.Level) error {
+	return r.change(ctx, id, func(s *store.Snapshot) error {
+		have := s.Request.Case.Reached
+		if !level.Valid() || have.AtLeast(level) || s.Request.State() != request.AwaitingVerification {
+			return nil
+		}
+		s.Request.Case.Reached, s.Changed = level, true
+		return nil
+	})
+}
+
 // Lookup returns a request without its jobs, for the doors.
 func (r *Room) Lookup(ctx context.Context, id request.ID) (store.Request, error) {
 	req, _, err := r.Store.Get(ctx, id)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -56,6 +57,26 @@ func (f *file) facts() Facts {
 		LoggedIn: f.LoggedIn, Suspicion: f.Suspicion, Possession: f.Challenge != nil && f.Challenge.Passed && !f.Confirm,
 		Matched: f.Matched, Disputed: f.Disputed, Declared: f.Declaration.Check() == nil,
 	}
+}
+
+// pointCode is the data point that a code from a mailbox is.
+const pointCode = "email_code"
+
+// counted are the names of the data points that a method counted.
+func (f *file) counted(method string) []string {
+	if method != MethodPoints && method != MethodDeclared {
+		return nil
+	}
+	var out []string
+	for _, m := range f.Matched {
+		if !slices.Contains(f.Disputed, m) {
+			out = append(out, m)
+		}
+	}
+	if f.facts().Possession {
+		out = append(out, pointCode)
+	}
+	return out
 }
 
 // claims are the data points given that the company may ask for.

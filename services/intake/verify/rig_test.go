@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,7 @@ func (s *systems) Match(_ context.Context, anchor request.Identifier, claims []v
 			a.Matched = append(a.Matched, c.Name)
 		}
 	}
+	slices.Sort(a.Matched)
 	return a, nil
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 type Requests interface {
 	Lookup(ctx context.Context, id request.ID) (store.Request, error)
 	Attest(ctx context.Context, id request.ID, v request.Verified, by string) error
+	// Reached remembers a level that is not enough.
+	Reached(ctx context.Context, id request.ID, level request.Level) error
 }
 
 // Room verifies. [Room.Run] does the work that nobody waits for.

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,17 @@ func TestSpecific_VE5(t *testing.T) {
 	r.work()
 	r.want(without, request.AwaitingVerification)
 	r.want(with, request.Accepted)
+	// VE-8: what it reached is remembered, for what the request falls back to.
+	if req, err := r.intake.Lookup(t.Context(), without); err != nil || req.Case.Reached != request.Reasonable {
+		t.Errorf("reached %q, %v; want %s", req.Case.Reached, err, request.Reasonable)
+	}
+	req, err := r.intake.Lookup(t.Context(), with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := req.Verification(); !slices.Equal(v.(request.Verified).Points, []string{"full_name", "phone", "postal_code"}) {
+		t.Errorf("the evidence names the points %v", v)
+	}
 
 	docs, err := r.store.Documents(t.Context(), with)
 	if err != nil || len(docs) != 1 || docs[0].Kind != "declaration" {

@@ -111,7 +111,7 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 	}
 	level, method := r.decide(f, req.Level())
 	if level.AtLeast(req.Level()) {
-		err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level}, By)
+		err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level, Points: f.counted(method)}, By)
 		if errors.Is(err, request.ErrSuspicious) { // staff hold it; they will lift that or decide
 			return r.postpone(ctx, id, lookAgain)
 		}
@@ -119,6 +119,11 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 			return err
 		}
 		return r.purge(ctx, &req, f)
+	}
+	if level != "" && !req.Case.Reached.AtLeast(level) {
+		if err := r.Requests.Reached(ctx, id, level); err != nil {
+			return err
+		}
 	}
 	return r.challenge(ctx, id, f)
 }
