@@ -28,6 +28,12 @@ type Rules struct {
 	EraseHold time.Duration
 	// Rounds is how often identifiers may lead to further identifiers.
 	Rounds int
+	// ShredAfter is how long after closing the identifiers of a request are
+	// destroyed, when no notice and no request to come needs them; a notice that
+	// could not be told for as long again needs them no more. Zero is 100 days,
+	// so that what was erased can be looked for again after 1, 30 and 90; less
+	// than zero is never.
+	ShredAfter time.Duration
 }
 
 func (r Rules) withDefaults() Rules {
@@ -40,6 +46,7 @@ func (r Rules) withDefaults() Rules {
 	def(&r.Lease, 30*time.Second)
 	def(&r.Retry, 5*time.Second)
 	def(&r.RetryMost, time.Hour)
+	def(&r.ShredAfter, 100*24*time.Hour)
 	if r.Attempts == 0 {
 		r.Attempts = 10
 	}

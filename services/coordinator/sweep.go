@@ -58,6 +58,9 @@ func (r *Room) sweep(ctx context.Context) error {
 	if err := r.askAnew(ctx); err != nil {
 		return err
 	}
+	if err := r.shred(ctx, now); err != nil {
+		return err
+	}
 	return r.republish(ctx, now, stale)
 }
 

@@ -105,6 +105,9 @@ type coordinatorConfig struct {
 	// EraseHold is a pause before every erasure in which it can be cancelled; 0
 	// is none.
 	EraseHold time.Duration `yaml:"erase_hold"`
+	// ShredAfter is how long after closing what a request was about is
+	// destroyed: 0 means 100 days, less than 0 never.
+	ShredAfter time.Duration `yaml:"shred_after"`
 }
 
 type deliveryConfig struct {

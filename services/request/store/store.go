@@ -336,6 +336,8 @@ type Store interface {
 	// and PKIX DER.
 	Keys(ctx context.Context) (map[string]Key, error)
 
+	Shredder
+
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close releases the database.

@@ -65,6 +65,10 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"related requests", testRelated},
 		{"notices", testNotices},
 
+		{"shred what nobody needs", testShred},
+		{"shred nothing without a record", testShredUnsigned},
+		{"shred at once", testShredAtOnce},
+
 		{"unlogged and logged", testRecords},
 		{"connectors", testConnectors},
 		{"keys", testKeys},
