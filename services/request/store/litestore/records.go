@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -20,17 +21,22 @@ var _ store.Records = (*Store)(nil)
 // SQLite knows no time zones: habeas_date(micros, zone) is the day that an
 // instant is in a zone, or NULL for no instant.
 func init() {
+	var zones sync.Map // reading one takes longer than everything else
 	sqlite.MustRegisterDeterministicScalarFunction("habeas_date", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 		micros, ok := args[0].(int64)
 		if !ok {
 			return nil, nil
 		}
 		zone, _ := args[1].(string)
-		loc, err := time.LoadLocation(zone)
-		if err != nil {
-			return nil, fmt.Errorf("habeas_date: %w", err)
+		loc, ok := zones.Load(zone)
+		if !ok {
+			read, err := time.LoadLocation(zone)
+			if err != nil {
+				return nil, fmt.Errorf("habeas_date: %w", err)
+			}
+			loc, _ = zones.LoadOrStore(zone, read)
 		}
-		return request.DateOf(time.UnixMicro(micros), loc).String(), nil
+		return request.DateOf(time.UnixMicro(micros), loc.(*time.Location)).String(), nil
 	})
 }
 
@@ -51,11 +57,14 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 			SELECT json_extract(details, '$.parent') AS parent, closed_at FROM request
 			WHERE json_extract(details, '$.origin') = 'fallback' AND closed_at IS NOT NULL AND result IN ('complete', 'complete_with_exceptions', 'partial')
 		), ended AS (
-			SELECT r.consumer_right, r.reason_code, r.terms,
-				CASE WHEN r.closed_at IS NULL THEN '' WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN 'partial' ELSE r.result END AS result,
-				CASE WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN f.closed_at ELSE r.closed_at END AS closed_at
-			FROM request r LEFT JOIN fallback f ON f.parent = r.id
+			SELECT r.consumer_right, r.reason_code, r.terms, CASE WHEN r.closed_at IS NULL THEN '' ELSE r.result END AS result, r.closed_at
+			FROM request r
 			WHERE coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal') AND `+received+`
+				AND NOT (r.result = 'denied' AND r.closed_at IS NOT NULL AND r.id IN (SELECT parent FROM fallback))
+			UNION ALL
+			SELECT r.consumer_right, r.reason_code, r.terms, 'partial', f.closed_at
+			FROM fallback f CROSS JOIN request r ON r.id = f.parent
+			WHERE r.result = 'denied' AND r.closed_at IS NOT NULL AND coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal') AND `+received+`
 		), counted AS (
 			SELECT consumer_right, result, CASE WHEN result IN ('', 'complete') THEN '' ELSE reason_code END AS reason_code,
 				CAST(coalesce(julianday(habeas_date(closed_at, json_extract(terms, '$.Due.zone'))) - julianday(json_extract(terms, '$.Due.received')), -1) AS integer) AS days
