@@ -118,6 +118,9 @@ func (r *Room) setReady(err error) {
 // Run works until ctx is cancelled.
 func (r *Room) Run(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was stopped before it had begun
+		}
 		return fmt.Errorf("starting the coordinator: %w", err)
 	}
 	hints, err := r.Conn.Subscribe(wire.HintSubject(Name), func(m *nats.Msg) { r.hint(ctx, m.Data) })
