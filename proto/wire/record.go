@@ -156,8 +156,7 @@ func ParsePublicDER(der []byte) (ed25519.PublicKey, error) {
 	return key, nil
 }
 
-// Sign fills the predicate's origin and signs it; the predicate is the record's
-// from then on and must not be changed. requestID may be empty for
+// Sign fills the predicate's origin and signs it. requestID may be empty for
 // records that belong to no request; commitment is the subject commitment of
 // the request, or nil.
 func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record, error) {
@@ -199,7 +198,10 @@ func (s *Signer) Sign(p Predicate, requestID string, commitment []byte) (*Record
 	}
 	r := &Record{Type: typ, Predicate: p, Envelope: envelope, Digest: sha256.Sum256(envelope), KeyID: s.keyID, payload: payload, signature: signature}
 	checked.put(checkedKey{envelope: r.Digest, keyID: r.KeyID}, struct{}{})
-	parsed.put(r.Digest, r)
+	// The caller may go on to change what it gave us; what was signed stays.
+	kept := *r
+	kept.Predicate = proto.Clone(p).(Predicate)
+	parsed.put(r.Digest, &kept)
 	return r, nil
 }
 

@@ -90,6 +90,26 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestWhatWasSignedStays: the caller changes the message it had signed, and
+// readers get what was signed.
+func TestWhatWasSignedStays(t *testing.T) {
+	s := newSigner(t)
+	digest := []byte{1, 2}
+	closure := &habeasv1.ClosureRecord{RequestId: "req-1", Result: "complete", RecordDigests: [][]byte{digest}}
+	signed, err := s.Sign(closure, "req-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closure.Result, digest[0] = "denied", 9
+	read, err := wire.ParseRecord(signed.Envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := read.Predicate.(*habeasv1.ClosureRecord); c.GetResult() != "complete" || c.GetRecordDigests()[0][0] != 1 {
+		t.Errorf("readers get %v", c)
+	}
+}
+
 func TestSignRefusesWhatIsNoRecord(t *testing.T) {
 	if _, err := newSigner(t).Sign(notARecord{}, "", nil); err == nil {
 		t.Error("signed")
