@@ -18,6 +18,7 @@ import (
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/suppression"
 )
 
 // collect takes a batch of records from the evidence stream: it checks every
@@ -187,10 +188,20 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	for id := range closures {
 		ids = append(ids, id)
 	}
+	var peppers suppression.Peppers
+	if len(ids) > 0 {
+		var err error
+		if peppers, err = r.suppression.Peppers(ctx); err != nil {
+			return err
+		}
+	}
 	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		req := &st.s.Request
 		if req.State() != request.Closing || !slices.ContainsFunc(closures[req.ID], func(d []byte) bool { return slices.Equal(d, req.ClosureDigest) }) {
 			return nil
+		}
+		if err := r.suppress(ctx, peppers, st); err != nil {
+			return err
 		}
 		req.ClosedAt, st.s.Changed = st.w.now, true
 		if e := req.Ending; e != nil && e.Result.Answered() {

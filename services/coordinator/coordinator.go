@@ -23,6 +23,7 @@ import (
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/suppression"
 )
 
 // Name is the room's name on the bus and in evidence.
@@ -55,12 +56,14 @@ type Config struct {
 type Room struct {
 	Config
 	connectors registry
-	keys       keyring
-	planning   chan struct{}
-	hinted     chan []request.ID
-	logged     digestRing
-	held       heldBack
-	counters   counters
+	// suppression is who is to stay erased or opted out.
+	suppression suppression.List
+	keys        keyring
+	planning    chan struct{}
+	hinted      chan []request.ID
+	logged      digestRing
+	held        heldBack
+	counters    counters
 
 	// reconsider is set when connectors came or changed, for requests that
 	// nobody could be asked for.
@@ -85,6 +88,7 @@ func New(c Config) (*Room, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), every: time.Second, err: errors.New("starting")}
+	r.suppression = suppression.List{Store: c.Store, Vault: c.Vault}
 	return r, r.counters.init()
 }
 

@@ -115,6 +115,7 @@ type step struct {
 func (st *step) undo() {
 	s := st.s
 	s.Changed, s.ChangedJobs, s.Records, s.Notices, s.Jobs, st.send = false, nil, nil, nil, s.Jobs[:s.Stored], nil
+	s.Suppress, s.Unsuppress = nil, nil
 	st.decisions, st.spawn, st.look, st.withdrawn = nil, false, nil, nil
 }
 

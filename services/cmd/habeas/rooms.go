@@ -33,6 +33,7 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
 	"github.com/habeas-data/habeas/services/request/store/pgstore"
+	"github.com/habeas-data/habeas/services/suppression"
 )
 
 // runtime is what the rooms of one process share.
@@ -232,6 +233,8 @@ func (r *runtime) openIntake() error {
 	r.intake = in
 	api := in.API(version())
 	r.mounts["/v1/"] = r.protect(api)
+	list := &suppression.List{Store: r.store, Vault: r.vault}
+	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
 	r.mounts["/v1/openapi.json"] = api
 	r.mounts["/v1/openapi.yaml"] = api
 	return nil

@@ -221,6 +221,9 @@ type Snapshot struct {
 	Records []Record
 	// Notices are new notices of the request; one that is there is left alone.
 	Notices []Notice
+	// Suppress are entries of the suppression list to be added, and Unsuppress
+	// those to be taken away, with the request.
+	Suppress, Unsuppress []Suppressed
 	// Stored is the number of Jobs that came from the store.
 	Stored int
 }
@@ -337,6 +340,7 @@ type Store interface {
 	Keys(ctx context.Context) (map[string]Key, error)
 
 	Shredder
+	Suppressions
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

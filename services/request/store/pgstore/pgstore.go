@@ -302,6 +302,12 @@ func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 	if err := insertNotices(ctx, tx, c.Notices); err != nil {
 		return err
 	}
+	if err := unsuppress(ctx, tx, c.Unsuppress); err != nil {
+		return err
+	}
+	if err := suppress(ctx, tx, c.Suppress); err != nil {
+		return err
+	}
 	return insert(ctx, tx, "record", row.Records, c.Records)
 }
 

@@ -9,6 +9,8 @@ type Changes struct {
 	Added    []*Job
 	Records  []*store.Record
 	Notices  []store.Notice
+	// Suppress are entries to add, Unsuppress entries to take away.
+	Suppress, Unsuppress []store.Suppressed
 }
 
 // Of gathers what was changed in snaps and gives changed requests their next
@@ -36,6 +38,7 @@ func Of(snaps []*store.Snapshot) (Changes, error) {
 			}
 		}
 		c.Notices = append(c.Notices, s.Notices...)
+		c.Suppress, c.Unsuppress = append(c.Suppress, s.Suppress...), append(c.Unsuppress, s.Unsuppress...)
 		for i := range s.Records {
 			c.Records = append(c.Records, &s.Records[i])
 		}

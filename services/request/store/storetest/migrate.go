@@ -73,6 +73,7 @@ var ownTables = map[int64]bool{
 	10: true, // the log, the training, the history of changes
 	30: true, // the doors of intake
 	40: true, // an index
+	41: true, // the suppression list
 }
 
 func testUpDownUp(t *testing.T, db Schema) {

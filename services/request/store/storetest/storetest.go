@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"shred what nobody needs", testShred},
 		{"shred nothing without a record", testShredUnsigned},
 		{"shred at once", testShredAtOnce},
+		{"suppression list", testSuppressed},
 
 		{"unlogged and logged", testRecords},
 		{"connectors", testConnectors},

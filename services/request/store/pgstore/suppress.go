@@ -1,0 +1,103 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/row"
+)
+
+// Suppressed implements [store.Suppressions].
+func (s *Store) Suppressed(ctx context.Context, digests [][]byte) ([]store.Suppressed, error) {
+	out, err := read(ctx, s, row.Suppressions, "SELECT "+row.Names(row.Suppressions)+" FROM suppression WHERE digest = ANY($1)", digests)
+	if err != nil {
+		return nil, fmt.Errorf("reading the suppression list: %w", err)
+	}
+	return out, nil
+}
+
+// SuppressedAfter implements [store.Suppressions].
+func (s *Store) SuppressedAfter(ctx context.Context, last store.Suppressed, limit int) ([]store.Suppressed, error) {
+	digest := last.Digest
+	if digest == nil {
+		digest = []byte{}
+	}
+	out, err := read(ctx, s, row.Suppressions, "SELECT "+row.Names(row.Suppressions)+" FROM suppression WHERE (digest, why) > ($1, $2) ORDER BY digest, why LIMIT $3", digest, string(last.Why), limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the suppression list: %w", err)
+	}
+	return out, nil
+}
+
+// Suppress implements [store.Suppressions].
+func (s *Store) Suppress(ctx context.Context, entries []store.Suppressed) error {
+	if err := s.tx(ctx, func(tx pgx.Tx) error { return suppress(ctx, tx, entries) }); err != nil {
+		return fmt.Errorf("adding to the suppression list: %w", err)
+	}
+	return nil
+}
+
+// suppress adds entries in the order of their key, so that two that add the
+// same wait for each other.
+func suppress(ctx context.Context, tx pgx.Tx, entries []store.Suppressed) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	digests, whys, peppers, since := make([][]byte, len(entries)), make([]string, len(entries)), make([]string, len(entries)), make([]time.Time, len(entries))
+	for i, e := range entries {
+		digests[i], whys[i], peppers[i], since[i] = e.Digest, string(e.Why), e.Pepper, e.Since
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO suppression (digest, why, pepper, since)
+		SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::timestamptz[]) AS n (d, w, p, s) ORDER BY d, w ON CONFLICT DO NOTHING`, digests, whys, peppers, since)
+	return err
+}
+
+func unsuppress(ctx context.Context, tx pgx.Tx, entries []store.Suppressed) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	digests, whys := make([][]byte, len(entries)), make([]string, len(entries))
+	for i, e := range entries {
+		digests[i], whys[i] = e.Digest, string(e.Why)
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM suppression USING unnest($1::bytea[], $2::text[]) AS n (d, w) WHERE digest = d AND why = w`, digests, whys)
+	return err
+}
+
+// CountSuppressed implements [store.Suppressions].
+func (s *Store) CountSuppressed(ctx context.Context) (n int64, err error) {
+	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM suppression`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the suppression list: %w", redact(err))
+	}
+	return n, nil
+}
+
+// Peppers implements [store.Suppressions].
+func (s *Store) Peppers(ctx context.Context) ([]store.Pepper, error) {
+	out, err := read(ctx, s, row.Peppers, "SELECT "+row.Names(row.Peppers)+" FROM suppression_pepper ORDER BY created_at, id")
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of the suppression list: %w", err)
+	}
+	return out, nil
+}
+
+// PutPeppers implements [store.Suppressions].
+func (s *Store) PutPeppers(ctx context.Context, peppers []store.Pepper) error {
+	err := s.tx(ctx, func(tx pgx.Tx) error {
+		for _, p := range peppers { // a handful
+			if _, err := tx.Exec(ctx, `INSERT INTO suppression_pepper (id, wrapped_key, sealed, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+				p.ID, p.WrappedKey, p.Sealed, p.CreatedAt); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("storing a key of the suppression list: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package suppression
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/habeas-data/habeas/services/request"
+)
+
+// checkMost is how many identifiers one call may ask about.
+const checkMost = 1000
+
+// checkBytes bounds the body of a call.
+const checkBytes = 1 << 20
+
+type question struct {
+	Identifiers []struct {
+		Kind  string `json:"kind"`
+		Value string `json:"value"`
+	} `json:"identifiers"`
+}
+
+type answers struct {
+	Answers []Answer `json:"answers"`
+}
+
+// Handler answers POST /v1/suppression:check: up to a thousand identifiers, and
+// for each of them deleted, opted_out or none, in order. It logs nothing of what
+// it was asked. Whoever mounts it asks for a token first.
+func (l *List) Handler(logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ids, err := readQuestion(http.MaxBytesReader(w, req.Body, checkBytes))
+		var errs request.FieldErrors
+		switch {
+		case errors.As(err, &errs):
+			problem(w, http.StatusUnprocessableEntity, errs.Error())
+			return
+		case err != nil:
+			problem(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
+			return
+		}
+		out, err := l.Check(req.Context(), ids)
+		if err != nil {
+			logger.ErrorContext(req.Context(), "checking the suppression list", slog.Any("error", err))
+			problem(w, http.StatusServiceUnavailable, "the list can't be read now; until it can, import nobody")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(answers{out}) // the caller is gone: nobody is left to tell
+	})
+}
+
+func readQuestion(body interface{ Read([]byte) (int, error) }) ([]request.Identifier, error) {
+	var q question
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		return nil, errors.New("not a question") // the error may quote what was sent
+	}
+	if n := len(q.Identifiers); n == 0 || n > checkMost {
+		return nil, request.FieldErrors{{Field: "identifiers", Problem: fmt.Sprintf("has %d entries", n), Fix: fmt.Sprintf("send 1 to %d", checkMost)}}
+	}
+	var errs request.FieldErrors
+	ids := make([]request.Identifier, len(q.Identifiers))
+	for i, one := range q.Identifiers {
+		id, err := request.NewIdentifier(request.Kind(one.Kind), one.Value).Normalize()
+		field := fmt.Sprintf("identifiers[%d]", i)
+		switch {
+		case err != nil:
+			errs = append(errs, request.FieldError{Field: field, Problem: "cannot be used", Fix: err.Error()})
+		case !Usable(id):
+			errs = append(errs, request.FieldError{Field: field, Problem: "is a name, which people share", Fix: "send an identifier that is the person's alone"})
+		}
+		ids[i] = id
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return ids, nil
+}
+
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	// The caller may be gone: nobody is left to tell.
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+}
