@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -96,23 +97,82 @@ func claims(t *testing.T) []claim {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, spoil := range spoiled {
-				leaf := tlog.RecordHash(fmt.Appendf(nil, "leaf %d", index))
-				c := claim{Name: fmt.Sprintf("leaf %d of %d, %s", index, size, name), Index: index, Size: size, Leaf: leaf[:], Root: root[:]}
-				for _, h := range path {
-					c.Path = append(c.Path, slices.Clone(h[:]))
-				}
-				spoil(&c)
-				c.Holds = c.Index >= 0 && proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(c.Index), uint64(c.Size), c.Leaf, c.Path, c.Root) == nil
-				c.Hex.Leaf, c.Hex.Root = hex.EncodeToString(c.Leaf), hex.EncodeToString(c.Root)
-				for _, h := range c.Path {
-					c.Hex.Path = append(c.Hex.Path, hex.EncodeToString(h))
-				}
-				all = append(all, c)
+			leaf := tlog.RecordHash(fmt.Appendf(nil, "leaf %d", index))
+			c := claim{Name: fmt.Sprintf("leaf %d of %d", index, size), Index: index, Size: size, Leaf: leaf[:], Root: root[:]}
+			for _, h := range path {
+				c.Path = append(c.Path, slices.Clone(h[:]))
 			}
+			all = append(all, c.spoil()...)
 		}
 	}
+	for _, c := range published(t) {
+		all = append(all, c.spoil()...)
+	}
 	return all
+}
+
+// spoil makes the claim wrong in every way.
+func (c claim) spoil() []claim {
+	var all []claim
+	for name, spoil := range spoiled {
+		one := c
+		one.Name += ", " + name
+		spoil(&one)
+		one.Holds = one.Index >= 0 && proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(one.Index), uint64(one.Size), one.Leaf, one.Path, one.Root) == nil
+		one.Hex.Leaf, one.Hex.Root = hex.EncodeToString(one.Leaf), hex.EncodeToString(one.Root)
+		for _, h := range one.Path {
+			one.Hex.Path = append(one.Hex.Path, hex.EncodeToString(h))
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// published are the inclusion proofs that transparency-dev/merkle publishes as
+// test vectors. They are over the eight leaves which Certificate Transparency
+// has used since RFC 6962; the other vectors there are these five, spoiled.
+func published(t *testing.T) []claim {
+	t.Helper()
+	const (
+		leaf0, leaf1, leaf2, leaf5 = "bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=", "lqKW0iTyhcZ77pPDD4owkVfw2qNdxbh+QQt4YwoJz8c=",
+			"ApjRIpBtz8EIkstTpzmS/FufST6kybrbJ7eRtBJ6f+c=", "QnGia+DYqE8L1UyMMC58s6O10fpngKQLzOKHNHfatlg="
+		leaf4               = "vBoGQ7EuTS18d5GPROD095qDi2z57FtcKD4fTYhZnms="
+		node01, node23      = "+sVCA+fMaWzw38tCySodnbr3CtnmIfS9jZhmLwDjwSU=", "Xwg/ChozygdqlSeYMlgNs+DvRYS9/x9UyKNg9Q3jAx4="
+		node67              = "yoVOoSjtBQtBs1/8G4e46yveRh6eO1WW7Oa51ZdaCuA="
+		root3, root4, root5 = "rra8/idLcKFPsGel5VeCZNsPqbUa9eC6FZFY8yngbnc=", "037kGJdt2VdTwcc4Yrk5j6Kiz5tP8P3+izDNlSCWFLc=", "Tju7H3tHjc/nH7YxYxUZo7yhLJrvyhYSv85ME6hiZNQ="
+		node4567, root8     = "a0eq8p7jwq+a+Im8H7klTavTEXfxYjLdaqsDXKOb9uQ=", "XcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz+Nw7/RgQyg="
+	)
+	var all []claim
+	for _, v := range []struct {
+		index, size int64
+		leaf, root  string
+		path        []string
+	}{
+		{0, 1, leaf0, leaf0, nil},
+		{0, 8, leaf0, root8, []string{leaf1, node23, node4567}},
+		{5, 8, leaf5, root8, []string{leaf4, node67, root4}},
+		{2, 3, leaf2, root3, []string{node01}},
+		{1, 5, leaf1, root5, []string{leaf0, node23, leaf4}},
+	} {
+		c := claim{Name: fmt.Sprintf("published leaf %d of %d", v.index, v.size), Index: v.index, Size: v.size, Leaf: unbase64(t, v.leaf), Root: unbase64(t, v.root)}
+		for _, h := range v.path {
+			c.Path = append(c.Path, unbase64(t, h))
+		}
+		if proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(c.Index), uint64(c.Size), c.Leaf, c.Path, c.Root) != nil {
+			t.Fatalf("%s does not hold", c.Name)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func unbase64(t *testing.T, text string) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestInclusionAgainstMerkle(t *testing.T) {
