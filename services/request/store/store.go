@@ -248,6 +248,7 @@ type Selector struct {
 type Filter struct {
 	State     request.State
 	Right     request.Right
+	Regime    string
 	Attention bool
 	// Before is the last row of the previous page: a keyset cursor.
 	Before Cursor
@@ -341,6 +342,7 @@ type Store interface {
 
 	Shredder
 	Suppressions
+	Desk
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

@@ -37,6 +37,9 @@ func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Request, erro
 	if f.Right != "" {
 		where("consumer_right = ?", string(f.Right))
 	}
+	if f.Regime != "" {
+		where("regime = ?", f.Regime)
+	}
 	if f.Attention {
 		where("attention <> ''")
 	}

@@ -38,6 +38,9 @@ func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Request, erro
 	if f.Right != "" {
 		query += " AND consumer_right = " + arg(string(f.Right))
 	}
+	if f.Regime != "" {
+		query += " AND regime = " + arg(f.Regime)
+	}
 	if f.Attention {
 		query += " AND attention <> ''"
 	}
