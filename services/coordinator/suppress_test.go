@@ -6,6 +6,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/internal/standin"
 	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/suppression"
 )
 
@@ -42,4 +43,57 @@ func TestClosingSuppresses_DE11_OO11(t *testing.T) {
 			t.Error("closed, and not on the list")
 		}
 	})
+}
+
+// An opt-in that was carried out takes the opt-out off the list, under whatever
+// key it was put there, and leaves an erasure; what was not carried out changes
+// nothing.
+func TestOptInLifts_OO11(t *testing.T) {
+	r := newRig(t)
+	room := r.room(nil)
+	jane := id("email", "jane@example.com")
+	add := func(why store.Why) {
+		p, err := room.suppression.Peppers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.store.Suppress(t.Context(), p.Entries([]request.Identifier{jane}, why, simStart)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(store.WhyOptedOut)
+	if err := room.suppression.Rotate(t.Context(), simStart.AddDate(100, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	add(store.WhyOptedOut)
+	peppers, err := room.suppression.Peppers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		result request.Result
+		want   suppression.Answer
+	}{{request.ResultDenied, suppression.OptedOut}, {request.ResultComplete, suppression.None}} {
+		n := r.fresh(request.OptOutSaleShare, jane)
+		was := *n.Request.Request
+		was.Ending = &request.Ending{Result: c.result, Code: "code", Reason: "reason"}
+		if n.Request.Request, err = request.Restore(was, request.OptInSaleShare, request.Closing, nil); err != nil {
+			t.Fatal(err)
+		}
+		st := &step{w: &world{now: simStart}, s: &store.Snapshot{Request: n.Request}}
+		if err := room.suppress(t.Context(), peppers, st); err != nil {
+			t.Fatal(err)
+		}
+		rid := r.submit(r.fresh(request.OptOutSaleShare, jane))[0] // any request can carry it
+		if _, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{rid}}, false, func(s []*store.Snapshot) error {
+			s[0].Suppress, s[0].Unsuppress = st.s.Suppress, st.s.Unsuppress
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := room.suppression.Check(t.Context(), []request.Identifier{jane})
+		if err != nil || got[0] != c.want {
+			t.Errorf("after an opt-in that ended %s: %v, want %s: %v", c.result, got, c.want, err)
+		}
+	}
 }
