@@ -51,7 +51,8 @@ type option struct {
 	Chosen       bool
 }
 
-// count is how many requests are in a state, with a link to them.
+// count is how many requests are in a state, with a link to them; Count is
+// empty for those that nobody counts.
 type count struct {
 	Label, Count, Link string
 	Current            bool
@@ -62,6 +63,7 @@ type listPage struct {
 	Counts        []count
 	States        []option
 	Rights        []option
+	Regime        string
 	AttentionOnly bool
 	Filtered      bool
 	Rows          []row
@@ -109,11 +111,22 @@ func (r *Room) showList(w http.ResponseWriter, req *http.Request, template strin
 	r.render(w, req, http.StatusOK, template, p)
 }
 
+// find goes to the request that an id names. It is for ids alone: an address
+// of a page is no place for what names a person.
+func (r *Room) find(w http.ResponseWriter, req *http.Request) {
+	id, err := request.ParseID(strings.ToLower(strings.TrimSpace(req.URL.Query().Get("id"))))
+	if err != nil {
+		r.fail(w, req, store.ErrNotFound)
+		return
+	}
+	http.Redirect(w, req, "/requests/"+string(id), http.StatusSeeOther)
+}
+
 func (r *Room) readList(req *http.Request) (*listPage, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), readTimeout)
 	defer cancel()
 	query := req.URL.Query()
-	f := store.Filter{State: request.State(query.Get("state")), Right: request.Right(query.Get("right")), Attention: query.Get("attention") != ""}
+	f := store.Filter{State: request.State(query.Get("state")), Right: request.Right(query.Get("right")), Regime: query.Get("regime"), Attention: query.Get("attention") != ""}
 	if (f.State != "" && !f.State.Valid()) || (f.Right != "" && !f.Right.Valid()) {
 		return nil, errBadLink
 	}
@@ -124,7 +137,8 @@ func (r *Room) readList(req *http.Request) (*listPage, error) {
 		}
 		f.Before = c
 	}
-	counts, err := r.config.Store.Counts(ctx)
+	now := r.config.Now()
+	standing, err := r.config.Store.Standing(ctx, now, now)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +156,7 @@ func (r *Room) readList(req *http.Request) (*listPage, error) {
 	}
 	p := &listPage{
 		page: page{Title: "Requests", Events: "/events", Live: "/live" + suffix(filterQuery(f))}, AttentionOnly: f.Attention, AuditURL: r.config.AuditURL,
-		Filtered: f.State != "" || f.Right != "" || f.Attention, Counts: countsOf(counts, f), States: stateOptions(f.State), Rights: rightOptions(f.Right),
+		Filtered: f.State != "" || f.Right != "" || f.Regime != "" || f.Attention, Regime: f.Regime, Counts: countsOf(standing, f), States: stateOptions(f.State), Rights: rightOptions(f.Right),
 	}
 	for i := range requests {
 		p.Rows = append(p.Rows, rowOf(&requests[i], jobs[ids[i]], r.config.Now()))
@@ -168,6 +182,9 @@ func filterQuery(f store.Filter) url.Values {
 	}
 	if f.Right != "" {
 		q.Set("right", string(f.Right))
+	}
+	if f.Regime != "" {
+		q.Set("regime", f.Regime)
 	}
 	if f.Attention {
 		q.Set("attention", "1")
@@ -195,20 +212,24 @@ func parseCursor(text string) (store.Cursor, error) {
 	return store.Cursor{CreatedAt: created, ID: parsed}, err
 }
 
-// countsOf lists the states that requests are in, and all of them.
-func countsOf(counts map[request.State]int64, f store.Filter) []count {
-	var total int64
-	var out []count
-	for _, s := range request.States() {
-		n := counts[s]
-		total += n
-		if n > 0 || s == f.State {
-			link := suffix(filterQuery(store.Filter{State: s, Right: f.Right, Attention: f.Attention}))
-			out = append(out, count{Label: inWords(stateWords, s).Label, Count: number(n), Link: "/" + link, Current: s == f.State})
-		}
+// countsOf lists the states that open requests are in. Those that are closed
+// are not counted: there is no end of them.
+func countsOf(standing store.Standing, f store.Filter) []count {
+	link := func(s request.State) string {
+		return "/" + suffix(filterQuery(store.Filter{State: s, Right: f.Right, Regime: f.Regime, Attention: f.Attention}))
 	}
-	all := count{Label: "All", Count: number(total), Link: "/" + suffix(filterQuery(store.Filter{Right: f.Right, Attention: f.Attention})), Current: f.State == ""}
-	return append([]count{all}, out...)
+	out := []count{{Label: "All", Link: link(""), Current: f.State == ""}}
+	for _, s := range request.States() {
+		c := count{Label: inWords(stateWords, s).Label, Link: link(s), Current: s == f.State}
+		if n := standing.Open[s]; s != request.Closed {
+			if n == 0 && !c.Current {
+				continue
+			}
+			c.Count = number(n)
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 func stateOptions(chosen request.State) []option {

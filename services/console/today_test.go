@@ -1,0 +1,77 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/habeas-data/habeas/services/internal/browsertest"
+	"github.com/habeas-data/habeas/services/request"
+)
+
+func TestTodayTells(t *testing.T) {
+	d := newDesk(t)
+	d.fetch(t, "/today").says(t, "No request is open", "No system is waited for", "Arrived in the last 30 days: 0")
+	ids := d.company(t)
+	a := d.fetch(t, "/today")
+	a.says(t, "Late 1", "Due within 7 days 2", "Need a person 4", "Awaiting verification 1", "Open 9",
+		"Arrived in the last 30 days: 11", "Closed in the last 30 days: 4",
+		"warehouse Failed denied 1", "crm Failed exhausted 1", "analytics Waiting unavailable 1", "analytics Over the limit, not done over_limit 1")
+	var order []string
+	for _, n := range elements(a.doc, "a") {
+		if id := attr(n, "id"); strings.HasPrefix(id, "p-") {
+			order = append(order, strings.TrimPrefix(id, "p-"))
+		}
+	}
+	if len(order) != 9 || order[0] != string(ids["late"]) {
+		t.Errorf("%d requests press, the first is %v", len(order), order)
+	}
+}
+
+func TestFind(t *testing.T) {
+	d := newDesk(t)
+	id := d.add(t, waiting())
+	a := d.fetch(t, "/find?id="+url.QueryEscape(" "+strings.ToUpper(string(id))))
+	if a.path != "/requests/"+string(id) || a.status != http.StatusOK {
+		t.Errorf("led to %s with %d", a.path, a.status)
+	}
+	for _, unknown := range []string{"", "nonsense", string(request.NewID()), "//example.net"} {
+		a := d.fetch(t, "/find?id="+url.QueryEscape(unknown))
+		if a.status != http.StatusNotFound {
+			t.Errorf("%q: status %d", unknown, a.status)
+		}
+	}
+}
+
+// The pages as people see them: on a desk and on a phone, by day and by night.
+func TestLooks(t *testing.T) {
+	d := newDesk(t)
+	ids := d.company(t)
+	for i := range 40 {
+		d.add(t, made{right: request.Delete, state: request.Accepted, received: now.Add(-time.Duration(i*i) * 20 * time.Minute)})
+	}
+	b := browsertest.New(t)
+	b.Run(chromedp.Navigate(d.server.URL + "/login?token=" + token))
+	for _, p := range []struct{ name, path string }{
+		{"today", "/today"}, {"requests", "/"}, {"request", "/requests/" + string(ids["deletion"])},
+	} {
+		for _, width := range []int64{browsertest.Desktop, browsertest.Phone} {
+			for _, scheme := range []string{"light", "dark"} {
+				name := "console-" + p.name + "-" + map[int64]string{browsertest.Desktop: "desktop", browsertest.Phone: "phone"}[width] + "-" + scheme
+				b.Width(width)
+				b.Run(
+					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+					chromedp.Navigate(d.server.URL+p.path),
+				)
+				b.Wait(`document.querySelector("main") !== null`)
+				b.Accessible(name)
+				b.Shot(name)
+			}
+		}
+	}
+}
