@@ -20,7 +20,7 @@ func (r *Room) verify(w http.ResponseWriter, req *http.Request) {
 	r.act(w, req, "verify", func(ctx context.Context, id request.ID) error {
 		return r.config.Act.Attest(ctx, id, request.Verified{
 			Method: strings.TrimSpace(req.PostFormValue("method")), Level: request.Level(req.PostFormValue("level")),
-		}, Name)
+		}, request.ActorOf(ctx))
 	})
 }
 
@@ -94,9 +94,9 @@ func (r *Room) act(w http.ResponseWriter, req *http.Request, action string, do f
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), actTimeout)
 	defer cancel()
-	// Everybody signs in with one token, so the console is one person: what takes
-	// two takes somebody else as well.
-	err = do(request.WithActor(ctx, Name), id)
+	// The context names who is signed in. All who sign in with the token are one
+	// person: what takes two takes somebody else as well.
+	err = do(ctx, id)
 	if err == nil {
 		r.config.Logger.InfoContext(ctx, "staff decided", slog.String("request", string(id)), slog.String("action", action))
 		http.Redirect(w, req, "/requests/"+string(id), http.StatusSeeOther)

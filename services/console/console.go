@@ -14,7 +14,6 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -47,8 +47,12 @@ type Config struct {
 	Conn  *nats.Conn
 	// Act carries out decisions.
 	Act Actor
-	// Token lets staff in; see [Room.Handler].
-	Token string
+	// Token lets its holder in as admin by the form on /login, where there is no
+	// Login. Once does so by the link /login?token=, one time.
+	Token, Once string
+	// Login is the company's own login for staff; without an issuer there is
+	// none.
+	Login access.LoginConfig
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.
@@ -59,11 +63,10 @@ type Config struct {
 
 // Room is a running console.
 type Room struct {
-	config   Config
-	token    [sha256.Size]byte
-	sessions sessions
-	hub      *hub
-	subs     []*nats.Subscription
+	config Config
+	gate   *access.Gate
+	hub    *hub
+	subs   []*nats.Subscription
 }
 
 // New makes a console and lets it listen for changes. [Room.Close] ends that.
@@ -71,8 +74,10 @@ func New(c Config) (*Room, error) {
 	switch {
 	case c.Store == nil, c.Conn == nil, c.Act == nil:
 		return nil, errors.New("console: a store, a bus connection and somebody to act are required")
-	case c.Token == "":
-		return nil, errors.New("console: a token is required, or nobody could sign in")
+	}
+	looks, ok := c.Store.(store.Records)
+	if !ok {
+		return nil, errors.New("console: the store keeps no records, so nobody's views could be put on record")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -80,7 +85,15 @@ func New(c Config) (*Room, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{config: c, token: sha256.Sum256([]byte(c.Token)), hub: newHub()}
+	r := &Room{config: c, hub: newHub()}
+	var err error
+	r.gate, err = access.New(access.Config{
+		Token: c.Token, Once: c.Once, Local: Name, Login: c.Login, Record: looks.PutAccess, Logger: c.Logger,
+		Now: func() time.Time { return r.config.Now() },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
 	if err := r.listen(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -99,31 +112,52 @@ func (r *Room) Close() error {
 	return errors.Join(errs...)
 }
 
-// Handler serves the console. Who has no session is sent to /login and gets
-// one there for the token, by the link that "habeas up" prints or by a form.
+// route is an address of the console. Who may use it is said by its entry in
+// [access.Table], and by nothing else.
+type route struct {
+	pattern string
+	// part is what scripts fetch.
+	part  bool
+	serve http.HandlerFunc
+}
+
+func (r *Room) routes() []route {
+	return []route{
+		{"GET /assets/{name}", false, serveAsset},
+		{"GET /login", false, r.login},
+		{"POST /login", false, r.login},
+		{"GET /login/start", false, r.loginStart},
+		{"GET /login/callback", false, r.loginCallback},
+		{"POST /logout", false, r.logout},
+		{"GET /{$}", false, r.list},
+		{"GET /today", false, r.today},
+		{"GET /today/live", true, r.todayLive},
+		{"GET /find", false, r.find},
+		{"GET /requests/{id}", false, r.request},
+		{"GET /live", true, r.listLive},
+		{"GET /events", true, r.allEvents},
+		{"GET /requests/{id}/live", true, r.requestLive},
+		{"GET /requests/{id}/events", true, r.requestEvents},
+		{"POST /requests/{id}/verify", false, r.verify},
+		{"POST /requests/{id}/cancel", false, r.cancel},
+		{"POST /requests/{id}/deny", false, r.deny},
+		{"POST /requests/{id}/retry", false, r.retry},
+		{"POST /requests/{id}/approve", false, r.approve},
+		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
+	}
+}
+
+// Handler serves the console. Who has no session is sent to /login and gets one
+// there from the company's login, or for the token.
 func (r *Room) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{name}", serveAsset)
-	mux.HandleFunc("GET /login", r.login)
-	mux.HandleFunc("POST /login", r.login)
-	mux.HandleFunc("POST /logout", r.logout)
-	mux.HandleFunc("GET /{$}", r.page(r.list))
-	mux.HandleFunc("GET /today", r.page(r.today))
-	mux.HandleFunc("GET /today/live", r.part(r.todayLive))
-	mux.HandleFunc("GET /find", r.page(r.find))
-	mux.HandleFunc("GET /requests/{id}", r.page(r.request))
-	mux.HandleFunc("GET /live", r.part(r.listLive))
-	mux.HandleFunc("GET /events", r.part(r.allEvents))
-	mux.HandleFunc("GET /requests/{id}/live", r.part(r.requestLive))
-	mux.HandleFunc("GET /requests/{id}/events", r.part(r.requestEvents))
-	mux.HandleFunc("POST /requests/{id}/verify", r.page(r.verify))
-	mux.HandleFunc("POST /requests/{id}/cancel", r.page(r.cancel))
-	mux.HandleFunc("POST /requests/{id}/deny", r.page(r.deny))
-	mux.HandleFunc("POST /requests/{id}/retry", r.page(r.retry))
-	mux.HandleFunc("POST /requests/{id}/approve", r.page(r.approve))
-	mux.HandleFunc("/", r.page(func(w http.ResponseWriter, req *http.Request) {
-		r.fail(w, req, errNoPage)
-	}))
+	for _, one := range r.routes() {
+		refuse := r.refuse
+		if one.part {
+			refuse = r.refusePart
+		}
+		mux.HandleFunc(one.pattern, r.gate.Need(one.pattern, one.part, one.serve, refuse))
+	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.fail(w, req, errForeign)

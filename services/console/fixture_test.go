@@ -82,7 +82,7 @@ func newDesk(t testing.TB) *desk {
 	t.Cleanup(func() { _ = s.Close() }) // a test may have closed it
 	d := &desk{store: s, bus: wiretest.New(t), act: &actor{}}
 	d.room, err = New(Config{
-		Store: s, Conn: d.bus.Conn, Act: d.act, Token: token, AuditURL: "/log",
+		Store: s, Conn: d.bus.Conn, Act: d.act, Token: token, Once: token, AuditURL: "/log",
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 	})
 	if err != nil {

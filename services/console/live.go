@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 )
@@ -147,7 +148,7 @@ func (r *Room) events(w http.ResponseWriter, req *http.Request, id request.ID) {
 	if !send("retry: 2000\n\n") {
 		return
 	}
-	end, _ := req.Context().Value(sessionEndKey{}).(time.Time)
+	end := access.End(req.Context())
 	over := time.NewTimer(end.Sub(r.config.Now()))
 	defer over.Stop()
 	beat := time.NewTicker(heartbeat)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -188,7 +189,7 @@ func (c *client) beats() (n int) {
 func openStream(t *testing.T, r *Room, life time.Duration) (c *client, done chan struct{}) {
 	t.Helper()
 	c = &client{header: http.Header{}}
-	ctx := context.WithValue(t.Context(), sessionEndKey{}, time.Now().Add(life))
+	ctx := access.WithEnd(t.Context(), time.Now().Add(life))
 	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/events", nil)
 	done = make(chan struct{})
 	go func() {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -37,7 +38,10 @@ type page struct {
 
 type loginPage struct {
 	page
-	Wrong bool
+	// Company says that staff sign in at the company's login.
+	Company bool
+	// Problem is why a login failed.
+	Problem string
 }
 
 type errorPage struct {
@@ -304,6 +308,8 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusBadRequest, errorPage{Heading: "This link is not good", Text: "The filter or the page it names does not exist. Start from the list."}
 	case errors.Is(err, errForeign):
 		status, p = http.StatusForbidden, errorPage{Heading: "Refused", Text: "This came from another site. Nothing was changed. Go to the console itself and try again."}
+	case errors.Is(err, access.ErrRole):
+		status, p = http.StatusForbidden, errorPage{Heading: "Not for your role", Text: "Your roles do not allow this. Nothing was changed. Whoever runs Habeas decides which of your groups has which role."}
 	default:
 		r.config.Logger.ErrorContext(req.Context(), "answering with a page", slog.Any("error", err))
 	}

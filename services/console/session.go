@@ -2,137 +2,95 @@ package console
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
+	"errors"
+	"log/slog"
 	"net/http"
-	"sync"
-	"time"
+
+	"github.com/habeas-data/habeas/services/console/access"
 )
 
-const (
-	sessionCookie = "habeas_session"
-	sessionLife   = 12 * time.Hour
-	maxSessions   = 1000
-)
-
-// sessions remembers who is signed in, by the digest of their cookie, until
-// when. They end with the process.
-type sessions struct {
-	mu   sync.Mutex
-	ends map[[sha256.Size]byte]time.Time
-}
-
-// start makes a session and returns its cookie's value. When there are too
-// many, the one that ends first makes room.
-func (s *sessions) start(now time.Time) string {
-	value := rand.Text()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ends == nil {
-		s.ends = make(map[[sha256.Size]byte]time.Time)
-	}
-	var oldest [sha256.Size]byte
-	for key, end := range s.ends {
-		if !end.After(now) {
-			delete(s.ends, key)
-			continue
-		}
-		if first, ok := s.ends[oldest]; !ok || end.Before(first) {
-			oldest = key
-		}
-	}
-	if len(s.ends) >= maxSessions {
-		delete(s.ends, oldest)
-	}
-	s.ends[sha256.Sum256([]byte(value))] = now.Add(sessionLife)
-	return value
-}
-
-// end returns when the session of a cookie ends; false when there is none.
-func (s *sessions) end(value string, now time.Time) (time.Time, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	end, ok := s.ends[sha256.Sum256([]byte(value))]
-	return end, ok && end.After(now)
-}
-
-func (s *sessions) stop(value string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ends, sha256.Sum256([]byte(value)))
-}
-
-type sessionEndKey struct{}
-
-// signedIn returns the request's context with the end of its session.
+// signedIn returns the request's context with who is signed in and the end of
+// the session.
 func (r *Room) signedIn(req *http.Request) (context.Context, bool) {
-	cookie, err := req.Cookie(sessionCookie)
-	if err != nil {
-		return nil, false
-	}
-	end, ok := r.sessions.end(cookie.Value, r.config.Now())
-	return context.WithValue(req.Context(), sessionEndKey{}, end), ok
+	return r.gate.SignedIn(req, false)
 }
 
-// page lets those with a session through and sends others to sign in.
-func (r *Room) page(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		if _, ok := r.signedIn(req); !ok {
-			http.Redirect(w, req, "/login", http.StatusSeeOther)
-			return
-		}
-		next(w, req)
+// refuse sends those without a session to sign in, and tells others why not.
+func (r *Room) refuse(w http.ResponseWriter, req *http.Request, err error) {
+	if errors.Is(err, access.ErrNoSession) {
+		http.Redirect(w, req, "/login", http.StatusSeeOther)
+		return
 	}
+	r.fail(w, req, err)
 }
 
-// part is page for what scripts fetch: they are told, and not sent elsewhere.
-func (r *Room) part(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		ctx, ok := r.signedIn(req)
-		if !ok {
-			http.Error(w, "sign in first", http.StatusUnauthorized)
-			return
-		}
-		next(w, req.WithContext(ctx))
+// refusePart is refuse for what scripts fetch: they are told, and not sent
+// elsewhere.
+func (r *Room) refusePart(w http.ResponseWriter, req *http.Request, err error) {
+	switch {
+	case errors.Is(err, access.ErrNoSession):
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+	case errors.Is(err, access.ErrRole):
+		http.Error(w, "your roles do not allow this", http.StatusForbidden)
+	default:
+		r.fail(w, req, err)
 	}
 }
 
-// login gives a session for the token, which comes in the link that is printed
-// at the start or from the form. The link works as long as the token does; the
-// browser is sent on at once, so that the token does not stay in the address.
+// login gives a session for the token from the form, or for the code of the
+// link that is printed at the start, which works once. The browser is sent on
+// at once, so that the code does not stay in the address.
 func (r *Room) login(w http.ResponseWriter, req *http.Request) {
-	given := req.PostFormValue("token")
+	given, link := req.PostFormValue("token"), false
 	if req.Method == http.MethodGet {
-		given = req.URL.Query().Get("token")
+		given, link = req.URL.Query().Get("token"), true
 	}
 	if given == "" {
-		r.render(w, req, http.StatusOK, "login.html", loginPage{})
+		r.showLogin(w, req, nil)
 		return
 	}
-	have := sha256.Sum256([]byte(given))
-	if subtle.ConstantTimeCompare(have[:], r.token[:]) != 1 {
-		r.config.Logger.WarnContext(req.Context(), "somebody tried to sign in with a wrong token")
-		r.render(w, req, http.StatusForbidden, "login.html", loginPage{Wrong: true})
+	if err := r.gate.Enter(w, req, given, link); err != nil {
+		r.showLogin(w, req, err)
 		return
 	}
-	http.SetCookie(w, r.cookie(req, r.sessions.start(r.config.Now()), int(sessionLife.Seconds())))
 	http.Redirect(w, req, "/", http.StatusSeeOther)
 }
 
-func (r *Room) logout(w http.ResponseWriter, req *http.Request) {
-	if cookie, err := req.Cookie(sessionCookie); err == nil {
-		r.sessions.stop(cookie.Value)
+// loginStart sends the browser to the company's login.
+func (r *Room) loginStart(w http.ResponseWriter, req *http.Request) {
+	if err := r.gate.Start(w, req); err != nil {
+		r.showLogin(w, req, err)
 	}
-	http.SetCookie(w, r.cookie(req, "", -1))
-	http.Redirect(w, req, "/login", http.StatusSeeOther)
 }
 
-// cookie is Secure wherever the console is reached by HTTPS. On the machine
-// itself it is plain HTTP, where browsers would drop such a cookie.
-func (r *Room) cookie(req *http.Request, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // Secure depends on how it is reached
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: req.TLS != nil || req.Header.Get("X-Forwarded-Proto") == "https",
+// loginCallback takes the browser back from the company's login.
+func (r *Room) loginCallback(w http.ResponseWriter, req *http.Request) {
+	if err := r.gate.Finish(w, req); err != nil {
+		r.showLogin(w, req, err)
+		return
 	}
+	http.Redirect(w, req, "/", http.StatusSeeOther)
+}
+
+// showLogin shows the page to sign in, after a login that failed with why.
+func (r *Room) showLogin(w http.ResponseWriter, req *http.Request, err error) {
+	status, p := http.StatusOK, loginPage{page: page{Title: "Sign in", Alone: true}, Company: r.gate.Company()}
+	switch {
+	case err == nil:
+	case errors.Is(err, access.ErrWrong):
+		status, p.Problem = http.StatusForbidden, "That token is not this console's, or its link was used already. Nothing was opened."
+	case errors.Is(err, access.ErrTooMany):
+		status, p.Problem = http.StatusTooManyRequests, "Too many wrong logins came from your network. Wait a quarter of an hour and try again."
+	case errors.Is(err, access.ErrRole):
+		status, p.Problem = http.StatusForbidden, "You are known, but none of your groups has a role here. Ask whoever runs Habeas to give one a role."
+	default:
+		status, p.Problem = http.StatusBadGateway, "The company's login did not work. Nothing was opened. Try again; if it stays like this, whoever runs Habeas finds the reason in the console's log."
+		r.config.Logger.WarnContext(req.Context(), "signing in", slog.Any("error", err))
+	}
+	r.render(w, req, status, "login.html", p)
+}
+
+func (r *Room) logout(w http.ResponseWriter, req *http.Request) {
+	r.gate.Leave(w, req)
+	http.Redirect(w, req, "/login", http.StatusSeeOther)
 }

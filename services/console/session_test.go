@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -54,7 +55,7 @@ func TestNothingWithoutASession(t *testing.T) {
 			t.Errorf("%s: status %d", action, a.status)
 		}
 	}
-	forged := http.Header{"Cookie": {sessionCookie + "=" + token}}
+	forged := http.Header{"Cookie": {access.Cookie + "=" + token}}
 	if a := d.do(t, stranger(), http.MethodGet, "/", nil, forged); a.status != http.StatusSeeOther {
 		t.Errorf("an invented cookie: status %d", a.status)
 	}
@@ -64,7 +65,7 @@ func TestNothingWithoutASession(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t) // it signed in by the link
 	clock := now
 	d.room.config.Now = func() time.Time { return clock }
 	for _, a := range []answer{
@@ -77,12 +78,16 @@ func TestLogin(t *testing.T) {
 		a.decent(t, true)
 		a.says(t, "That token is not this console's")
 	}
-	byLink := d.do(t, stranger(), http.MethodGet, "/login?token="+token, nil, nil)
+	again := d.do(t, stranger(), http.MethodGet, "/login?token="+token, nil, nil)
+	if again.status != http.StatusForbidden || again.header.Get("Set-Cookie") != "" {
+		t.Errorf("the link worked twice: status %d", again.status)
+	}
+	byAnother := d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {token}}, nil)
 	byForm := d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {token}}, nil)
-	if byLink.header.Get("Set-Cookie") == byForm.header.Get("Set-Cookie") {
+	if byAnother.header.Get("Set-Cookie") == byForm.header.Get("Set-Cookie") {
 		t.Error("two sessions have one cookie")
 	}
-	for _, a := range []answer{byLink, byForm} {
+	for _, a := range []answer{byAnother, byForm} {
 		cookie := a.header.Get("Set-Cookie")
 		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/" || strings.Contains(cookie, token) ||
 			!strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") || !strings.Contains(cookie, "Max-Age=43200") {
@@ -97,7 +102,11 @@ func TestLogin(t *testing.T) {
 	if a := d.do(t, client, http.MethodPost, "/login", url.Values{"token": {token}}, nil); a.path != "/" || a.status != http.StatusOK {
 		t.Errorf("after signing in: %s, status %d", a.path, a.status)
 	}
-	clock = clock.Add(sessionLife - time.Second)
+	for range 12 {
+		clock = clock.Add(access.SessionIdle - time.Second)
+		d.do(t, client, http.MethodGet, "/", nil, nil)
+	}
+	clock = now.Add(access.SessionLife - time.Second)
 	if a := d.do(t, client, http.MethodGet, "/", nil, nil); a.path != "/" {
 		t.Errorf("signed out before its time, to %s", a.path)
 	}
@@ -109,25 +118,6 @@ func TestLogin(t *testing.T) {
 	d.do(t, client, http.MethodPost, "/logout", nil, nil)
 	if a := d.do(t, client, http.MethodGet, "/", nil, nil); a.path != "/login" {
 		t.Errorf("signed in after signing out, at %s", a.path)
-	}
-}
-
-func TestSessionsAreBounded(t *testing.T) {
-	var s sessions
-	first := s.start(now)
-	var last string
-	for i := range maxSessions {
-		last = s.start(now.Add(time.Duration(i+1) * time.Millisecond))
-	}
-	if _, ok := s.end(first, now); ok || len(s.ends) != maxSessions {
-		t.Errorf("%d sessions, the first is there: %v", len(s.ends), ok)
-	}
-	if _, ok := s.end(last, now); !ok {
-		t.Error("the last session made no room for itself")
-	}
-	s.start(now.Add(2 * sessionLife))
-	if len(s.ends) != 1 {
-		t.Errorf("%d sessions are left after their time", len(s.ends))
 	}
 }
 

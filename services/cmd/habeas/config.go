@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/internal/room"
 )
 
@@ -24,7 +25,14 @@ type config struct {
 	Intake      intakeConfig      `yaml:"intake"`
 	Coordinator coordinatorConfig `yaml:"coordinator"`
 	Delivery    deliveryConfig    `yaml:"delivery"`
+	Console     consoleConfig     `yaml:"console"`
 	Connectors  []childConfig     `yaml:"connectors"`
+}
+
+type consoleConfig struct {
+	// Login is the company's own login for staff. Where it is set, the token
+	// does not sign anybody in any more.
+	Login access.LoginConfig `yaml:"login"`
 }
 
 type logConfig struct {

@@ -46,7 +46,9 @@ type runtime struct {
 	store    database
 	vault    *vault.Vault
 	token    string
-	intake   *intake.Room
+	// once is the code of the link that signs somebody in one time; empty for none.
+	once   string
+	intake *intake.Room
 	// listener is where HTTP is served when it is open already.
 	listener net.Listener
 
@@ -250,7 +252,7 @@ func (r *runtime) addConsole(context.Context) error {
 		clear(r.mounts)
 	}
 	c, err := console.New(console.Config{
-		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
+		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})
 	if err != nil {
 		return err

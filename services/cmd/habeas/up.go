@@ -105,7 +105,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 // replaced gives paths that followed from the default state folder their place
 // under the real one.
 func (c config) replaced() config {
-	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors}
+	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors, Console: c.Console}
 	fresh.Audit.Origin = c.Audit.Origin
 	fresh.Delivery.Packages, fresh.Delivery.SpoolDir = "", ""
 	fresh.place()
@@ -118,7 +118,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 	if err != nil {
 		return clientFile{}, fmt.Errorf("listening on %s: %w; is another \"habeas up\" running? set HABEAS_HTTP_ADDR to another address", r.HTTP.Addr, err)
 	}
-	r.listener = listener
+	r.listener, r.once = listener, randomHex(24)
 	for _, add := range []func(*runtime, context.Context) error{
 		(*runtime).addIntake, (*runtime).addCoordinator, (*runtime).addDelivery, (*runtime).addAudit, (*runtime).addConsole,
 	} {
@@ -127,7 +127,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 		}
 	}
 	client := clientFile{Server: "http://" + listener.Addr().String(), TokenFile: string(r.HTTP.TokenFile)}
-	client.Console = client.Server + "/login?token=" + r.token
+	client.Console = client.Server + "/login?token=" + r.once
 	text, err := json.MarshalIndent(client, "", "  ")
 	if err != nil {
 		return clientFile{}, errors.Join(fmt.Errorf("describing the API: %w", err), listener.Close())
@@ -258,8 +258,8 @@ func announceReady(ctx context.Context, r *runtime, children *children, client c
 			break
 		}
 	}
-	_, err := fmt.Fprintf(out, "Habeas is ready after %.1f s.\n  console  %s\n  API      %s/v1   (described at /v1/openapi.json)\n  log      %s%s/checkpoint\n  state    %s\n",
-		time.Since(started).Seconds(), client.Console, client.Server, client.Server, logPrefix, r.StateDir)
+	_, err := fmt.Fprintf(out, "Habeas is ready after %.1f s.\n  console  %s\n           (this link signs you in once; after that, paste the token from %s)\n  API      %s/v1   (described at /v1/openapi.json)\n  log      %s%s/checkpoint\n  state    %s\n",
+		time.Since(started).Seconds(), client.Console, client.TokenFile, client.Server, client.Server, logPrefix, r.StateDir)
 	if err != nil {
 		return fmt.Errorf("saying that all is ready: %w", err)
 	}

@@ -1,0 +1,109 @@
+// Package access decides who may do what in the console.
+//
+// It owes the console this: nobody gets past [Gate.Need] without a session and a
+// role that the table of permissions names for that route; a route that the
+// table does not name lets nobody through. A session begins only by proving
+// who one is, gets a new cookie when it does, and ends by itself. Each view of
+// what one person asked for is on record before it is shown.
+package access
+
+import (
+	"context"
+	"slices"
+)
+
+// Role is what a member of staff is there for.
+type Role string
+
+// Roles. One person may have several; what they may do adds up.
+const (
+	Viewer   Role = "viewer"   // sees how requests stand
+	Operator Role = "operator" // keeps requests moving
+	Approver Role = "approver" // decides about requests
+	Auditor  Role = "auditor"  // takes evidence away, and changes nothing
+	Admin    Role = "admin"    // may do everything
+)
+
+// Roles are all roles there are.
+var Roles = []Role{Viewer, Operator, Approver, Auditor, Admin}
+
+// Permission is what a route asks for.
+type Permission string
+
+// Permissions.
+const (
+	Open    Permission = "open"    // everybody, signed in or not
+	SignIn  Permission = "sign_in" // everybody who is signed in
+	See     Permission = "see"     // listings, counts and states
+	Look    Permission = "look"    // what one person asked for; each view is on record
+	Operate Permission = "operate" // verify, retry, cancel
+	Decide  Permission = "decide"  // deny, and lift a cap
+)
+
+// grants says what each role may do. Admin may do everything.
+var grants = map[Role][]Permission{
+	Viewer:   {See, Look},
+	Operator: {See, Look, Operate},
+	Approver: {See, Look, Decide},
+	Auditor:  {See},
+	Admin:    {See, Look, Operate, Decide},
+}
+
+// Table says what each route of the console asks for.
+var Table = map[string]Permission{
+	"GET /assets/{name}":          Open,
+	"GET /login":                  Open,
+	"POST /login":                 Open,
+	"GET /login/start":            Open,
+	"GET /login/callback":         Open,
+	"POST /logout":                Open,
+	"/":                           SignIn,
+	"GET /{$}":                    See,
+	"GET /live":                   See,
+	"GET /events":                 See,
+	"GET /today":                  See,
+	"GET /today/live":             See,
+	"GET /find":                   See,
+	"GET /requests/{id}":          Look,
+	"GET /requests/{id}/live":     Look,
+	"GET /requests/{id}/events":   Look,
+	"POST /requests/{id}/verify":  Operate,
+	"POST /requests/{id}/cancel":  Operate,
+	"POST /requests/{id}/retry":   Operate,
+	"POST /requests/{id}/deny":    Decide,
+	"POST /requests/{id}/approve": Decide,
+}
+
+// Identity is who is signed in.
+type Identity struct {
+	// Who names the person in records, the same at every login. It is the name
+	// that trainings and approvals go by.
+	Who   string
+	Roles []Role
+}
+
+// May says whether one of the identity's roles grants a permission.
+func (i Identity) May(p Permission) bool {
+	if p == Open || p == SignIn {
+		return true
+	}
+	return slices.ContainsFunc(i.Roles, func(r Role) bool { return slices.Contains(grants[r], p) })
+}
+
+// role is the identity's most telling role, for records.
+func (i Identity) role() string {
+	for _, r := range slices.Backward(Roles) {
+		if slices.Contains(i.Roles, r) {
+			return string(r)
+		}
+	}
+	return "none"
+}
+
+type identityKey struct{}
+
+// Of returns who is signed in; the zero value when nobody is.
+func Of(ctx context.Context) Identity {
+	i, _ := ctx.Value(identityKey{}).(Identity)
+	return i
+}

@@ -1,0 +1,208 @@
+package access
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Config is what a gate needs.
+type Config struct {
+	// Token lets its holder in as admin by the form, where there is no Login;
+	// Once does so by a link, one time.
+	Token, Once string
+	// Local names who signs in by Token or Once.
+	Local string
+	// Login is the company's own login; without an issuer there is none.
+	Login LoginConfig
+	// Record puts a view on record; required.
+	Record func(context.Context, store.Access) error
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Gate lets staff in.
+type Gate struct {
+	config   Config
+	login    *login // nil without a company login
+	seal     cipher.AEAD
+	token    [sha256.Size]byte
+	once     [sha256.Size]byte
+	used     atomic.Bool // once
+	sessions sessions
+	failures failures
+}
+
+// New makes a gate. With a login it checks the configuration; the issuer is
+// asked at the first login, so that the console starts without it.
+func New(c Config) (*Gate, error) {
+	if c.Record == nil || c.Logger == nil || c.Now == nil {
+		return nil, errors.New("access: a record, a logger and a clock are required")
+	}
+	if c.Token == "" && c.Login.Issuer == "" {
+		return nil, errors.New("access: a token or a login is required, or nobody could sign in")
+	}
+	key := make([]byte, 32)
+	rand.Read(key) // never fails
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of login cookies: %w", err)
+	}
+	g := &Gate{config: c, token: sha256.Sum256([]byte(c.Token)), once: sha256.Sum256([]byte(c.Once))}
+	if g.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return nil, fmt.Errorf("making the key of login cookies: %w", err)
+	}
+	if c.Login.Issuer != "" {
+		if g.login, err = newLogin(c.Login); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// Company says whether staff sign in at the company's own login.
+func (g *Gate) Company() bool { return g.login != nil }
+
+// Errors of logging in and of [Gate.Need].
+var (
+	ErrNoSession = errors.New("nobody is signed in")
+	ErrRole      = errors.New("the roles of who is signed in do not allow this")
+	ErrRecord    = errors.New("the view could not be put on record")
+	ErrWrong     = errors.New("the token is wrong or was used")
+	ErrTooMany   = errors.New("too many wrong logins")
+	ErrLogin     = errors.New("the company's login did not say who it is")
+)
+
+type endKey struct{}
+
+// End returns when the session of a context ends, and the zero time without one.
+func End(ctx context.Context) time.Time {
+	end, _ := ctx.Value(endKey{}).(time.Time)
+	return end
+}
+
+// WithEnd is for tests of what ends with a session.
+func WithEnd(ctx context.Context, end time.Time) context.Context {
+	return context.WithValue(ctx, endKey{}, end)
+}
+
+// SignedIn returns the request's context with who is signed in, who acts, and
+// when the session ends; false when nobody is signed in.
+func (g *Gate) SignedIn(req *http.Request, use bool) (context.Context, bool) {
+	who, end, ok := g.sessions.find(cookieOf(req, Cookie), g.config.Now(), use)
+	if !ok {
+		return req.Context(), false
+	}
+	ctx := WithEnd(request.WithActor(req.Context(), who.Who), end)
+	return context.WithValue(ctx, identityKey{}, who), true
+}
+
+// Need lets a request for the route of a pattern through to next when its
+// session allows it, and else hands the reason, one of the errors above, to
+// refuse. part is for what pages fetch by themselves.
+func (g *Gate) Need(pattern string, part bool, next http.HandlerFunc, refuse func(http.ResponseWriter, *http.Request, error)) http.HandlerFunc {
+	need, known := Table[pattern]
+	return func(w http.ResponseWriter, req *http.Request) {
+		ctx, ok := g.SignedIn(req, !part)
+		req = req.WithContext(ctx)
+		switch {
+		case need == Open && known:
+			next(w, req)
+		case !ok:
+			refuse(w, req, ErrNoSession)
+		case !known || !Of(ctx).May(need):
+			g.config.Logger.WarnContext(ctx, "somebody was kept from what their roles do not allow", slog.String("who", Of(ctx).Who), slog.String("route", pattern))
+			if need == Look {
+				_ = g.record(req, part, false) // refused either way
+			}
+			refuse(w, req, ErrRole)
+		default:
+			if need == Look {
+				if err := g.record(req, part, true); err != nil {
+					refuse(w, req, fmt.Errorf("%w: %w", ErrRecord, err))
+					return
+				}
+			}
+			next(w, req)
+		}
+	}
+}
+
+// record puts a view on record: every page, and of what a page goes on to fetch
+// the first in a session, unless its page was.
+func (g *Gate) record(req *http.Request, part, allowed bool) error {
+	id, err := request.ParseID(req.PathValue("id"))
+	if err != nil {
+		return nil // there is nothing to see
+	}
+	value := cookieOf(req, Cookie)
+	if part && allowed && g.sessions.looked(value, string(id), false) {
+		return nil
+	}
+	who := Of(req.Context())
+	err = g.config.Record(req.Context(), store.Access{
+		At: g.config.Now().UTC(), Who: who.Who, Role: who.role(), Purpose: "console: request " + string(id), Allowed: allowed,
+	})
+	if err == nil && allowed {
+		g.sessions.looked(value, string(id), true)
+	}
+	return err
+}
+
+// Enter begins a session for who gives the token, by form, or by link the code
+// that works once. Errors are [ErrWrong] and [ErrTooMany].
+func (g *Gate) Enter(w http.ResponseWriter, req *http.Request, given string, link bool) error {
+	now, source := g.config.Now(), g.source(req)
+	if wait := g.failures.wait(source, now); wait > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
+		return ErrTooMany
+	}
+	want, set := g.token, g.config.Token != "" && g.login == nil
+	if link {
+		want, set = g.once, g.config.Once != ""
+	}
+	have := sha256.Sum256([]byte(given))
+	same := subtle.ConstantTimeCompare(have[:], want[:]) == 1
+	if !set || !same || link && !g.used.CompareAndSwap(false, true) {
+		g.failures.add(source, now)
+		g.config.Logger.WarnContext(req.Context(), "somebody tried to sign in with a wrong token")
+		return ErrWrong
+	}
+	g.failures.forget(source)
+	g.begin(w, req, Identity{Who: g.config.Local, Roles: []Role{Admin}}, http.SameSiteStrictMode)
+	return nil
+}
+
+// begin ends the session there was and gives a new one with a new cookie.
+func (g *Gate) begin(w http.ResponseWriter, req *http.Request, who Identity, site http.SameSite) {
+	g.sessions.stop(cookieOf(req, Cookie))
+	value := g.sessions.start(who, g.config.Now())
+	http.SetCookie(w, g.cookie(req, Cookie, value, int(SessionLife.Seconds()), site))
+}
+
+// Leave ends the session.
+func (g *Gate) Leave(w http.ResponseWriter, req *http.Request) {
+	g.sessions.stop(cookieOf(req, Cookie))
+	http.SetCookie(w, g.cookie(req, Cookie, "", -1, http.SameSiteStrictMode))
+}
+
+// cookie is Secure wherever the console is reached by HTTPS. On the machine
+// itself it is plain HTTP, where browsers would drop such a cookie.
+func (g *Gate) cookie(req *http.Request, name, value string, maxAge int, site http.SameSite) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure depends on how it is reached
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: site,
+		Secure: req.TLS != nil || req.Header.Get("X-Forwarded-Proto") == "https" || g.config.Login.https(),
+	}
+}
