@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -57,5 +58,36 @@ func TestSignOutIsNotOnTheLoginPage(t *testing.T) {
 	d := newDesk(t)
 	if a := d.do(t, stranger(), http.MethodGet, "/login", nil, nil); strings.Contains(a.body, "Sign out") {
 		t.Error("the login page offers to sign out")
+	}
+}
+
+// Wrong tokens are counted, and after too many the right one does not help
+// either.
+func TestBruteForce(t *testing.T) {
+	d := newDesk(t)
+	var last answer
+	for range 11 {
+		last = d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {"wrong"}}, nil)
+	}
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" {
+		t.Errorf("status %d after many wrong tokens", last.status)
+	}
+	last = d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {token}}, nil)
+	if last.status != http.StatusTooManyRequests || last.header.Get("Set-Cookie") != "" {
+		t.Errorf("status %d for the right token", last.status)
+	}
+}
+
+func TestNoFrameAndNoOpenRedirect(t *testing.T) {
+	d := newDesk(t)
+	a := d.do(t, stranger(), http.MethodPost, "/login?then=https://evil.example&next=//evil.example", url.Values{"token": {token}, "then": {"//evil.example"}}, nil)
+	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/" {
+		t.Errorf("signing in leads to %s", a.header.Get("Location"))
+	}
+	for _, path := range []string{"/login", "/"} {
+		a := d.do(t, d.client, http.MethodGet, path, nil, nil)
+		if a.header.Get("X-Frame-Options") != "DENY" || !strings.Contains(a.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+			t.Errorf("%s may be framed", path)
+		}
 	}
 }
