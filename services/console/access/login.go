@@ -136,7 +136,7 @@ func (g *Gate) Start(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("starting a login: %w", err)
 	}
-	sealed := base64.RawURLEncoding.EncodeToString(g.seal.Seal(nil, nil, text, []byte(cookieLogin)))
+	sealed := base64.RawURLEncoding.EncodeToString(g.seal.Seal(nil, nil, text, []byte(cookieLogin))) //nolint:gosec // the nonce is random and made inside
 	// Lax: the browser comes back from another site.
 	http.SetCookie(w, g.cookie(req, cookieLogin, sealed, int(loginTakes.Seconds()), http.SameSiteLaxMode))
 	http.Redirect(w, req, oauth.AuthCodeURL(u.State, oidc.Nonce(u.Nonce), oauth2.S256ChallengeOption(u.Verifier)), http.StatusSeeOther)

@@ -174,7 +174,7 @@ func (b browser) do(method, address string, form url.Values) (status int, body s
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read whole
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		b.t.Fatal(err)

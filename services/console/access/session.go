@@ -29,11 +29,11 @@ type session struct {
 }
 
 func (s *session) end() time.Time {
-	if idle, life := s.used.Add(SessionIdle), s.born.Add(SessionLife); idle.Before(life) {
+	idle, life := s.used.Add(SessionIdle), s.born.Add(SessionLife)
+	if idle.Before(life) {
 		return idle
-	} else {
-		return life
 	}
+	return life
 }
 
 // sessions remembers who is signed in, by the digest of their cookie. They end
