@@ -31,8 +31,8 @@ func smallDisk(t *testing.T) string {
 }
 
 // fillDisk fills the disk in mid-run, under everything: the requests, the log,
-// the bus and the company's own systems. Later there is room again, and nobody
-// has touched a program.
+// the bus and the company's own systems. Later there is room again, and what
+// ended for want of it is started again, as a service manager does.
 func fillDisk(m *machine, r *run) {
 	r.submitNext(6)
 	r.someSteps(12)
@@ -59,6 +59,14 @@ func fillDisk(m *machine, r *run) {
 	if err := os.Remove(filler); err != nil {
 		r.t.Fatal(err)
 	}
+	eventually(r.t, patience, "working again", func() error {
+		if m.up.running() != nil {
+			r.t.Logf("started again: %s", tail(m.up.log))
+			m.start(r.t)
+		}
+		var text []byte
+		return m.call(r.t.Context(), http.MethodGet, m.api+"/readyz", "", nil, &text)
+	})
 }
 
 // fillUp makes a file as large as the disk lets it become.

@@ -202,7 +202,10 @@ const roomsUser = "rooms"
 
 // broker is the embedded NATS server.
 type broker struct {
-	server    *server.Server
+	server *server.Server
+	// quit ends the watch over the server, and watched says that it has.
+	quit, watched chan struct{}
+
 	url       string
 	passwords map[string]string
 }
@@ -232,10 +235,56 @@ func startBroker(dir string, connectors []string) (*broker, error) {
 		return nil, errors.New("starting NATS: not ready after 10 s; see the disk and the folder jetstream in the state folder")
 	}
 	b.server, b.url = s, s.ClientURL()
+	b.quit, b.watched = make(chan struct{}), make(chan struct{})
+	go b.watch(dir)
 	return b, nil
 }
 
+// watch starts JetStream again once there is room: the server stops it when
+// the disk is full, and would leave it stopped for as long as it runs.
+func (b *broker) watch(dir string) {
+	defer close(b.watched)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	stopped := false
+	for {
+		select {
+		case <-b.quit:
+			return
+		case <-tick.C:
+		}
+		if b.server.JetStreamEnabled() {
+			stopped = false
+			continue
+		}
+		if !stopped {
+			slog.Error("JetStream has stopped: the disk is full; make room under the state folder", "folder", dir)
+			stopped = true
+		}
+		if !hasRoom(dir) {
+			continue
+		}
+		if err := b.server.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Join(dir, "jetstream")}); err != nil {
+			slog.Warn("starting JetStream again; trying once more", "error", err)
+			continue
+		}
+		slog.Info("JetStream works again")
+	}
+}
+
+// hasRoom reports whether a few megabytes can be written to a folder.
+func hasRoom(dir string) bool {
+	f, err := os.CreateTemp(dir, "room-")
+	if err != nil {
+		return false
+	}
+	_, err = f.Write(make([]byte, 4<<20))
+	return errors.Join(err, f.Close(), os.Remove(f.Name())) == nil
+}
+
 func (b *broker) stop() {
+	close(b.quit)
+	<-b.watched
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }

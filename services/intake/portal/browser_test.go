@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -195,7 +196,12 @@ func TestGPCInBrowser_OO1_OO2_CL5(t *testing.T) {
 			t.Error("the test can't see a rogue tag")
 		}
 	})
-	list, err := r.store.List(t.Context(), store.Filter{Right: request.OptOutSaleShare})
+	// The last page is shown before its choice has arrived.
+	var list []store.Request
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(list) < 3; <-time.After(50 * time.Millisecond) {
+		list, err = r.store.List(t.Context(), store.Filter{Right: request.OptOutSaleShare})
+	}
 	if err != nil || len(list) != 3 {
 		t.Errorf("%d requests carry the choices, %v; want 3: one each for the signal, the click and the unguarded shop", len(list), err)
 	}
