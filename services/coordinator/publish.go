@@ -214,7 +214,7 @@ func (r *Room) jobMessage(st *step, j *store.Job, c Connector, of about) (*nats.
 		Attempt: int32(j.Attempt), CapOverride: j.CapOverride, PriorLocated: j.LocatedEnvelope, Tenant: s.Request.Tenant, //nolint:gosec // attempts are few
 	}
 	if since := s.Request.Since(); !since.IsZero() {
-		loc, err := time.LoadLocation(s.Request.Terms.Due.Zone)
+		loc, err := request.Zone(s.Request.Terms.Due.Zone)
 		if err != nil {
 			return nil, fmt.Errorf("time zone of the regime: %w", err)
 		}

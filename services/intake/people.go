@@ -76,10 +76,18 @@ func (r *Room) order(ctx context.Context, news []store.New, stored bool) error {
 	if err != nil {
 		return err
 	}
+	byDigest := make(map[string][]store.Related, len(related))
+	for _, p := range related {
+		byDigest[string(p.Digest)] = append(byDigest[string(p.Digest)], p)
+	}
 	for i := range news {
 		mine := &news[i]
 		right := mine.Request.Right()
-		for _, p := range onceEach(sharing(related, mine.People), mine.Request.ID) {
+		var sharing []store.Related
+		for _, d := range mine.People {
+			sharing = append(sharing, byDigest[string(d)]...)
+		}
+		for _, p := range onceEach(sharing, mine.Request.ID) {
 			switch {
 			case !p.Open():
 			case right == request.Delete && request.Precedes(p.Right) && !stored:
@@ -92,12 +100,6 @@ func (r *Room) order(ctx context.Context, news []store.New, stored bool) error {
 		}
 	}
 	return nil
-}
-
-func sharing(related []store.Related, digests [][]byte) []store.Related {
-	return slices.DeleteFunc(slices.Clone(related), func(p store.Related) bool {
-		return !slices.ContainsFunc(digests, func(d []byte) bool { return slices.Equal(d, p.Digest) })
-	})
 }
 
 // waitFor holds a deletion until another request is answered, but not until it

@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"sync"
 	"time"
 	_ "time/tzdata" // the regime's zone must be known wherever the program runs
 )
@@ -82,10 +83,27 @@ func (d Due) Alarm() Date {
 	return d.RespondAlarm
 }
 
+// zones are the time zones that were looked up. There is one for each regime,
+// and looking one up reads and parses a file.
+var zones sync.Map // name to *time.Location
+
+// Zone is [time.LoadLocation] that remembers what it found.
+func Zone(name string) (*time.Location, error) {
+	if loc, ok := zones.Load(name); ok {
+		return loc.(*time.Location), nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, err
+	}
+	zones.Store(name, loc)
+	return loc, nil
+}
+
 // Instant returns the first instant after the day of a clock, in the regime's
 // zone.
 func (d Due) Instant(day Date) (time.Time, error) {
-	loc, err := time.LoadLocation(d.Zone)
+	loc, err := Zone(d.Zone)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("loading time zone %q of regime %s: %w", d.Zone, d.Regime, err)
 	}

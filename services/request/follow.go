@@ -114,7 +114,7 @@ func (r *Request) ChildTerms(c Child) Terms {
 	if c.Origin == FromFallback {
 		return t
 	}
-	loc, err := time.LoadLocation(t.Due.Zone)
+	loc, err := Zone(t.Due.Zone)
 	if err != nil {
 		loc = time.UTC
 	}

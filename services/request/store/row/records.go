@@ -61,7 +61,7 @@ func (e *LogEntry) Domain() (store.LogEntry, error) {
 	if e.ClosedAt.IsZero() {
 		return out, nil // it is not answered yet, whatever was decided
 	}
-	loc, err := time.LoadLocation(e.Zone)
+	loc, err := request.Zone(e.Zone)
 	if err != nil {
 		return store.LogEntry{}, err
 	}
