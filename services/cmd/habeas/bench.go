@@ -474,7 +474,11 @@ func (b *benchRun) untilClosed(ctx context.Context, n int) error {
 		if time.Since(stuck) > time.Minute {
 			return fmt.Errorf("nothing was closed for a minute, %d are open; see %s", open, filepath.Join(b.dir, "logs"))
 		}
-		if !room.Sleep(ctx, 50*time.Millisecond) {
+		pause := 250 * time.Millisecond
+		if open < 1000 {
+			pause = 20 * time.Millisecond // the end is near, and its moment counts
+		}
+		if !room.Sleep(ctx, pause) {
 			return ctx.Err()
 		}
 	}
