@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -496,7 +497,7 @@ func brokerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "broker", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := startBroker(dir, connectors)
+			b, err := startBroker(dir, connectors, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 			if err != nil {
 				return err
 			}

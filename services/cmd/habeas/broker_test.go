@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // TestJetStreamComesBack: the server stops JetStream, as it does on a full
 // disk; once there is room it works again, with what was stored.
 func TestJetStreamComesBack(t *testing.T) {
-	b, err := startBroker(t.TempDir(), nil)
+	b, err := startBroker(t.TempDir(), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,9 @@ func TestJetStreamComesBack(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "kept", []byte("before")); err != nil {
 		t.Fatal(err)
 	}
-	b.server.ShutdownJetStream()
+	if err := b.server.ShutdownJetStream(); err != nil {
+		t.Fatal(err)
+	}
 	if b.server.JetStreamEnabled() {
 		t.Fatal("JetStream has not stopped")
 	}

@@ -82,7 +82,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	if err != nil {
 		return err
 	}
-	broker, err := startBroker(c.StateDir, children.names())
+	broker, err := startBroker(c.StateDir, children.names(), logger)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ type broker struct {
 
 // startBroker starts NATS with one user for the rooms and one for each
 // connector, with passwords that live as long as the process.
-func startBroker(dir string, connectors []string) (*broker, error) {
+func startBroker(dir string, connectors []string, logger *slog.Logger) (*broker, error) {
 	b := &broker{passwords: map[string]string{roomsUser: randomHex(16)}}
 	users := []*server.User{{Username: roomsUser, Password: b.passwords[roomsUser]}}
 	for _, name := range connectors {
@@ -236,13 +236,13 @@ func startBroker(dir string, connectors []string) (*broker, error) {
 	}
 	b.server, b.url = s, s.ClientURL()
 	b.quit, b.watched = make(chan struct{}), make(chan struct{})
-	go b.watch(dir)
+	go b.watch(dir, logger)
 	return b, nil
 }
 
 // watch starts JetStream again once there is room: the server stops it when
 // the disk is full, and would leave it stopped for as long as it runs.
-func (b *broker) watch(dir string) {
+func (b *broker) watch(dir string, logger *slog.Logger) {
 	defer close(b.watched)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -258,17 +258,17 @@ func (b *broker) watch(dir string) {
 			continue
 		}
 		if !stopped {
-			slog.Error("JetStream has stopped: the disk is full; make room under the state folder", "folder", dir)
+			logger.Error("JetStream has stopped: the disk is full; make room under the state folder", "folder", dir)
 			stopped = true
 		}
 		if !hasRoom(dir) {
 			continue
 		}
 		if err := b.server.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Join(dir, "jetstream")}); err != nil {
-			slog.Warn("starting JetStream again; trying once more", "error", err)
+			logger.Warn("starting JetStream again; trying once more", "error", err)
 			continue
 		}
-		slog.Info("JetStream works again")
+		logger.Info("JetStream works again")
 	}
 }
 
