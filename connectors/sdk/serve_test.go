@@ -555,7 +555,7 @@ func TestBatchWindow(t *testing.T) {
 func TestBatchShutdown(t *testing.T) {
 	b := &batch{book: newBook().put(ann, "contacts", 1)}
 	r := newRig(t, b, func(c *sdk.ServeConfig) {
-		c.Manifest.BatchSize, c.Manifest.BatchWindow, c.Grace = 10, time.Hour, 50*time.Millisecond
+		c.Manifest.BatchSize, c.Manifest.BatchWindow, c.Grace = 10, time.Hour, time.Second
 	})
 	stop := r.start()
 	r.send(r.erase("job-1", ann))
