@@ -205,7 +205,10 @@ func (s *store) compileCategories(sm *StoreMap) error {
 	if len(sm.Categories) == 0 {
 		return errors.New(`categories: give the category of each type of record, or of "*"`)
 	}
-	for typ, c := range sm.Categories {
+	types := slices.Sorted(maps.Keys(sm.Categories))
+	slices.Reverse(types) // "*" is for the rest, and last
+	for _, typ := range types {
+		c := sm.Categories[typ]
 		if len(c.Letter) != 1 || c.Letter < "A" || c.Letter > "L" {
 			return fmt.Errorf("categories.%s.letter: %q is not a letter from A to L (Civ. Code 1798.140(v)(1))", typ, c.Letter)
 		}
