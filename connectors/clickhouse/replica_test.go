@@ -24,7 +24,7 @@ func zooKeeper(t *testing.T) int {
 	}
 	dir, port := t.TempDir(), freePorts(t, 1)[0]
 	file := filepath.Join(dir, "zoo.cfg")
-	text := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", dir, port)
+	text := fmt.Sprintf("tickTime=2000\nmaxSessionTimeout=120000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", dir, port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,23 @@ func zooKeeper(t *testing.T) int {
 	}
 }
 
+// awaitKeeper waits until the server's session with ZooKeeper stands. The server
+// gives up connecting after three tries of a second, and a ZooKeeper that has only
+// just opened its port can take longer on a busy machine: it answers 999 then.
+func awaitKeeper(t *testing.T, s *server) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; {
+		err := s.do(t.Context(), "SELECT count() FROM system.zookeeper WHERE path = '/'", nil, "")
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the server has no session with ZooKeeper: %v", err)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
 // TestReplicatedTables erases on two replicas of which one is held up.
 func TestReplicatedTables(t *testing.T) {
 	if program() == "" {
@@ -62,7 +79,7 @@ func TestReplicatedTables(t *testing.T) {
 	var addresses []string
 	for i := range 2 {
 		u := launch(t, fmt.Sprintf(`<interserver_http_host>127.0.0.1</interserver_http_host>
-  <zookeeper><node><host>127.0.0.1</host><port>%d</port></node></zookeeper>
+  <zookeeper><node><host>127.0.0.1</host><port>%d</port></node><session_timeout_ms>60000</session_timeout_ms></zookeeper>
   <macros><shard>1</shard><replica>r%d</replica></macros>`, keeper, i))
 		servers = append(servers, &server{address: u, client: http.DefaultClient})
 		addresses = append(addresses, u.String())
@@ -78,6 +95,7 @@ func TestReplicatedTables(t *testing.T) {
 		return (&database{server: s}).number(t, text)
 	}
 	for _, s := range servers {
+		awaitKeeper(t, s)
 		on(s, "CREATE DATABASE web")
 		on(s, "CREATE TABLE web.visits (user String, n UInt64) ENGINE = ReplicatedMergeTree('/clickhouse/1/visits', '{replica}') PARTITION BY n % 3 ORDER BY n")
 	}
