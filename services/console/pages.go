@@ -34,7 +34,16 @@ type page struct {
 	// Events and Live are where the page's script listens and fetches from;
 	// empty for a page that does not change.
 	Events, Live string
+
+	who access.Identity
 }
+
+// May says whether who looks at the page has a permission: "operate", "decide"
+// and so on. A page offers nobody what they would be refused; the refusal itself
+// is [access.Gate.Need]'s.
+func (p *page) May(permission access.Permission) bool { return p.who.May(permission) }
+
+func (p *page) shownTo(who access.Identity) { p.who = who }
 
 type loginPage struct {
 	page
@@ -95,7 +104,7 @@ type form struct {
 }
 
 // StopForm is the form to deny or to cancel, with what was typed before.
-func (p requestPage) StopForm(action string) form {
+func (p *requestPage) StopForm(action string) form {
 	f := form{ID: p.ID, Action: action}
 	if p.Failed == action {
 		f.Code, f.Text = p.Typed.Get("code"), p.Typed.Get("reason")
@@ -268,7 +277,7 @@ func (r *Room) showRequest(w http.ResponseWriter, req *http.Request, template st
 		return
 	}
 	base := "/requests/" + string(d.ID)
-	r.render(w, req, status, template, requestPage{
+	r.render(w, req, status, template, &requestPage{
 		page: page{Title: d.Right + " request", Events: base + "/events", Live: base + "/live"}, detail: d,
 		Failed: failed, Problem: problem, Typed: req.PostForm, AuditURL: r.config.AuditURL,
 	})
@@ -295,32 +304,36 @@ func (r *Room) load(req *http.Request) (store.Request, []store.Job, error) {
 
 // fail shows an error. What is not in its table is logged and not shown.
 func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
-	status, p := http.StatusServiceUnavailable, errorPage{
+	status, p := http.StatusServiceUnavailable, &errorPage{
 		Heading: "The database does not answer",
 		Text:    "Requests can't be shown or changed now. Nothing is lost: what was accepted is stored, and work goes on when the database is back. Reload this page to try again.",
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		status, p = http.StatusNotFound, errorPage{Heading: "No such request", Text: "There is no request with this id. Check the link, or look for it in the list."}
+		status, p = http.StatusNotFound, &errorPage{Heading: "No such request", Text: "There is no request with this id. Check the link, or look for it in the list."}
 	case errors.Is(err, errNoPage):
-		status, p = http.StatusNotFound, errorPage{Heading: "No such page", Text: "There is nothing at this address."}
+		status, p = http.StatusNotFound, &errorPage{Heading: "No such page", Text: "There is nothing at this address."}
 	case errors.Is(err, errBadLink):
-		status, p = http.StatusBadRequest, errorPage{Heading: "This link is not good", Text: "The filter or the page it names does not exist. Start from the list."}
+		status, p = http.StatusBadRequest, &errorPage{Heading: "This link is not good", Text: "The filter or the page it names does not exist. Start from the list."}
 	case errors.Is(err, errForeign):
-		status, p = http.StatusForbidden, errorPage{Heading: "Refused", Text: "This came from another site. Nothing was changed. Go to the console itself and try again."}
+		status, p = http.StatusForbidden, &errorPage{Heading: "Refused", Text: "This came from another site. Nothing was changed. Go to the console itself and try again."}
 	case errors.Is(err, access.ErrRole):
-		status, p = http.StatusForbidden, errorPage{Heading: "Not for your role", Text: "Your roles do not allow this. Nothing was changed. Whoever runs Habeas decides which of your groups has which role."}
+		status, p = http.StatusForbidden, &errorPage{Heading: "Not for your role", Text: "Your roles do not allow this. Nothing was changed. Whoever runs Habeas decides which of your groups has which role."}
 	default:
 		r.config.Logger.ErrorContext(req.Context(), "answering with a page", slog.Any("error", err))
 	}
 	p.Title = p.Heading
-	_, signedIn := r.signedIn(req)
+	ctx, signedIn := r.signedIn(req)
 	p.Alone = !signedIn
-	r.render(w, req, status, "error.html", p)
+	r.render(w, req.WithContext(ctx), status, "error.html", p)
 }
 
+// framed is a pointer to any page.
+type framed interface{ shownTo(access.Identity) }
+
 // render writes a page whole or not at all.
-func (r *Room) render(w http.ResponseWriter, req *http.Request, status int, template string, data any) {
+func (r *Room) render(w http.ResponseWriter, req *http.Request, status int, template string, data framed) {
+	data.shownTo(access.Of(req.Context()))
 	var out bytes.Buffer
 	if err := templates.ExecuteTemplate(&out, template, data); err != nil {
 		r.config.Logger.ErrorContext(req.Context(), "rendering a page", slog.String("template", template), slog.Any("error", err))

@@ -74,7 +74,7 @@ func (r *Room) loginCallback(w http.ResponseWriter, req *http.Request) {
 
 // showLogin shows the page to sign in, after a login that failed with why.
 func (r *Room) showLogin(w http.ResponseWriter, req *http.Request, err error) {
-	status, p := http.StatusOK, loginPage{page: page{Title: "Sign in", Alone: true}, Company: r.gate.Company()}
+	status, p := http.StatusOK, &loginPage{page: page{Title: "Sign in", Alone: true}, Company: r.gate.Company()}
 	switch {
 	case err == nil:
 	case errors.Is(err, access.ErrWrong):

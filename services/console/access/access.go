@@ -38,15 +38,19 @@ const (
 	Look    Permission = "look"    // what one person asked for; each view is on record
 	Operate Permission = "operate" // verify, retry, cancel
 	Decide  Permission = "decide"  // deny, and lift a cap
+	// Evidence is what the log says of requests, by their ids: it names nobody.
+	Evidence Permission = "evidence"
+	// Manage is to say who may use the API.
+	Manage Permission = "manage"
 )
 
 // grants says what each role may do. Admin may do everything.
 var grants = map[Role][]Permission{
-	Viewer:   {See, Look},
-	Operator: {See, Look, Operate},
-	Approver: {See, Look, Decide},
-	Auditor:  {See},
-	Admin:    {See, Look, Operate, Decide},
+	Viewer:   {See, Look, Evidence},
+	Operator: {See, Look, Operate, Evidence},
+	Approver: {See, Look, Decide, Evidence},
+	Auditor:  {See, Evidence},
+	Admin:    {See, Look, Operate, Decide, Evidence, Manage},
 }
 
 // Table says what each route of the console asks for.

@@ -181,12 +181,13 @@ func (g *Gate) Enter(w http.ResponseWriter, req *http.Request, given string, lin
 		return ErrWrong
 	}
 	g.failures.forget(source)
-	g.begin(w, req, Identity{Who: g.config.Local, Roles: []Role{Admin}}, http.SameSiteStrictMode)
+	g.Begin(w, req, Identity{Who: g.config.Local, Roles: []Role{Admin}}, http.SameSiteStrictMode)
 	return nil
 }
 
-// begin ends the session there was and gives a new one with a new cookie.
-func (g *Gate) begin(w http.ResponseWriter, req *http.Request, who Identity, site http.SameSite) {
+// Begin starts a session for somebody who has proven who they are: it ends the
+// one there was and gives a new cookie.
+func (g *Gate) Begin(w http.ResponseWriter, req *http.Request, who Identity, site http.SameSite) {
 	g.sessions.stop(cookieOf(req, Cookie))
 	value := g.sessions.start(who, g.config.Now())
 	http.SetCookie(w, g.cookie(req, Cookie, value, int(SessionLife.Seconds()), site))

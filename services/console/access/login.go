@@ -163,7 +163,7 @@ func (g *Gate) Finish(w http.ResponseWriter, req *http.Request) error {
 	g.failures.forget(source)
 	g.config.Logger.InfoContext(req.Context(), "somebody signed in", slog.String("who", who.Who), slog.String("role", who.role()))
 	// Lax, or the browser would not send it when it is sent on from the issuer.
-	g.begin(w, req, who, http.SameSiteLaxMode)
+	g.Begin(w, req, who, http.SameSiteLaxMode)
 	return nil
 }
 
