@@ -139,6 +139,13 @@ func TestEachDepartureIsFound(t *testing.T) {
 		"VN-1 third party without contract":       {"role: third_party, contract: TPA-2026-003", "role: third_party", "2026-11-22", "VN-1", "vendors[2]", "no contract"},
 		"VN-1 no such role":                       {"role: third_party", "role: friend", "2026-11-22", "VN-1", "vendors[2]", "friend"},
 		"VN-2 service provider by name alone":     {"role: service_provider, contract: DPA-2025-014", "role: service_provider", "2026-11-22", "VN-2", "vendors[0]", "counts as a third party"},
+		"KN-1 a category nobody explains":         {"  - category: G\n    sources: [your browser or device]\n    purposes: [to see how our service is used and to improve it]\n", "", "2026-11-22", "KN-1", "practices", "for: G"},
+		"KN-1 no purposes":                        {"    purposes: [to bill you and to keep the books the law asks for]\n", "", "2026-11-22", "KN-1", "practices[2]", "no purposes"},
+		"KN-1 a category the policy lacks":        {"  - {letter: H}\n", "", "2026-11-22", "KN-1", "practices[6]", `"H"`},
+		"KN-6 a basis that never was":             {"translations:", withheld("E-busy", ""), "2026-11-22", "KN-6", "withhold[0]", "E-busy"},
+		"KN-6 a basis of deletions":               {"translations:", withheld("D8", ""), "2026-11-22", "KN-6", "withhold[0]", "D8"},
+		"KN-6 a basis without its facts":          {"translations:", withheld("E-priv", ""), "2026-11-22", "KN-6", "withhold[0]", "assessment"},
+		"KN-6 nothing said of what it is":         {"translations:", strings.Replace(withheld("E-priv", "assessment: weighed on 2026-11-02"), "what: advice of our lawyers", "what: ''", 1), "2026-11-22", "KN-6", "withhold[0]", "what it is"},
 		"RE-1 a year of records":                  {"keep_months: 24", "keep_months: 12", "2026-11-22", "RE-1", "records.keep_months", "24"},
 		"RE-2 the log for marketing":              {"uses: [compliance]", "uses: [compliance, marketing]", "2026-11-22", "RE-2", "records.uses[1]", "marketing"},
 		"RE-5 no training":                        {"training_months: 12", "", "2026-11-22", "RE-5", "training_months", "training"},
@@ -165,6 +172,50 @@ func TestEachDepartureIsFound(t *testing.T) {
 				t.Errorf("found %s, want %s at %s that says %q", f, c.row, c.path, c.problem)
 			}
 		})
+	}
+}
+
+// withheld is a field that copies leave out, before the translations.
+func withheld(code, facts string) string {
+	return "withhold:\n  - {store: billing/notes, field: body, what: advice of our lawyers, code: " + code + ", facts: {" + facts + "}}\n\ntranslations:"
+}
+
+// What is told of a category depends on where it was found of the person.
+func TestPracticesOfAPlace_KN2(t *testing.T) {
+	f, err := tenant.Parse("clientary.yaml", []byte(read(t, "clientary.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ category, connector, want string }{
+		{"A", "crm", "you"}, {"A", "adtech", "your browser or device"}, {"F", "adtech", "your browser or device"}, {"J", "crm", ""},
+	} {
+		got := ""
+		if p := f.PracticesAt(c.category, c.connector, "any"); len(p) > 0 {
+			got = p[0].Sources[0]
+		}
+		if got != c.want {
+			t.Errorf("the source of %s in %s is %q, want %q", c.category, c.connector, got, c.want)
+		}
+	}
+	if got := f.Say("es", "you"); got != "usted" {
+		t.Errorf("in Spanish: %q", got)
+	}
+	if got := f.Say("fr", "you"); got != "you" {
+		t.Errorf("in French: %q", got)
+	}
+}
+
+// A text people read and that has no Spanish is pointed at; a sound exception
+// is not.
+func TestTellingInBothLanguages_KN4(t *testing.T) {
+	base := read(t, "clientary.yaml")
+	found := lint(t, "x.yaml", strings.Replace(base, "    you: usted\n", "", 1), "2026-11-22")
+	if len(found) == 0 || found[0].Row != "KN-4" || found[0].Severity != tenant.Warning || !strings.Contains(found[0].Problem, `"you"`) {
+		t.Errorf("found %v", found)
+	}
+	sound := strings.Replace(base, "translations:", withheld("E-priv", "assessment: weighed on 2026-11-02"), 1)
+	if found := lint(t, "x.yaml", sound, "2026-11-22"); len(found) > 0 {
+		t.Errorf("found %v", found)
 	}
 }
 

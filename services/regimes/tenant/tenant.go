@@ -43,6 +43,12 @@ type Tenant struct {
 	Vendors      []Vendor     `yaml:"vendors"`
 	Categories   []Category   `yaml:"categories"`
 	Records      Records      `yaml:"records"`
+
+	// Practices are what people are told of each category, Withhold what copies
+	// leave out, and Translations the texts of both, by language.
+	Practices    []Practice                   `yaml:"practices"`
+	Withhold     []Withholding                `yaml:"withhold"`
+	Translations map[string]map[string]string `yaml:"translations"`
 	// TrainingMonths is how old the training of who decides may be.
 	TrainingMonths int `yaml:"training_months"`
 }
