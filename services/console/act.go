@@ -58,6 +58,27 @@ func (r *Room) approve(w http.ResponseWriter, req *http.Request) {
 	})
 }
 
+func (r *Room) extend(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "extend", func(ctx context.Context, id request.ID) error {
+		return r.config.Act.Extend(ctx, id, strings.TrimSpace(req.PostFormValue("reason")))
+	})
+}
+
+func (r *Room) hold(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "hold", func(ctx context.Context, id request.ID) error {
+		_, err := r.config.Act.Hold(ctx, id, request.Hold{
+			Kind: request.HoldKind(req.PostFormValue("kind")), Ref: strings.TrimSpace(req.PostFormValue("ref")), Reason: strings.TrimSpace(req.PostFormValue("reason")),
+		})
+		return err
+	})
+}
+
+func (r *Room) unhold(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "unhold", func(ctx context.Context, id request.ID) error {
+		return r.config.Act.EndHold(ctx, id, request.ID(req.PostFormValue("hold")))
+	})
+}
+
 // errNothing says that there is nothing to send again.
 var errNothing = errors.New("no system of this request has anything to try again")
 
@@ -135,7 +156,15 @@ func refusal(err error) (status int, text string) {
 		return http.StatusConflict, "You agreed already; a second person must. Nothing was changed."
 	case errors.Is(err, request.ErrSuspicious), errors.Is(err, request.ErrNoParent):
 		return http.StatusUnprocessableEntity, "This verification can't stand: " + strings.TrimPrefix(err.Error(), "advancing requests: ") + ". Nothing was changed."
-	case errors.Is(err, errNothing):
+	case errors.Is(err, request.ErrExtension):
+		return http.StatusConflict, "The time to answer can't be prolonged: " + strings.TrimPrefix(err.Error(), "advancing requests: ") + ". Nothing was changed."
+	case errors.Is(err, request.ErrHold), errors.Is(err, request.ErrNeverHeld):
+		return http.StatusUnprocessableEntity, "It can't be held like this: " + strings.TrimPrefix(err.Error(), "advancing requests: ") + ". Nothing was changed."
+	case errors.Is(err, request.ErrUntrained):
+		return http.StatusForbidden, "Your training is missing or has run out, and only people with current training may decide about requests (11 CCR 7100). Nothing was changed."
+	case errors.Is(err, request.ErrNobody):
+		return http.StatusForbidden, "This takes two people, and your login names nobody. Nothing was changed."
+	case errors.Is(err, errNothing), errors.Is(err, request.ErrNothingToRetry):
 		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):
 		return http.StatusConflict, "The request has moved on and can't take this step any more. Nothing was changed; this page shows how it stands now."

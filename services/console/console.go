@@ -39,6 +39,12 @@ type Actor interface {
 	// Retry sends a connector's jobs again, or those of all when connector is
 	// empty. A limit other than 0 lifts the connector's cap for this request.
 	Retry(ctx context.Context, id request.ID, connector string, limit int64) error
+	// Extend prolongs the time to answer, once, with a reason that the person is
+	// told.
+	Extend(ctx context.Context, id request.ID, reason string) error
+	// Hold lets a request rest and returns the id of the hold; EndHold ends one.
+	Hold(ctx context.Context, id request.ID, h request.Hold) (request.ID, error)
+	EndHold(ctx context.Context, id, hold request.ID) error
 }
 
 // Config is what the console needs. All fields without a default are required.
@@ -143,6 +149,9 @@ func (r *Room) routes() []route {
 		{"POST /requests/{id}/deny", false, r.deny},
 		{"POST /requests/{id}/retry", false, r.retry},
 		{"POST /requests/{id}/approve", false, r.approve},
+		{"POST /requests/{id}/extend", false, r.extend},
+		{"POST /requests/{id}/hold", false, r.hold},
+		{"POST /requests/{id}/unhold", false, r.unhold},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
 	}
 }

@@ -59,6 +59,18 @@ func (a *actor) Retry(_ context.Context, id request.ID, connector string, limit 
 	return a.note("retry %s %q %d", id, connector, limit)
 }
 
+func (a *actor) Extend(_ context.Context, id request.ID, reason string) error {
+	return a.note("extend %s %q", id, reason)
+}
+
+func (a *actor) Hold(_ context.Context, id request.ID, h request.Hold) (request.ID, error) {
+	return "", a.note("hold %s %s %q %q", id, h.Kind, h.Ref, h.Reason)
+}
+
+func (a *actor) EndHold(_ context.Context, id, hold request.ID) error {
+	return a.note("unhold %s %s", id, hold)
+}
+
 // desk is a console that is served, and what is around it.
 type desk struct {
 	room   *Room

@@ -272,9 +272,17 @@ func TestRequestTells(t *testing.T) {
 func TestOffersOnlyWhatCanBeDone(t *testing.T) {
 	d := newDesk(t)
 	ids := d.company(t)
+	held := made{right: request.Delete, state: request.Held, received: now.AddDate(0, 0, -1), edit: func(r *store.Request) {
+		r.Case.Holds = []request.Hold{
+			{ID: request.NewID(), Kind: request.LegalHold, Ref: "matter-17", Since: now.Add(-time.Hour)},
+			{ID: request.NewID(), Kind: request.PoliceHold, Ref: "gone-1", Since: now.Add(-time.Hour), Ended: now.Add(-time.Minute)},
+		}
+	}}
+	ids["heldBack"] = d.add(t, held)
+	d.fetch(t, "/requests/"+string(ids["heldBack"])).says(t, "Legal hold since 15 Jun 2026, 17:00 UTC · matter-17")
 	for name, want := range map[string]string{
-		"waiting": "verify deny cancel", "deletion": "retry retry retry retry deny cancel", "tooMany": "retry approve retry deny cancel",
-		"copied": "", "optedOut": "", "denied": "", "kept": "", "packaging": "deny cancel", "fresh": "deny cancel", "nobody": "deny cancel",
+		"waiting": "verify extend hold deny cancel", "deletion": "retry retry retry retry extend hold deny cancel", "tooMany": "retry approve retry extend hold deny cancel", "late": "retry retry hold deny cancel",
+		"copied": "", "optedOut": "", "denied": "", "kept": "", "packaging": "extend deny cancel", "fresh": "deny cancel", "nobody": "extend hold deny cancel", "heldBack": "unhold extend hold deny cancel",
 	} {
 		var got []string
 		for _, n := range elements(d.fetch(t, "/requests/"+string(ids[name])).doc, "form") {

@@ -288,7 +288,9 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 	if err != nil {
 		return detail{}, err
 	}
-	return detailOf(&stored, jobs, r.config.Now()), nil
+	d := detailOf(&stored, jobs, r.config.Now())
+	d.allow(access.Of(req.Context()))
+	return d, nil
 }
 
 // load reads the request that the path names.

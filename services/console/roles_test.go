@@ -36,10 +36,10 @@ func TestButtonsAreForWhoMayPressThem(t *testing.T) {
 		role          access.Role
 		offered, kept []string
 	}{
-		{access.Viewer, nil, []string{"/verify", "/retry", "/cancel", "/deny", "/approve"}},
-		{access.Operator, []string{"/verify", "/retry", "/cancel"}, []string{"/deny", "/approve"}},
-		{access.Approver, []string{"/deny", "/approve"}, []string{"/verify", "/retry", "/cancel"}},
-		{access.Admin, []string{"/verify", "/retry", "/cancel", "/deny", "/approve"}, nil},
+		{access.Viewer, nil, []string{"/verify", "/retry", "/cancel", "/deny", "/approve", "/extend", "/hold"}},
+		{access.Operator, []string{"/verify", "/retry", "/cancel"}, []string{"/deny", "/approve", "/extend", "/hold"}},
+		{access.Approver, []string{"/deny", "/approve", "/extend", "/hold"}, []string{"/verify", "/retry", "/cancel"}},
+		{access.Admin, []string{"/verify", "/retry", "/cancel", "/deny", "/approve", "/extend", "/hold"}, nil},
 	} {
 		client := d.as(t, "ana", c.role)
 		offers := make(map[string]bool)

@@ -49,7 +49,7 @@ func TestNothingWithoutASession(t *testing.T) {
 			t.Errorf("%s: status %d", path, a.status)
 		}
 	}
-	for _, action := range []string{"verify", "cancel", "deny", "retry", "approve"} {
+	for _, action := range []string{"verify", "cancel", "deny", "retry", "approve", "extend", "hold", "unhold"} {
 		a := d.do(t, stranger(), http.MethodPost, "/requests/"+id+"/"+action, url.Values{"code": {"x"}, "reason": {"x"}}, nil)
 		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/login" {
 			t.Errorf("%s: status %d", action, a.status)
@@ -161,6 +161,9 @@ func TestDecisions(t *testing.T) {
 		{"deletion", "retry", nil, `retry %s "" 0`},
 		{"deletion", "retry", url.Values{"connector": {"analytics"}}, `retry %s "analytics" 0`},
 		{"tooMany", "approve", url.Values{"connector": {"analytics"}, "cap": {"250000"}}, `retry %s "analytics" 250000`},
+		{"deletion", "extend", url.Values{"reason": {" many systems "}}, `extend %s "many systems"`},
+		{"deletion", "hold", url.Values{"kind": {"legal"}, "ref": {" matter-17 "}, "reason": {"claims"}}, `hold %s legal "matter-17" "claims"`},
+		{"deletion", "unhold", url.Values{"hold": {"h-1"}}, "unhold %s h-1"},
 	} {
 		d.act.calls = nil
 		path := "/requests/" + string(ids[c.on])
@@ -188,6 +191,9 @@ func TestRefusedDecisions(t *testing.T) {
 		{"waiting", "verify", url.Values{"method": {"x"}, "level": {"reasonable"}}, request.ErrLevelTooLow, 422, "too low"},
 		{"waiting", "verify", nil, request.FieldErrors{{Field: "verification", Problem: "is bad", Fix: "make it good"}}, 422, "Verification is bad; make it good."},
 		{"copied", "cancel", url.Values{"code": {"x"}, "reason": {"y"}}, request.ErrTransition, 409, "has moved on"},
+		{"copied", "extend", url.Values{"reason": {"x"}}, request.ErrExtension, 409, "can't be prolonged"},
+		{"deletion", "hold", url.Values{"kind": {"legal"}}, request.ErrHold, 422, "can't be held like this"},
+		{"optedOut", "hold", url.Values{"kind": {"suspicion"}}, request.ErrNeverHeld, 422, "never held"},
 		{"copied", "retry", nil, nil, 409, "No system has anything to try again"},
 		{"deletion", "retry", url.Values{"connector": {"billing"}}, nil, 409, "No system has anything to try again"},
 		{"deletion", "approve", url.Values{"connector": {"analytics"}, "cap": {"10"}}, nil, 409, "No system has anything to try again"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -69,6 +70,7 @@ type detail struct {
 	Created, Updated        moment
 	Closed                  moment
 	Clocks                  []clock
+	Holds                   []holdView
 	Extension               string
 	Verification            verification
 	Kinds                   []kind
@@ -105,9 +107,55 @@ type evidence struct {
 	State   string
 }
 
+// holdView is a hold in force.
+type holdView struct {
+	ID                request.ID
+	Kind, Ref, Reason string
+	Since, Until      moment
+}
+
+func holdsOf(r *request.Request, now time.Time) []holdView {
+	var out []holdView
+	for i := range r.Case.Holds {
+		if h := &r.Case.Holds[i]; h.Active(now) {
+			out = append(out, holdView{h.ID, label(holdLabels, h.Kind), h.Ref, h.Reason, momentOf(h.Since), momentOf(h.Until)})
+		}
+	}
+	return out
+}
+
+// extendable reports whether the time to answer can still be prolonged.
+func extendable(r *request.Request, now time.Time) bool {
+	due := r.Terms.Due
+	if due.Extended.IsZero() || r.Extension != nil || r.State() == request.Closing || r.State() == request.Closed {
+		return false
+	}
+	loc, err := time.LoadLocation(due.Zone)
+	return err == nil && !request.DateOf(now, loc).After(due.Respond)
+}
+
+// holdKinds are the holds that staff can put on a request as it stands.
+func holdKinds(r *request.Request) []word {
+	switch {
+	case !r.Right().Has(request.Held), r.State() == request.Packaging, r.State() == request.Closing, r.State() == request.Closed:
+		return nil
+	}
+	kinds := []request.HoldKind{request.SuspicionHold}
+	if r.Right() == request.Delete {
+		kinds = []request.HoldKind{request.LegalHold, request.PoliceHold, request.SuspicionHold}
+	}
+	out := make([]word, len(kinds))
+	for i, k := range kinds {
+		out[i] = word{Value: string(k), Label: label(holdLabels, k)}
+	}
+	return out
+}
+
 // abilities are the decisions a person can take now.
 type abilities struct {
-	Verify, Stop, Retry bool
+	Verify, Deny, Cancel, Retry, Extend, Unhold bool
+	// Hold are the kinds of holds that the request can be put on.
+	Hold []word
 	// Levels are those that suffice.
 	Levels []word
 	// Approve are connectors that report more records than one person may have.
@@ -115,7 +163,9 @@ type abilities struct {
 }
 
 // Any reports whether there is anything to decide.
-func (a abilities) Any() bool { return a.Verify || a.Stop || a.Retry || len(a.Approve) > 0 }
+func (a abilities) Any() bool {
+	return a.Verify || a.Deny || a.Cancel || a.Retry || a.Extend || len(a.Hold) > 0 || len(a.Approve) > 0
+}
 
 type overLimit struct {
 	Connector string
@@ -150,7 +200,21 @@ func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
 		d.Jobs = append(d.Jobs, jobViewOf(r, &jobs[i], now))
 	}
 	d.Can = abilitiesOf(r.Request, jobs)
+	d.Can.Extend, d.Can.Hold, d.Holds = extendable(r.Request, now), holdKinds(r.Request), holdsOf(r.Request, now)
 	return d
+}
+
+// allow leaves out what the roles of who looks do not let them do.
+func (d *detail) allow(who access.Identity) {
+	if !who.May(access.Operate) {
+		d.Can.Verify, d.Can.Retry, d.Can.Cancel = false, false, false
+		for i := range d.Jobs {
+			d.Jobs[i].Retry = false
+		}
+	}
+	if !who.May(access.Decide) {
+		d.Can.Deny, d.Can.Extend, d.Can.Hold, d.Can.Approve, d.Can.Unhold = false, false, nil, nil, false
+	}
 }
 
 func clocksOf(r *request.Request) []clock {
@@ -235,7 +299,8 @@ func abilitiesOf(r *request.Request, jobs []store.Job) abilities {
 			}
 		}
 	}
-	a.Stop = request.CanClose(r.Right(), r.State(), request.ResultCancelled)
+	a.Deny = request.CanClose(r.Right(), r.State(), request.ResultDenied)
+	a.Cancel, a.Unhold = request.CanClose(r.Right(), r.State(), request.ResultCancelled), true
 	for i := range jobs {
 		j := &jobs[i]
 		if !retriable(r, j) {

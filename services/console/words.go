@@ -74,6 +74,11 @@ var actionLabels = map[request.Action]string{
 	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit",
 }
 
+var holdLabels = map[request.HoldKind]string{
+	request.LegalHold: "Legal hold", request.PoliceHold: "Direction of the police", request.SuspicionHold: "Suspicion of fraud",
+	request.CoolingHold: "Waiting period before erasure", request.OrderHold: "Another request goes first",
+}
+
 // The coordinator's codes of why a person must look.
 var attentionLabels = map[string]string{
 	"failed":       "A system failed",

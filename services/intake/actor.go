@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -34,7 +33,7 @@ type Training interface {
 }
 
 // ErrUntrained says that somebody decides whose training is missing or stale.
-var ErrUntrained = errors.New("only people with current training may decide about requests (11 CCR 7100)")
+var ErrUntrained = request.ErrUntrained
 
 // trained asks the training records, where there are any.
 func (r *Room) trained(ctx context.Context) error {

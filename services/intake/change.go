@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -80,7 +79,7 @@ func (r *Room) Stop(ctx context.Context, id request.ID, e request.Ending) error 
 
 // ErrNothingToRetry says that no job of the request stands where a retry would
 // change anything.
-var ErrNothingToRetry = errors.New("no job of this request can be retried: only failed, deferred and refused jobs can")
+var ErrNothingToRetry = request.ErrNothingToRetry
 
 // Retry sends jobs again that failed, were refused or wait for their time; of
 // one connector, or of all when connector is empty. limit, when not 0, lifts

@@ -22,3 +22,10 @@ func ActorOf(ctx context.Context) string {
 // ErrSecond says that a decision was noted and that a second person must agree
 // before it is so.
 var ErrSecond = errors.New("noted: a second person must agree before it is so")
+
+// ErrUntrained says that somebody decides whose training is missing or stale.
+var ErrUntrained = errors.New("only people with current training may decide about requests (11 CCR 7100)")
+
+// ErrNothingToRetry says that no job of the request stands where a retry would
+// change anything.
+var ErrNothingToRetry = errors.New("no job of this request can be retried: only failed, deferred and refused jobs can")

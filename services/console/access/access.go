@@ -37,7 +37,7 @@ const (
 	See     Permission = "see"     // listings, counts and states
 	Look    Permission = "look"    // what one person asked for; each view is on record
 	Operate Permission = "operate" // verify, retry, cancel
-	Decide  Permission = "decide"  // deny, and lift a cap
+	Decide  Permission = "decide"  // deny, hold, take more time, lift a cap
 	// Evidence is what the log says of requests, by their ids: it names nobody.
 	Evidence Permission = "evidence"
 	// Manage is to say who may use the API.
@@ -76,6 +76,9 @@ var Table = map[string]Permission{
 	"POST /requests/{id}/retry":   Operate,
 	"POST /requests/{id}/deny":    Decide,
 	"POST /requests/{id}/approve": Decide,
+	"POST /requests/{id}/extend":  Decide,
+	"POST /requests/{id}/hold":    Decide,
+	"POST /requests/{id}/unhold":  Decide,
 }
 
 // Identity is who is signed in.
