@@ -134,6 +134,18 @@ func (p Peppers) Every(ids []request.Identifier, why store.Why) []store.Suppress
 	return out
 }
 
+// Keyed is a digest of something that may name somebody and is no identifier,
+// for one purpose, under the key in force, and that key's id.
+func (p Peppers) Keyed(purpose string, parts ...string) (digest []byte, pepper string) {
+	last := p.all[len(p.all)-1]
+	mac := hmac.New(sha256.New, last.key)
+	for _, part := range append([]string{"habeas suppression v1 keyed", purpose}, parts...) {
+		mac.Write([]byte(part))
+		mac.Write([]byte{0})
+	}
+	return mac.Sum(nil), last.id
+}
+
 func (p Peppers) digests(id request.Identifier) [][]byte {
 	if !Usable(id) {
 		return nil

@@ -58,6 +58,7 @@ func (l *linter) vendors() {
 			l.error(at, "VN-2", "Civ. Code 1798.140(ad), (ah); 11 CCR 7050(e)", v.Name+" is a third party, and the company says that it neither sells nor shares", "Set sells_or_shares, or make it a service provider by contract")
 		}
 	}
+	l.recipients()
 }
 
 // records looks at the log of requests and at who decides.

@@ -216,7 +216,75 @@ type Vendor struct {
 	// Contract names the contract with the terms the law asks for.
 	Contract string `yaml:"contract"`
 	Line     int    `yaml:"line"`
+
+	// ID is the short name by which the disclosure ledger and the evidence speak
+	// of it; it never changes. Who has none is in no ledger.
+	ID string `yaml:"id"`
+	// Kind is the category of persons it belongs to, as the consumer is told
+	// (11 CCR 7024(k)), such as "advertising networks".
+	Kind string `yaml:"kind"`
+	// Gets is what flows to it all the time.
+	Gets []Flow `yaml:"gets"`
+	// Tell is how it is told of a deletion or an opt-out.
+	Tell Tell `yaml:"tell"`
 }
+
+// Flow is a standing disclosure: what one vendor gets from one system.
+type Flow struct {
+	From string `yaml:"from"` // the connector of the system it comes from
+	// Stores are those of the connector that it comes from; none is all.
+	Stores     []string  `yaml:"stores"`
+	Categories []string  `yaml:"categories"` // statutory letters
+	Purpose    string    `yaml:"purpose"`    // as the consumer is told
+	As         Disclosed `yaml:"as"`
+	// Since and Until are its first and last day; without Until it goes on.
+	Since request.Date `yaml:"since"`
+	Until request.Date `yaml:"until"`
+}
+
+// Disclosed is in which sense of the law data is given away.
+type Disclosed string
+
+// The senses (Civ. Code 1798.140(e), (ad), (ah)).
+const (
+	ForBusiness Disclosed = "business_purpose"
+	Sold        Disclosed = "sold"
+	Shared      Disclosed = "shared"
+)
+
+// Valid reports whether d is one of the senses.
+func (d Disclosed) Valid() bool { return d == ForBusiness || d == Sold || d == Shared }
+
+// Tell is how a vendor is told of a deletion or an opt-out.
+type Tell struct {
+	// Connector tells it as a part of its own work, where there is one that does.
+	Connector string `yaml:"connector"`
+	Email     string `yaml:"email"`   // the address for privacy requests
+	Webhook   string `yaml:"webhook"` // https, and then no e-mail is sent
+	// Identifiers are the kinds by which it knows people. It is shown no others.
+	Identifiers []string `yaml:"identifiers"`
+	// AcknowledgeDays is how long it has to say that it did; 0 means 10.
+	AcknowledgeDays int `yaml:"acknowledge_days"`
+	// Cannot says why a third party is not told, and the consumer is (11 CCR
+	// 7022(b)(3)).
+	Cannot *Cannot `yaml:"cannot"`
+}
+
+// Cannot is why a third party can't be told.
+type Cannot struct {
+	Why Impediment `yaml:"why"`
+	// Explanation is what the consumer is told: detailed enough to understand why.
+	Explanation string `yaml:"explanation"`
+}
+
+// Impediment is what stands against telling a third party.
+type Impediment string
+
+// The impediments of 11 CCR 7022(b)(3).
+const (
+	Impossible       Impediment = "impossible"
+	Disproportionate Impediment = "disproportionate"
+)
 
 // VendorRole is what a vendor is to the company.
 type VendorRole string
@@ -235,6 +303,16 @@ func (v Vendor) Counts() VendorRole {
 		return ThirdParty
 	}
 	return v.Role
+}
+
+// As returns what giving data to the vendor counts as: to one that was called
+// something else and has no contract with the terms of the law, it is a sale (11
+// CCR 7050(e), Civ. Code 1798.140(ad)).
+func (v Vendor) As(said Disclosed) Disclosed {
+	if v.Contract == "" && said == ForBusiness {
+		return Sold
+	}
+	return said
 }
 
 // Category is a category of personal information that the policy says is

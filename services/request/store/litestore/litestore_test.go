@@ -53,6 +53,16 @@ func TestPost(t *testing.T) {
 	})
 }
 
+func TestDisclosures(t *testing.T) {
+	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		if err := Migrate(t.Context(), path, false); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		path := filepath.Join(t.TempDir(), "habeas.db")
