@@ -42,6 +42,7 @@ const (
 	RecordDecision     RecordType = "decision"
 	RecordClosure      RecordType = "closure"
 	RecordVersion      RecordType = "version"
+	RecordEffect       RecordType = "effect"
 	RecordKey          RecordType = "key"
 	RecordRetention    RecordType = "retention"
 )
@@ -63,6 +64,7 @@ var predicates = map[RecordType]func() Predicate{
 	RecordDecision:     func() Predicate { return &habeasv1.DecisionRecord{} },
 	RecordClosure:      func() Predicate { return &habeasv1.ClosureRecord{} },
 	RecordVersion:      func() Predicate { return &habeasv1.VersionRecord{} },
+	RecordEffect:       func() Predicate { return &habeasv1.EffectRecord{} },
 	RecordKey:          func() Predicate { return &habeasv1.KeyRecord{} },
 	RecordRetention:    func() Predicate { return &habeasv1.RetentionRecord{} },
 }

@@ -42,6 +42,7 @@ func predicates() map[wire.RecordType]wire.Predicate {
 			Result: &habeasv1.Outcome_Retained{Retained: &habeasv1.Retained{Basis: "ccpa-1798.105(d)(8)"}}}},
 		wire.RecordVerification: &habeasv1.VerificationRecord{RequestId: "req-1", JobId: "job-1"},
 		wire.RecordClosure:      &habeasv1.ClosureRecord{RequestId: "req-1", Result: "complete", RecordDigests: [][]byte{{1, 2}}},
+		wire.RecordEffect:       &habeasv1.EffectRecord{Name: "shop", Result: "effective"},
 		wire.RecordVersion:      &habeasv1.VersionRecord{Kind: "form", Name: "delete", TextSha256: []byte{1}},
 		wire.RecordKey:          &habeasv1.KeyRecord{Owner: "billing", PublicKey: []byte{1}},
 		wire.RecordRetention:    &habeasv1.RetentionRecord{FirstLeaf: 1, LastLeaf: 2},

@@ -26,6 +26,7 @@ type config struct {
 	Coordinator coordinatorConfig `yaml:"coordinator"`
 	Delivery    deliveryConfig    `yaml:"delivery"`
 	Console     consoleConfig     `yaml:"console"`
+	Effect      effectConfig      `yaml:"effect"`
 	Connectors  []childConfig     `yaml:"connectors"`
 }
 

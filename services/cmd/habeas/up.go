@@ -105,7 +105,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 // replaced gives paths that followed from the default state folder their place
 // under the real one.
 func (c config) replaced() config {
-	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors, Console: c.Console}
+	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors, Console: c.Console, Effect: c.Effect}
 	fresh.Audit.Origin = c.Audit.Origin
 	fresh.Delivery.Packages, fresh.Delivery.SpoolDir = "", ""
 	fresh.place()
@@ -120,7 +120,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 	}
 	r.listener, r.once = listener, randomHex(24)
 	for _, add := range []func(*runtime, context.Context) error{
-		(*runtime).addIntake, (*runtime).addCoordinator, (*runtime).addDelivery, (*runtime).addAudit, (*runtime).addConsole,
+		(*runtime).addIntake, (*runtime).addCoordinator, (*runtime).addDelivery, (*runtime).addAudit, (*runtime).addConsole, (*runtime).addEffect,
 	} {
 		if err := add(r, ctx); err != nil {
 			return clientFile{}, errors.Join(err, listener.Close())

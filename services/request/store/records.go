@@ -38,6 +38,10 @@ type Records interface {
 	// the records that say so. What is in force already changes nothing and is
 	// not fresh.
 	PutVersion(ctx context.Context, v Version, records []Record) (fresh bool, err error)
+	// PutRecords keeps new records that belong to no request until the log has
+	// them: all of them or none.
+	PutRecords(ctx context.Context, records []Record) error
+
 	// VersionsAt returns what was in force at a time, by kind and name.
 	VersionsAt(ctx context.Context, at time.Time) ([]Version, error)
 }

@@ -206,6 +206,19 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 	return fresh, nil
 }
 
+// PutRecords implements [store.Records].
+func (s *Store) PutRecords(ctx context.Context, records []store.Record) error {
+	list := make([]*store.Record, len(records))
+	for i := range records {
+		list[i] = &records[i]
+	}
+	err := s.tx(ctx, func(tx *sql.Tx) error { return insert(ctx, tx, "record", row.Records, list) })
+	if err != nil {
+		return fmt.Errorf("keeping records for the log: %w", err)
+	}
+	return nil
+}
+
 // VersionsAt implements [store.Records].
 func (s *Store) VersionsAt(ctx context.Context, at time.Time) ([]store.Version, error) {
 	out, err := query(ctx, s.db, row.Versions, `SELECT `+row.Names(row.Versions)+` FROM version v

@@ -199,6 +199,19 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 	return fresh, nil
 }
 
+// PutRecords implements [store.Records].
+func (s *Store) PutRecords(ctx context.Context, records []store.Record) error {
+	list := make([]*store.Record, len(records))
+	for i := range records {
+		list[i] = &records[i]
+	}
+	err := s.tx(ctx, func(tx pgx.Tx) error { return insert(ctx, tx, "record", row.Records, list) })
+	if err != nil {
+		return fmt.Errorf("keeping records for the log: %w", err)
+	}
+	return nil
+}
+
 // VersionsAt implements [store.Records].
 func (s *Store) VersionsAt(ctx context.Context, at time.Time) ([]store.Version, error) {
 	out, err := read(ctx, s, row.Versions, `SELECT DISTINCT ON (kind, name) `+row.Names(row.Versions)+` FROM version WHERE at <= $1 ORDER BY kind, name, at DESC`, at)

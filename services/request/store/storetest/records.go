@@ -38,6 +38,7 @@ func RunRecords(t *testing.T, open func(t testing.TB) RecordStore) {
 		{"RE-5 training", testTraining},
 		{"RE-8 versions", testVersions},
 		{"RE-8 versions at once", testVersionsAtOnce},
+		{"OO-8 records of no request", testRecordsOfNoRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
@@ -311,6 +312,20 @@ func testVersions(t *testing.T, s RecordStore) {
 	if n := len(unlogged(t, s)); n != 4 {
 		t.Errorf("%d records, want one for each fresh version", n)
 	}
+}
+
+// Records of no request wait for the log like those of requests: all or none.
+func testRecordsOfNoRequest(t *testing.T, s RecordStore) {
+	one := store.Record{Digest: digest(), Type: "effect", Issuer: "intake", Envelope: []byte("{}"), CreatedAt: start}
+	two := store.Record{Digest: digest(), Type: "effect", Issuer: "intake", Envelope: []byte("{}"), CreatedAt: start}
+	ok(t, s.PutRecords(t.Context(), []store.Record{one}))
+	if err := s.PutRecords(t.Context(), []store.Record{two, one}); err == nil {
+		t.Error("a record that is there already is taken for a new one")
+	}
+	if n := len(unlogged(t, s)); n != 1 {
+		t.Errorf("%d records wait for the log, want the first alone", n)
+	}
+	ok(t, s.PutRecords(t.Context(), nil))
 }
 
 // Rooms that start together say a change once.

@@ -1306,6 +1306,266 @@ func (x *VersionRecord) GetEffectTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// EffectRecord says whether opting out has its effect on a company's own pages:
+// whom a browser contacted that did not opt out, and whom one contacted that
+// did. It is about pages and not about a person, so it has no request.
+type EffectRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it comes from.
+	Origin *Origin `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// What was tested, such as the name of its file.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// "effective", "no_effect" when somebody was contacted after an opt-out who
+	// may not be, "not_tested" when pages or ways to opt out could not be used.
+	Result string `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	// One visit without opting out, and one for each way to opt out.
+	Visits []*EffectVisit `protobuf:"bytes,4,rep,name=visits,proto3" json:"visits,omitempty"`
+	// The browser and its version.
+	Browser string `protobuf:"bytes,5,opt,name=browser,proto3" json:"browser,omitempty"`
+	// SHA-256 of the file that says what to visit.
+	SettingsSha256 []byte `protobuf:"bytes,6,opt,name=settings_sha256,json=settingsSha256,proto3" json:"settings_sha256,omitempty"`
+	// When the first visit began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// When the last one ended.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectRecord) Reset() {
+	*x = EffectRecord{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectRecord) ProtoMessage() {}
+
+func (x *EffectRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectRecord.ProtoReflect.Descriptor instead.
+func (*EffectRecord) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EffectRecord) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *EffectRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EffectRecord) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *EffectRecord) GetVisits() []*EffectVisit {
+	if x != nil {
+		return x.Visits
+	}
+	return nil
+}
+
+func (x *EffectRecord) GetBrowser() string {
+	if x != nil {
+		return x.Browser
+	}
+	return ""
+}
+
+func (x *EffectRecord) GetSettingsSha256() []byte {
+	if x != nil {
+		return x.SettingsSha256
+	}
+	return nil
+}
+
+func (x *EffectRecord) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *EffectRecord) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// EffectVisit is one visitor on all pages, who opted out in one way or not at
+// all.
+type EffectVisit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "none" for who did not opt out, "gpc" for the signal, or the company's name
+	// for another way.
+	Way string `protobuf:"bytes,1,opt,name=way,proto3" json:"way,omitempty"`
+	// As in EffectRecord; "none" is "effective" when the pages could be visited.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// What kept it from being tested, in words.
+	Problem string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The pages in the order of the visit.
+	Pages         []*EffectPage `protobuf:"bytes,4,rep,name=pages,proto3" json:"pages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectVisit) Reset() {
+	*x = EffectVisit{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectVisit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectVisit) ProtoMessage() {}
+
+func (x *EffectVisit) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectVisit.ProtoReflect.Descriptor instead.
+func (*EffectVisit) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EffectVisit) GetWay() string {
+	if x != nil {
+		return x.Way
+	}
+	return ""
+}
+
+func (x *EffectVisit) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *EffectVisit) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *EffectVisit) GetPages() []*EffectPage {
+	if x != nil {
+		return x.Pages
+	}
+	return nil
+}
+
+// EffectPage is one page in a visit.
+type EffectPage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its address, without a query.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The HTTP status it answered with.
+	Status int32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
+	// Other companies' hosts that the browser contacted while it was there.
+	Hosts []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Those that may be contacted after an opt-out too: service providers.
+	Excused       []string `protobuf:"bytes,4,rep,name=excused,proto3" json:"excused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectPage) Reset() {
+	*x = EffectPage{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectPage) ProtoMessage() {}
+
+func (x *EffectPage) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectPage.ProtoReflect.Descriptor instead.
+func (*EffectPage) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EffectPage) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *EffectPage) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *EffectPage) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *EffectPage) GetExcused() []string {
+	if x != nil {
+		return x.Excused
+	}
+	return nil
+}
+
 // KeyRecord puts a signing key on record.
 type KeyRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1331,7 +1591,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1603,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[12]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1616,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{12}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KeyRecord) GetOrigin() *Origin {
@@ -1434,7 +1694,7 @@ type RetentionRecord struct {
 
 func (x *RetentionRecord) Reset() {
 	*x = RetentionRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1706,7 @@ func (x *RetentionRecord) String() string {
 func (*RetentionRecord) ProtoMessage() {}
 
 func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[13]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1719,7 @@ func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRecord.ProtoReflect.Descriptor instead.
 func (*RetentionRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{13}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RetentionRecord) GetOrigin() *Origin {
@@ -1634,7 +1894,28 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\vtext_sha256\x18\x05 \x01(\fR\n" +
 	"textSha256\x12;\n" +
 	"\veffect_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"effectTime\"\xd4\x02\n" +
+	"effectTime\"\xca\x02\n" +
+	"\fEffectRecord\x12)\n" +
+	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\x12.\n" +
+	"\x06visits\x18\x04 \x03(\v2\x16.habeas.v1.EffectVisitR\x06visits\x12\x18\n" +
+	"\abrowser\x18\x05 \x01(\tR\abrowser\x12'\n" +
+	"\x0fsettings_sha256\x18\x06 \x01(\fR\x0esettingsSha256\x129\n" +
+	"\n" +
+	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"~\n" +
+	"\vEffectVisit\x12\x10\n" +
+	"\x03way\x18\x01 \x01(\tR\x03way\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\x12+\n" +
+	"\x05pages\x18\x04 \x03(\v2\x15.habeas.v1.EffectPageR\x05pages\"f\n" +
+	"\n" +
+	"EffectPage\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
+	"\x06status\x18\x02 \x01(\x05R\x06status\x12\x14\n" +
+	"\x05hosts\x18\x03 \x03(\tR\x05hosts\x12\x18\n" +
+	"\aexcused\x18\x04 \x03(\tR\aexcused\"\xd4\x02\n" +
 	"\tKeyRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12%\n" +
@@ -1667,7 +1948,7 @@ func file_habeas_v1_evidence_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_evidence_proto_rawDescData
 }
 
-var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*Origin)(nil),                // 0: habeas.v1.Origin
 	(*IntakeRecord)(nil),          // 1: habeas.v1.IntakeRecord
@@ -1681,52 +1962,60 @@ var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*ClosureRecord)(nil),         // 9: habeas.v1.ClosureRecord
 	(*DecisionRecord)(nil),        // 10: habeas.v1.DecisionRecord
 	(*VersionRecord)(nil),         // 11: habeas.v1.VersionRecord
-	(*KeyRecord)(nil),             // 12: habeas.v1.KeyRecord
-	(*RetentionRecord)(nil),       // 13: habeas.v1.RetentionRecord
-	nil,                           // 14: habeas.v1.IntakeRecord.DueDatesEntry
-	nil,                           // 15: habeas.v1.DecisionRecord.FactsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(Action)(0),                   // 17: habeas.v1.Action
-	(*StoreCount)(nil),            // 18: habeas.v1.StoreCount
-	(*Outcome)(nil),               // 19: habeas.v1.Outcome
+	(*EffectRecord)(nil),          // 12: habeas.v1.EffectRecord
+	(*EffectVisit)(nil),           // 13: habeas.v1.EffectVisit
+	(*EffectPage)(nil),            // 14: habeas.v1.EffectPage
+	(*KeyRecord)(nil),             // 15: habeas.v1.KeyRecord
+	(*RetentionRecord)(nil),       // 16: habeas.v1.RetentionRecord
+	nil,                           // 17: habeas.v1.IntakeRecord.DueDatesEntry
+	nil,                           // 18: habeas.v1.DecisionRecord.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(Action)(0),                   // 20: habeas.v1.Action
+	(*StoreCount)(nil),            // 21: habeas.v1.StoreCount
+	(*Outcome)(nil),               // 22: habeas.v1.Outcome
 }
 var file_habeas_v1_evidence_proto_depIdxs = []int32{
-	16, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
+	19, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: habeas.v1.IntakeRecord.origin:type_name -> habeas.v1.Origin
-	16, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
-	14, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
+	19, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
+	17, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
 	0,  // 4: habeas.v1.VerifiedRecord.origin:type_name -> habeas.v1.Origin
 	0,  // 5: habeas.v1.PlanRecord.origin:type_name -> habeas.v1.Origin
 	4,  // 6: habeas.v1.PlanRecord.lines:type_name -> habeas.v1.PlanLine
 	5,  // 7: habeas.v1.PlanRecord.omissions:type_name -> habeas.v1.PlanOmission
-	17, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
+	20, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
 	0,  // 9: habeas.v1.LocatedRecord.origin:type_name -> habeas.v1.Origin
-	17, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
-	18, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
+	20, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
+	21, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 12: habeas.v1.OutcomeRecord.origin:type_name -> habeas.v1.Origin
-	17, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
-	19, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
-	16, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
-	16, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
-	16, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
+	20, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
+	22, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
+	19, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
+	19, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
+	19, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
 	0,  // 18: habeas.v1.VerificationRecord.origin:type_name -> habeas.v1.Origin
-	18, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
+	21, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 20: habeas.v1.ClosureRecord.origin:type_name -> habeas.v1.Origin
-	16, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
+	19, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
 	0,  // 22: habeas.v1.DecisionRecord.origin:type_name -> habeas.v1.Origin
-	16, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
-	15, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
+	19, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
+	18, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
 	0,  // 25: habeas.v1.VersionRecord.origin:type_name -> habeas.v1.Origin
-	16, // 26: habeas.v1.VersionRecord.effect_time:type_name -> google.protobuf.Timestamp
-	0,  // 27: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
-	16, // 28: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
-	16, // 29: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
-	0,  // 30: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	19, // 26: habeas.v1.VersionRecord.effect_time:type_name -> google.protobuf.Timestamp
+	0,  // 27: habeas.v1.EffectRecord.origin:type_name -> habeas.v1.Origin
+	13, // 28: habeas.v1.EffectRecord.visits:type_name -> habeas.v1.EffectVisit
+	19, // 29: habeas.v1.EffectRecord.start_time:type_name -> google.protobuf.Timestamp
+	19, // 30: habeas.v1.EffectRecord.end_time:type_name -> google.protobuf.Timestamp
+	14, // 31: habeas.v1.EffectVisit.pages:type_name -> habeas.v1.EffectPage
+	0,  // 32: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
+	19, // 33: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
+	19, // 34: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
+	0,  // 35: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_evidence_proto_init() }
@@ -1742,7 +2031,7 @@ func file_habeas_v1_evidence_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_evidence_proto_rawDesc), len(file_habeas_v1_evidence_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
