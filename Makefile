@@ -26,7 +26,7 @@ up: build ## Start everything on this machine, with the demo company; the consol
 	$(BIN)/habeas up
 
 .PHONY: demo
-demo: build ## Show a copy, a deletion and an opt-out, and check the evidence
+demo: build ## Show a copy, a report, a deletion and an opt-out by signal, and check the evidence
 	$(BIN)/habeas demo
 
 .PHONY: bench

@@ -24,11 +24,12 @@ func demoCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "demo", Args: cobra.NoArgs,
-		Short: "Show a copy, a deletion and an opt-out from beginning to end, and check the evidence",
-		Long: `Start everything as "habeas up" does, in a folder of its own, submit three requests of
-three different people of the demo company, show them being carried out,
-download the package, export the evidence, check it with a program that trusts
-only public keys, look into the systems another way, and end.`,
+		Short: "Show a copy, a report, a deletion and an opt-out from beginning to end, and check the evidence",
+		Long: `Start everything as "habeas up" does, in a folder of its own, submit requests of
+four different people of the demo company, one of them by nothing but a visit
+with Global Privacy Control on, show them being carried out, download the package
+and the report, export the evidence, check it with a program that trusts only
+public keys, look into the systems another way, and end.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), file, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
@@ -71,13 +72,14 @@ func runDemo(ctx context.Context, file string, out io.Writer) (err error) {
 // story is one person's request in the demo.
 type story struct {
 	person, right, says string
-	kinds               []string
+	signal              bool // it is made by a visit with Global Privacy Control on
 }
 
 var stories = []story{
-	{person: "copier", right: "know_specific", says: "Somebody asks for a copy of everything held on them", kinds: []string{"email"}},
-	{person: "leaver", right: "delete", says: "Somebody asks to be erased", kinds: []string{"email"}},
-	{person: "opt_outer", right: "opt_out_sale_share", says: "Somebody known only by a cookie asks not to be sold", kinds: []string{"cookie_id"}},
+	{person: "copier", right: "know_specific", says: "Somebody asks for a copy of everything held on them"},
+	{person: "namesake", right: "know_categories", says: "Somebody asks which kinds of data are held on them, and who gets them"},
+	{person: "leaver", right: "delete", says: "Somebody asks to be erased"},
+	{person: "opt_outer", right: "opt_out_sale_share", says: "Somebody known only by a cookie visits with Global Privacy Control on", signal: true},
 }
 
 func tellStory(ctx context.Context, c config, local clientFile, dir string, out io.Writer) error {
@@ -92,7 +94,11 @@ func tellStory(ctx context.Context, c config, local clientFile, dir string, out 
 	}
 	ids := make([]string, len(stories))
 	for i, s := range stories {
-		id, err := s.submit(ctx, cl, cast[s.person])
+		submit := s.submit
+		if s.signal {
+			submit = s.bySignal
+		}
+		id, err := submit(ctx, cl, cast[s.person])
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.right, err)
 		}
@@ -113,7 +119,17 @@ func tellStory(ctx context.Context, c config, local clientFile, dir string, out 
 			return err
 		}
 	}
+	if err := tellEffect(ctx, c, local.Server, cast["opt_outer"]["cookie_id"][0], out); err != nil {
+		return fmt.Errorf("the opt-out has no effect: %w", err)
+	}
 	if err := tellPackage(ctx, cl, ids[0], filepath.Join(dir, "package.zip"), out); err != nil {
+		return err
+	}
+	report := filepath.Join(dir, "report.zip")
+	if _, err := cl.download(ctx, requestPath(ids[1], "/package"), report); err != nil {
+		return fmt.Errorf("downloading the report: %w", err)
+	}
+	if err := tellReport(report, out); err != nil {
 		return err
 	}
 	for i, s := range stories {
@@ -145,15 +161,12 @@ func demoCast(ctx context.Context) (cast, error) {
 }
 
 func (s story) submit(ctx context.Context, cl *client, person map[string][]string) (string, error) {
-	var ids []map[string]string
-	for _, kind := range s.kinds {
-		for _, v := range person[kind][:min(1, len(person[kind]))] {
-			ids = append(ids, map[string]string{"kind": kind, "value": v})
-		}
+	if len(person["email"]) == 0 {
+		return "", errors.New("the demo company knows no e-mail address of them")
 	}
-	body := map[string]any{"right": s.right, "identifiers": ids, "channel": "web"}
-	if s.right != "opt_out_sale_share" {
-		body["verification"] = map[string]string{"method": "account_login", "level": "reasonably_high"}
+	body := map[string]any{
+		"right": s.right, "channel": "web", "identifiers": []map[string]string{{"kind": "email", "value": person["email"][0]}},
+		"verification": map[string]string{"method": "account_login", "level": "reasonably_high"},
 	}
 	if s.right == "know_specific" {
 		body["everything"] = true
@@ -273,20 +286,16 @@ func tellPackage(ctx context.Context, cl *client, id, file string, out io.Writer
 // lookAgain looks into every system another way than through its connector and
 // fails when the erased person is still there beyond what is kept.
 func lookAgain(ctx context.Context, c config, person map[string][]string, out io.Writer) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding our own program: %w", err)
-	}
 	if _, err := fmt.Fprintln(out, "\nLooking for the erased person in the systems themselves:"); err != nil {
 		return err
 	}
 	for _, system := range demoConnectors {
-		dump, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(self), "habeas-demo"), "dump", "--dir", filepath.Join(c.StateDir, "demo"), "--system", system).Output() //nolint:gosec // it lies beside our own program
+		lines, err := dumpLines(ctx, c, system)
 		if err != nil {
-			return fmt.Errorf("looking into %s: %w", system, err)
+			return err
 		}
 		found := 0
-		for line := range strings.Lines(string(dump)) {
+		for _, line := range lines {
 			for _, kind := range []string{"email", "phone", "device_id", "cookie_id"} {
 				if slices.ContainsFunc(person[kind], func(v string) bool { return strings.Contains(line, v) }) {
 					found++
