@@ -37,7 +37,12 @@ type sweeper struct {
 	// them.
 	resent time.Time
 	first  []byte
+	// tidied is when the store last put its counts together.
+	tidied time.Time
 }
+
+// tidyEvery is how often the store puts its counts together.
+const tidyEvery = 30 * time.Second
 
 // sweepBatch bounds one transaction of the sweeper.
 const sweepBatch = 500
@@ -60,6 +65,12 @@ func (r *Room) sweep(ctx context.Context) error {
 	}
 	if err := r.shred(ctx, now); err != nil {
 		return err
+	}
+	if now.Sub(r.sweeper.tidied) >= tidyEvery {
+		if err := r.Store.Tidy(ctx); err != nil {
+			return err
+		}
+		r.sweeper.tidied = now
 	}
 	return r.republish(ctx, now, stale)
 }

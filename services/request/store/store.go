@@ -65,6 +65,8 @@ type Request struct {
 	ClosureDigest []byte
 	// Attention says why a person must look, as a code; empty when nobody must.
 	Attention string
+	// Assignee is the member of staff who looks after it; empty for nobody.
+	Assignee  string
 	Package   Package
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -244,24 +246,6 @@ type Selector struct {
 	Limit int
 }
 
-// Filter narrows a listing. Zero fields don't.
-type Filter struct {
-	State     request.State
-	Right     request.Right
-	Regime    string
-	Attention bool
-	// Before is the last row of the previous page: a keyset cursor.
-	Before Cursor
-	// Limit is the page size; 0 means 50, and 500 is the most.
-	Limit int
-}
-
-// Cursor is a place in a listing.
-type Cursor struct {
-	CreatedAt time.Time
-	ID        request.ID
-}
-
 // Connector is what is known of a connector.
 type Connector struct {
 	Name string
@@ -297,7 +281,8 @@ type Store interface {
 
 	// Get returns one request with its jobs.
 	Get(ctx context.Context, id request.ID) (Request, []Job, error)
-	// List returns a page of requests, newest first.
+	// List returns a page of requests in the filter's order, newest first when
+	// it names none.
 	List(ctx context.Context, f Filter) ([]Request, error)
 	// JobsOf returns the jobs of several requests, oldest first.
 	JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]Job, error)

@@ -48,16 +48,26 @@ func (s *Store) Pressing(ctx context.Context, limit int) ([]store.Request, error
 
 // Days implements [store.Desk].
 func (s *Store) Days(ctx context.Context, since time.Time) ([]store.Day, error) {
-	out, err := query(ctx, s.db, []row.Column[store.Day]{
-		{Name: "day", Type: row.Time, Ptr: func(d *store.Day) any { return &d.Day }},
-		{Name: "arrived", Ptr: func(d *store.Day) any { return &d.Arrived }},
-		{Name: "closed", Ptr: func(d *store.Day) any { return &d.Closed }},
-	}, `SELECT day * 86400000000, sum(arrived), sum(closed) FROM (
-			SELECT created_at / 86400000000 AS day, count(*) AS arrived, 0 AS closed FROM request WHERE created_at >= ?1 GROUP BY 1
-			UNION ALL SELECT closed_at / 86400000000, 0, count(*) FROM request WHERE closed_at >= ?1 GROUP BY 1
-		) GROUP BY day ORDER BY day`, micros(since))
+	type day struct {
+		store.Day
+		taken, spare int64
+	}
+	rows, err := query(ctx, s.db, []row.Column[day]{
+		{Name: "day", Type: row.Time, Ptr: func(d *day) any { return &d.Day.Day }},
+		{Name: "arrived", Ptr: func(d *day) any { return &d.Arrived }},
+		{Name: "closed", Ptr: func(d *day) any { return &d.Closed }},
+		{Name: "late", Ptr: func(d *day) any { return &d.Late }},
+		{Name: "taken", Ptr: func(d *day) any { return &d.taken }},
+		{Name: "spare", Ptr: func(d *day) any { return &d.spare }},
+	}, `SELECT day * 86400000000, arrived, closed, late, taken, spare FROM request_day
+		WHERE day >= ? / 86400000000 AND (arrived <> 0 OR closed <> 0) ORDER BY day`, micros(since))
 	if err != nil {
 		return nil, fmt.Errorf("counting requests by day: %w", err)
+	}
+	out := make([]store.Day, len(rows))
+	for i, d := range rows {
+		out[i] = d.Day
+		out[i].Taken, out[i].Spare = time.Duration(d.taken)*time.Second, time.Duration(d.spare)*time.Second
 	}
 	return out, nil
 }

@@ -24,35 +24,6 @@ func (s *Store) Get(ctx context.Context, id request.ID) (store.Request, []store.
 	return requests[0], jobs[id], err
 }
 
-// List implements [store.Store].
-func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Request, error) {
-	text, args := "SELECT "+row.Names(row.Requests)+" FROM request WHERE true", []any{}
-	where := func(clause string, values ...any) {
-		text += " AND " + clause
-		args = append(args, values...)
-	}
-	if f.State != "" {
-		where("state = ?", string(f.State))
-	}
-	if f.Right != "" {
-		where("consumer_right = ?", string(f.Right))
-	}
-	if f.Regime != "" {
-		where("regime = ?", f.Regime)
-	}
-	if f.Attention {
-		where("attention <> ''")
-	}
-	if f.Before.ID != "" {
-		where("(created_at, id) < (?, ?)", micros(f.Before.CreatedAt), string(f.Before.ID))
-	}
-	requests, err := queryRequests(ctx, s.db, text+" ORDER BY created_at DESC, id DESC LIMIT ?", append(args, store.PageSize(f.Limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("listing requests: %w", err)
-	}
-	return requests, nil
-}
-
 // JobsOf implements [store.Store].
 func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]store.Job, error) {
 	jobs, err := queryJobs(ctx, s.db, ids)
@@ -60,26 +31,6 @@ func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]
 		return nil, fmt.Errorf("reading jobs: %w", err)
 	}
 	return jobs, nil
-}
-
-// Counts implements [store.Store].
-func (s *Store) Counts(ctx context.Context) (map[request.State]int64, error) {
-	type count struct {
-		state string
-		n     int64
-	}
-	rows, err := query(ctx, s.db, []row.Column[count]{
-		{Name: "state", Ptr: func(c *count) any { return &c.state }},
-		{Name: "n", Ptr: func(c *count) any { return &c.n }},
-	}, `SELECT state, count(*) FROM request GROUP BY state`)
-	if err != nil {
-		return nil, fmt.Errorf("counting requests: %w", err)
-	}
-	counts := make(map[request.State]int64, len(rows))
-	for _, r := range rows {
-		counts[request.State(r.state)] = r.n
-	}
-	return counts, nil
 }
 
 // Due implements [store.Store].

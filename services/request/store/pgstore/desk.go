@@ -45,19 +45,20 @@ func (s *Store) Pressing(ctx context.Context, limit int) ([]store.Request, error
 
 // Days implements [store.Desk].
 func (s *Store) Days(ctx context.Context, since time.Time) ([]store.Day, error) {
-	rows, err := s.pool.Query(ctx, `SELECT day, sum(arrived)::bigint, sum(closed)::bigint FROM (
-			SELECT date_trunc('day', created_at, 'UTC') AS day, count(*) AS arrived, 0 AS closed FROM request WHERE created_at >= $1 GROUP BY 1
-			UNION ALL SELECT date_trunc('day', closed_at, 'UTC'), 0, count(*) FROM request WHERE closed_at >= $1 GROUP BY 1
-		) AS each GROUP BY day ORDER BY day`, since)
+	var out []store.Day
+	var d store.Day
+	var taken, spare int64
+	rows, err := s.pool.Query(ctx, `SELECT day, sum(arrived)::bigint, sum(closed)::bigint, sum(late)::bigint, sum(taken)::bigint, sum(spare)::bigint
+		FROM request_day WHERE day >= $1 GROUP BY day HAVING sum(arrived) <> 0 OR sum(closed) <> 0 ORDER BY day`, since)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&d.Day, &d.Arrived, &d.Closed, &d.Late, &taken, &spare}, func() error {
+			d.Day, d.Taken, d.Spare = d.Day.UTC(), time.Duration(taken)*time.Second, time.Duration(spare)*time.Second
+			out = append(out, d)
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("counting requests by day: %w", redact(err))
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[store.Day])
-	if err != nil {
-		return nil, fmt.Errorf("counting requests by day: %w", redact(err))
-	}
-	for i := range out {
-		out[i].Day = out[i].Day.UTC()
 	}
 	return out, nil
 }

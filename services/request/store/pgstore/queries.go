@@ -25,36 +25,6 @@ func (s *Store) Get(ctx context.Context, id request.ID) (store.Request, []store.
 	return requests[0], jobs[id], err
 }
 
-// List implements [store.Store].
-func (s *Store) List(ctx context.Context, f store.Filter) ([]store.Request, error) {
-	query, args := "SELECT "+row.Names(row.Requests)+" FROM request WHERE true", []any{}
-	arg := func(v any) string {
-		args = append(args, v)
-		return fmt.Sprintf("$%d", len(args))
-	}
-	if f.State != "" {
-		query += " AND state = " + arg(string(f.State))
-	}
-	if f.Right != "" {
-		query += " AND consumer_right = " + arg(string(f.Right))
-	}
-	if f.Regime != "" {
-		query += " AND regime = " + arg(f.Regime)
-	}
-	if f.Attention {
-		query += " AND attention <> ''"
-	}
-	if f.Before.ID != "" {
-		query += " AND (created_at, id) < (" + arg(f.Before.CreatedAt) + ", " + arg(string(f.Before.ID)) + ")"
-	}
-	query += " ORDER BY created_at DESC, id DESC LIMIT " + arg(store.PageSize(f.Limit))
-	requests, err := queryRequests(ctx, s.pool, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing requests: %w", redact(err))
-	}
-	return requests, nil
-}
-
 // JobsOf implements [store.Store].
 func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]store.Job, error) {
 	jobs, err := queryJobs(ctx, s.pool, idStrings(ids))
@@ -62,24 +32,6 @@ func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]
 		return nil, fmt.Errorf("reading jobs: %w", redact(err))
 	}
 	return jobs, nil
-}
-
-// Counts implements [store.Store].
-func (s *Store) Counts(ctx context.Context) (map[request.State]int64, error) {
-	counts := make(map[request.State]int64)
-	var state string
-	var n int64
-	rows, err := s.pool.Query(ctx, `SELECT state, count(*) FROM request GROUP BY state`)
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
-			counts[request.State(state)] = n
-			return nil
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("counting requests: %w", redact(err))
-	}
-	return counts, nil
 }
 
 // Due implements [store.Store].

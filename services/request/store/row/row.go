@@ -59,7 +59,7 @@ func Mutable[T any](columns []Column[T]) []Column[T] {
 // Request is a row of table request.
 type Request struct {
 	ID, Tenant, Regime, Right, State, Result, ReasonCode, Reason string
-	Channel, Kinds, IdempotencyKey, Attention                    string
+	Channel, Kinds, IdempotencyKey, Attention, Assignee          string
 	RespondBy, CreatedAt, UpdatedAt, ClosedAt                    time.Time
 	Terms, Extension, Verification, Plan, Package, Case          []byte
 	Corrections, Statements                                      []byte
@@ -105,6 +105,7 @@ var Requests = []Column[Request]{
 	{"corrections", Bytes, true, func(r *Request) any { return &r.Corrections }},
 	{"statements", Bytes, true, func(r *Request) any { return &r.Statements }},
 	{"wake_at", Time, true, func(r *Request) any { return &r.WakeAt }},
+	{"assignee", Text, true, func(r *Request) any { return &r.Assignee }},
 }
 
 // Job is a row of table job.
@@ -163,7 +164,7 @@ func OfRequest(r *store.Request) (*Request, error) {
 	out := &Request{
 		ID: string(r.ID), Tenant: r.Tenant, Regime: r.Regime, Right: string(r.Right()), State: string(r.State()),
 		Channel: string(r.Channel), Kinds: joinKinds(r.Kinds), IdempotencyKey: r.IdempotencyKey,
-		Attention: r.Attention, RespondBy: r.RespondBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Attention: r.Attention, Assignee: r.Assignee, RespondBy: r.RespondBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		ClosedAt: r.ClosedAt, Plan: r.Plan, WrappedKey: r.WrappedKey, Sealed: r.Sealed, Commitment: r.Commitment,
 		Fingerprint: r.Fingerprint, PlanDigest: r.PlanDigest, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
 		Round: int64(r.Round), Version: r.Version, Corrections: r.Corrections, Statements: r.Statements, WakeAt: r.Wake(),
@@ -206,7 +207,7 @@ func (r *Request) Domain() (store.Request, error) {
 		RespondBy: r.RespondBy, WrappedKey: r.WrappedKey, Sealed: r.Sealed,
 		Commitment: r.Commitment, IdempotencyKey: r.IdempotencyKey, Fingerprint: r.Fingerprint,
 		Round: int(r.Round), PlanDigest: r.PlanDigest, Plan: r.Plan, RecordDigests: r.RecordDigests, ClosureDigest: r.ClosureDigest,
-		Attention: r.Attention, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Version: r.Version,
+		Attention: r.Attention, Assignee: r.Assignee, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ClosedAt: r.ClosedAt, Version: r.Version,
 		Corrections: r.Corrections, Statements: r.Statements,
 	}
 	var err error

@@ -41,7 +41,7 @@ func pages(t testing.TB, s store.Store, f store.Filter) []request.ID {
 			return ids
 		}
 		last := page[len(page)-1]
-		f.Before = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
+		f.Before = f.CursorOf(&last)
 	}
 	t.Fatal("the listing does not end")
 	return nil

@@ -123,7 +123,7 @@ func genMutable(t *rapid.T, r *store.Request, right request.Right) {
 	r.Kinds = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) store.Kind {
 		return store.Kind{Name: anyKind.Draw(t, "kind"), Round: rapid.IntRange(0, 9).Draw(t, "round"), By: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "by")}
 	}), 0, 4).Draw(t, "kinds")
-	r.Round, r.Attention = rapid.IntRange(0, 1000).Draw(t, "round"), anyText.Draw(t, "attention")
+	r.Round, r.Attention, r.Assignee = rapid.IntRange(0, 1000).Draw(t, "round"), anyText.Draw(t, "attention"), anyText.Draw(t, "assignee")
 	r.PlanDigest, r.Plan = anyBytes.Draw(t, "plan digest"), anyJSON.Draw(t, "plan")
 	r.RecordDigests, r.ClosureDigest = anyBytes.Draw(t, "digests"), anyBytes.Draw(t, "closure")
 	r.Package = store.Package{}
