@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/request"
@@ -46,8 +47,11 @@ type Config struct {
 	// record at the start.
 	RoomKeys map[string]ed25519.PublicKey
 	Streams  wire.StreamOptions
-	Rules    Rules
-	Logger   *slog.Logger
+	// Ledger knows who got which data and has to be told of a deletion or an
+	// opt-out; nil is a company that gives data to nobody.
+	Ledger *disclosure.Ledger
+	Rules  Rules
+	Logger *slog.Logger
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 }
@@ -279,7 +283,11 @@ func (r *Room) world() *world {
 	r.mu.Lock()
 	lost := r.lost
 	r.mu.Unlock()
-	return &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost}
+	w := &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost}
+	if r.Ledger != nil {
+		w.book = r.Ledger.Book
+	}
+	return w
 }
 
 // advance runs the decision over the selected requests and publishes what

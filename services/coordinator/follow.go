@@ -20,6 +20,7 @@ import (
 // crash here loses is found again: a child that is due stays due until it is
 // made, and a request that waits for another looks every [lookAgain].
 func (r *Room) follow(ctx context.Context, steps []*step) {
+	r.askLedger(ctx, steps)
 	for _, st := range steps {
 		req := &st.s.Request
 		if st.spawn {

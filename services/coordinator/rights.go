@@ -24,6 +24,7 @@ type decision struct {
 	kind, code, reason string
 	until              time.Time
 	other              request.ID
+	facts              map[string]string
 }
 
 // clock does what time alone brings about: a request that waited for the person
@@ -303,7 +304,7 @@ func (st *step) notice(kind store.NoticeKind) {
 
 // decisionRecord is a decision as it goes on record.
 func (d decision) record(id request.ID) *habeasv1.DecisionRecord {
-	p := &habeasv1.DecisionRecord{RequestId: string(id), Decision: d.kind, Code: d.code, Reason: d.reason, OtherRequestId: string(d.other)}
+	p := &habeasv1.DecisionRecord{RequestId: string(id), Decision: d.kind, Code: d.code, Reason: d.reason, OtherRequestId: string(d.other), Facts: d.facts}
 	if !d.until.IsZero() {
 		p.UntilTime = timestamppb.New(d.until)
 	}

@@ -13,6 +13,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -39,6 +40,10 @@ type sim struct {
 	records []store.Record
 	// sent are copies of the jobs as they went out, oldest first.
 	sent []store.Job
+	// given is what the ledger says when it is asked; silent is a ledger that
+	// does not answer.
+	given  []disclosure.Entry
+	silent bool
 }
 
 // signers are test keys by issuer, the same in every test.
@@ -111,7 +116,7 @@ func (c Connector) resolves(yields ...string) Connector {
 // run decides once and commits. It reports whether anything changed.
 func (m *sim) run(before func(*step)) bool {
 	m.t.Helper()
-	m.w = &world{now: m.w.now, connectors: m.w.connectors, rules: m.w.rules, lost: m.w.lost}
+	m.w = &world{now: m.w.now, connectors: m.w.connectors, rules: m.w.rules, lost: m.w.lost, book: m.w.book}
 	st := &step{w: m.w, s: m.s}
 	err := m.room.decide(st, func(st *step) error {
 		if before != nil {
@@ -131,6 +136,10 @@ func (m *sim) run(before func(*step)) bool {
 	}
 	m.records = append(m.records, m.s.Records...)
 	m.s.Stored, m.s.Changed, m.s.ChangedJobs, m.s.Records = len(m.s.Jobs), false, nil, nil
+	m.s.StoredOnward, m.s.ChangedOnward = len(m.s.Onward), nil
+	if st.ask && !m.silent {
+		m.run(func(st *step) { st.given = &m.given })
+	}
 	return changed
 }
 

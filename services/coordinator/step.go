@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -63,6 +64,8 @@ type world struct {
 	rules      Rules
 	// lost are connectors whose sent jobs are not on the bus any more.
 	lost map[string]bool
+	// book is who gets the company's data; nil is nobody.
+	book *disclosure.Book
 
 	tiersOnce sync.Once
 	tiers     map[string]int
@@ -107,6 +110,10 @@ type step struct {
 	spawn     bool
 	look      []request.ID
 	withdrawn []store.Job
+	// given is what the ledger says of the person, once it was read; ask is set
+	// when it has to be.
+	given *[]disclosure.Entry
+	ask   bool
 	// err is why nothing could be decided.
 	err error
 }
@@ -116,7 +123,8 @@ func (st *step) undo() {
 	s := st.s
 	s.Changed, s.ChangedJobs, s.Records, s.Notices, s.Jobs, st.send = false, nil, nil, nil, s.Jobs[:s.Stored], nil
 	s.Suppress, s.Unsuppress = nil, nil
-	st.decisions, st.spawn, st.look, st.withdrawn = nil, false, nil, nil
+	s.Onward, s.ChangedOnward = s.Onward[:s.StoredOnward], nil
+	st.decisions, st.spawn, st.look, st.withdrawn, st.ask = nil, false, nil, nil, false
 }
 
 func (st *step) run() error {
@@ -303,7 +311,11 @@ func (st *step) conclude() error {
 	if r.Right().Packaged() {
 		return r.Move(request.Packaging)
 	}
-	if err := r.Close(request.Ending{Result: result}); err != nil {
+	end, wait := st.onward(result)
+	if wait {
+		return nil
+	}
+	if err := r.Close(end); err != nil {
 		return err
 	}
 	st.concluded()

@@ -37,7 +37,7 @@ func (f *Flow) active(from, to time.Time) bool {
 }
 
 func (f *Flow) covers(store string) bool {
-	return len(f.Stores) == 0 || slices.Contains(f.Stores, store)
+	return store == "" || len(f.Stores) == 0 || slices.Contains(f.Stores, store)
 }
 
 // Book is the company's recipients. The zero value has none.
@@ -96,7 +96,8 @@ func (b *Book) Recipient(id string) (Recipient, bool) {
 	return b.recipients[i], true
 }
 
-// Located is what one connector found of a person in one store.
+// Located is what one connector found of a person in one store; without a store,
+// in any of them.
 type Located struct {
 	Connector, Store string
 	// Letters are the categories it was counted under; none is all that the

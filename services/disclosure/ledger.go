@@ -25,38 +25,49 @@ type Ledger struct {
 // whose recipient is not in the book any more has its id for a name and counts
 // as a third party.
 func (l *Ledger) Of(ctx context.Context, ids []request.Identifier, from, to time.Time) ([]Entry, error) {
-	digests, err := l.digests(ctx, ids)
-	if err != nil || len(digests) == 0 {
+	all, err := l.Each(ctx, [][]request.Identifier{ids})
+	if err != nil {
 		return nil, err
+	}
+	return slices.DeleteFunc(all[0], func(e Entry) bool { return e.From.Before(from) || e.From.After(to) }), nil
+}
+
+// Each is [Ledger.Of] for several people, at any time, with one question to the
+// store.
+func (l *Ledger) Each(ctx context.Context, people [][]request.Identifier) ([][]Entry, error) {
+	out := make([][]Entry, len(people))
+	peppers, err := l.Keys.Peppers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var digests [][]byte
+	owners := make(map[string][]int)
+	for i, ids := range people {
+		for _, s := range peppers.Every(ids, store.WhyDeleted) {
+			digests = append(digests, s.Digest)
+			owners[string(s.Digest)] = append(owners[string(s.Digest)], i)
+		}
+	}
+	if len(digests) == 0 {
+		return out, nil
 	}
 	rows, err := l.Store.DisclosuresOf(ctx, digests)
 	if err != nil {
 		return nil, err
 	}
-	var out []Entry
-	seen := make(map[string]bool) // one disclosure has a row for each identifier
-	for i := range rows {
-		d := &rows[i]
-		if d.At.Before(from) || d.At.After(to) || seen[d.Ref] {
-			continue
+	type one struct {
+		person int
+		ref    string
+	}
+	seen := make(map[one]bool) // one disclosure has a row for each identifier
+	for k := range rows {
+		d := &rows[k]
+		for _, i := range owners[string(d.Digest)] {
+			if key := (one{i, d.Ref}); !seen[key] {
+				seen[key] = true
+				out[i] = append(out[i], l.entry(d))
+			}
 		}
-		seen[d.Ref] = true
-		out = append(out, l.entry(d))
-	}
-	return out, nil
-}
-
-func (l *Ledger) digests(ctx context.Context, ids []request.Identifier) ([][]byte, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	peppers, err := l.Keys.Peppers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out [][]byte
-	for _, s := range peppers.Every(ids, store.WhyDeleted) {
-		out = append(out, s.Digest)
 	}
 	return out, nil
 }

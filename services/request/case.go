@@ -56,6 +56,8 @@ type Case struct {
 	Approvals []Approval `json:"approvals,omitempty"`
 	// Decision is what stands behind a denial.
 	Decision *Decision `json:"decision,omitempty"`
+	// Onward is set once recipients of the data have to be told.
+	Onward *Onward `json:"onward,omitempty"`
 }
 
 // IsZero reports whether nothing was said or decided.
@@ -63,7 +65,7 @@ func (c Case) IsZero() bool {
 	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
 		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
-		c.Approvals == nil && c.Decision == nil
+		c.Approvals == nil && c.Decision == nil && c.Onward == nil
 }
 
 // Requester is who makes a request for a consumer.
@@ -238,6 +240,10 @@ func (r *Request) Wake() time.Time {
 				sooner(h.Until)
 				sooner(h.Look)
 			}
+		}
+	case Running:
+		if r.Case.Onward != nil {
+			sooner(r.Case.Onward.Look)
 		}
 	}
 	for _, c := range r.Case.Children {

@@ -226,8 +226,22 @@ type Snapshot struct {
 	// Suppress are entries of the suppression list to be added, and Unsuppress
 	// those to be taken away, with the request.
 	Suppress, Unsuppress []Suppressed
-	// Stored is the number of Jobs that came from the store.
-	Stored int
+	// Onward are those who have to be told of it, oldest first; they are loaded
+	// with the jobs. What is appended is new, and ChangedOnward names those that
+	// were changed, by index.
+	Onward        []Onward
+	ChangedOnward map[int]bool
+	// Stored is the number of Jobs that came from the store, StoredOnward that of
+	// Onward.
+	Stored, StoredOnward int
+}
+
+// TouchOnward marks Onward i as changed.
+func (s *Snapshot) TouchOnward(i int) {
+	if s.ChangedOnward == nil {
+		s.ChangedOnward = make(map[int]bool)
+	}
+	s.ChangedOnward[i] = true
 }
 
 // Touch marks job i as changed.

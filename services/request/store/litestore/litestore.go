@@ -228,7 +228,7 @@ func load(ctx context.Context, tx *sql.Tx, sel store.Selector, withJobs bool) ([
 		s.Jobs = jobs[s.Request.ID]
 		s.Stored = len(s.Jobs)
 	}
-	return snaps, nil
+	return snaps, loadOnward(ctx, tx, snaps)
 }
 
 func write(ctx context.Context, tx *sql.Tx, snaps []*store.Snapshot) error {
@@ -243,6 +243,12 @@ func write(ctx context.Context, tx *sql.Tx, snaps []*store.Snapshot) error {
 		return err
 	}
 	if err := insert(ctx, tx, "job", row.Jobs, c.Added); err != nil {
+		return err
+	}
+	if err := update(ctx, tx, "onward", row.Onwards, c.Onward); err != nil {
+		return err
+	}
+	if err := insert(ctx, tx, "onward", row.Onwards, c.NewOnward); err != nil {
 		return err
 	}
 	if err := insertNotices(ctx, tx, c.Notices); err != nil {

@@ -63,6 +63,16 @@ func TestDisclosures(t *testing.T) {
 	})
 }
 
+func TestOnward(t *testing.T) {
+	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		if err := Migrate(t.Context(), path, false); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		path := filepath.Join(t.TempDir(), "habeas.db")

@@ -122,7 +122,7 @@ func (s *Store) Forget(ctx context.Context, closedBefore time.Time, limit int) (
 		if n, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document"} {
+		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE request_id IN (SELECT id FROM forgotten)"); err != nil { //nolint:gosec // the tables are named above
 				return err
 			}

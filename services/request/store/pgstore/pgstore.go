@@ -239,6 +239,9 @@ func (s *Store) Advance(ctx context.Context, sel store.Selector, withJobs bool, 
 			if err := loadJobs(ctx, tx, snaps); err != nil {
 				return err
 			}
+			if err := loadOnward(ctx, tx, snaps); err != nil {
+				return err
+			}
 		}
 		if err := decide(snaps); err != nil {
 			return err
@@ -297,6 +300,12 @@ func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 		return err
 	}
 	if err := insert(ctx, tx, "job", row.Jobs, c.Added); err != nil {
+		return err
+	}
+	if err := update(ctx, tx, "onward", row.Onwards, c.Onward); err != nil {
+		return err
+	}
+	if err := insert(ctx, tx, "onward", row.Onwards, c.NewOnward); err != nil {
 		return err
 	}
 	if err := insertNotices(ctx, tx, c.Notices); err != nil {

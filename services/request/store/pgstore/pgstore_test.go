@@ -48,6 +48,10 @@ func TestDisclosures(t *testing.T) {
 	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore { return openAt(t, migrated(t)) })
 }
 
+func TestOnward(t *testing.T) {
+	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore { return openAt(t, migrated(t)) })
+}
+
 func TestMigrations(t *testing.T) {
 	storetest.RunMigrations(t, os.DirFS("testdata"), func(t testing.TB) storetest.Schema {
 		dsn := pgtest.New(t)

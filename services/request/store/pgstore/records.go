@@ -110,7 +110,7 @@ func (s *Store) Forget(ctx context.Context, closedBefore time.Time, limit int) (
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document"} {
+		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE request_id = ANY($1)", ids); err != nil {
 				return err
 			}

@@ -9,6 +9,8 @@ type Changes struct {
 	Added    []*Job
 	Records  []*store.Record
 	Notices  []store.Notice
+	// Onward are rows to write again, NewOnward rows to add.
+	Onward, NewOnward []*Onward
 	// Suppress are entries to add, Unsuppress entries to take away.
 	Suppress, Unsuppress []store.Suppressed
 }
@@ -35,6 +37,14 @@ func Of(snaps []*store.Snapshot) (Changes, error) {
 				c.Added = append(c.Added, added)
 			case s.ChangedJobs[i]:
 				c.Changed = append(c.Changed, OfJob(&s.Jobs[i]))
+			}
+		}
+		for i := range s.Onward {
+			switch {
+			case i >= s.StoredOnward:
+				c.NewOnward = append(c.NewOnward, OfOnward(&s.Onward[i]))
+			case s.ChangedOnward[i]:
+				c.Onward = append(c.Onward, OfOnward(&s.Onward[i]))
 			}
 		}
 		c.Notices = append(c.Notices, s.Notices...)

@@ -76,6 +76,7 @@ var ownTables = map[int64]bool{
 	41: true, // the suppression list
 	45: true, // indexes
 	65: true, // the disclosure ledger
+	66: true, // the recipients to be told
 	80: true, // the assignee, saved filters, counts, indexes
 }
 
