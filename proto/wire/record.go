@@ -72,14 +72,17 @@ var predicates = map[RecordType]func() Predicate{
 // TypeOf returns the record type of a predicate, or "" for a message that is
 // none.
 func TypeOf(p Predicate) RecordType {
-	name := p.ProtoReflect().Descriptor().FullName()
-	for t, make := range predicates {
-		if make().ProtoReflect().Descriptor().FullName() == name {
-			return t
-		}
-	}
-	return ""
+	return recordTypes[p.ProtoReflect().Descriptor().FullName()]
 }
+
+// recordTypes is predicates the other way round.
+var recordTypes = func() map[protoreflect.FullName]RecordType {
+	types := make(map[protoreflect.FullName]RecordType, len(predicates))
+	for t, make := range predicates {
+		types[make().ProtoReflect().Descriptor().FullName()] = t
+	}
+	return types
+}()
 
 // Record is one signed statement: the envelope's bytes and what they say. It
 // is shared by all who read it in a process and must not be changed.

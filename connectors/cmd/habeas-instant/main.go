@@ -5,13 +5,47 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"sync"
+	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
-func main() { sdk.Main("instant", open) }
+func main() {
+	if dir := os.Getenv("HABEAS_INSTANT_PROFILES"); dir != "" {
+		if err := profile(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "habeas-instant:", err)
+			os.Exit(1)
+		}
+	}
+	sdk.Main("instant", open)
+}
+
+// profile writes what the processor does in the first seconds to a file in the
+// folder, from which the compiler learns what to make fast ("make profile").
+func profile(dir string) error {
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("instant-%d.prof", os.Getpid()))) //nolint:gosec // who starts the program says where
+	if err != nil {
+		return fmt.Errorf("making the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return fmt.Errorf("starting the profile: %w", err)
+	}
+	time.AfterFunc(profileFor, func() {
+		pprof.StopCPUProfile()
+		if err := f.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "habeas-instant: closing the profile:", err)
+		}
+	})
+	return nil
+}
+
+const profileFor = 20 * time.Second
 
 func open(context.Context, sdk.Env) (sdk.Manifest, sdk.Connector, error) {
 	m := sdk.Manifest{

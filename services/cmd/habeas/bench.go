@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -49,9 +48,13 @@ type benchResult struct {
 	Processor processorUse `json:"processor_per_request"`
 	// Limit is what the raw rates allow for that much work; Ratio is
 	// PerSecond over Limit.
-	Limit float64     `json:"limit_per_second"`
-	Ratio float64     `json:"ratio"`
-	Idle  idleLatency `json:"idle"`
+	Limit float64 `json:"limit_per_second"`
+	Ratio float64 `json:"ratio"`
+	// SealedLimit is the limit with the sealing, signing and checking counted in
+	// that no request can do without; SealedRatio is PerSecond over it.
+	SealedLimit float64     `json:"limit_with_cryptography_per_second"`
+	SealedRatio float64     `json:"ratio_with_cryptography"`
+	Idle        idleLatency `json:"idle"`
 	// Memory is the resident size of all rooms in one process, in bytes.
 	Memory memoryUse `json:"memory"`
 }
@@ -61,6 +64,10 @@ type rawRates struct {
 	Publish float64 `json:"jetstream_async_publish_per_second"`
 	Fetch   float64 `json:"jetstream_fetch_and_ack_per_second"`
 	Rows    float64 `json:"postgres_unnest_rows_per_second"`
+	// These are of all processors together.
+	Sign  float64 `json:"ed25519_signatures_per_second"`
+	Check float64 `json:"ed25519_checks_per_second"`
+	Seal  float64 `json:"sealed_subjects_per_second"`
 }
 
 // workCount is what one request really did.
@@ -68,6 +75,11 @@ type workCount struct {
 	Published float64 `json:"messages_published"`
 	Consumed  float64 `json:"messages_consumed"`
 	Rows      float64 `json:"rows_written"`
+	// Signed records, those of them that another program must check, and
+	// subjects sealed for a connector.
+	Signed  float64 `json:"signatures"`
+	Checked float64 `json:"signatures_checked"`
+	Sealed  float64 `json:"subjects_sealed"`
 }
 
 type idleLatency struct {
@@ -93,7 +105,8 @@ func benchCommand() *cobra.Command {
 all evidence in the log, on PostgreSQL and a NATS server of its own, and in the
 same run what this machine's JetStream and PostgreSQL can do at most. The limit is
 1 / (messages published / publish rate + messages consumed / fetch rate + rows / row
-rate), from what the requests really did. "make bench" starts a PostgreSQL for it.`,
+rate), from what the requests really did; and the same with the time added that all
+processors need for the signatures, the checks of them and the sealing. "make bench" starts a PostgreSQL for it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -139,14 +152,17 @@ func bench(ctx context.Context, o benchOptions, out, progress io.Writer) (err er
 func (r *benchResult) print(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `%d delete requests over four connectors: %.0f requests/s
   raw limits   %.0f publishes/s, %.0f fetches/s, %.0f rows/s
+               %.0f signatures/s, %.0f checked/s, %.0f sealed/s
   a request    %.1f messages published, %.1f consumed, %.1f rows written
+               %.1f signatures, %.1f checked, %.1f sealed
                %.2f ms of processor time in the rooms, %.2f in the connectors, %.2f in NATS, %.2f in PostgreSQL
-  limit        %.0f requests/s
-  ratio        %.2f
+  limit        %.0f requests/s; %.0f with the cryptography counted in
+  ratio        %.2f; %.2f
   idle         p50 %.1f ms, p99 %.1f ms over %d single requests
   memory       %d MB at the start, %d MB after the load
-`, r.Requests, r.PerSecond, r.Raw.Publish, r.Raw.Fetch, r.Raw.Rows, r.Work.Published, r.Work.Consumed, r.Work.Rows,
-		r.Processor.Rooms, r.Processor.Connectors, r.Processor.Broker, r.Processor.Database, r.Limit, r.Ratio, r.Idle.P50, r.Idle.P99, r.Idle.Requests, r.Memory.AtStart>>20, r.Memory.Loaded>>20)
+`, r.Requests, r.PerSecond, r.Raw.Publish, r.Raw.Fetch, r.Raw.Rows, r.Raw.Sign, r.Raw.Check, r.Raw.Seal,
+		r.Work.Published, r.Work.Consumed, r.Work.Rows, r.Work.Signed, r.Work.Checked, r.Work.Sealed,
+		r.Processor.Rooms, r.Processor.Connectors, r.Processor.Broker, r.Processor.Database, r.Limit, r.SealedLimit, r.Ratio, r.SealedRatio, r.Idle.P50, r.Idle.P99, r.Idle.Requests, r.Memory.AtStart>>20, r.Memory.Loaded>>20)
 	if err == nil && r.Memory.Open > 0 {
 		_, err = fmt.Fprintf(w, "  open         %d MB with 1000 open, %d MB with %d open\n", r.Memory.OpenFirst>>20, r.Memory.OpenAll>>20, r.Memory.Open)
 	}
@@ -275,37 +291,6 @@ func (b *benchRun) start(ctx context.Context, c config) error {
 	return nil
 }
 
-// startNATS starts a NATS server in a process of its own, as production has
-// it.
-func (b *benchRun) startNATS(ctx context.Context, connectors []string) (*broker, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding our own program: %w", err)
-	}
-	cmd, stdin, err := childCommand(ctx, self, "broker", "--dir", b.dir, "--connectors", strings.Join(connectors, ","))
-	if err != nil {
-		return nil, err
-	}
-	cmd.Env, cmd.Stderr = append(os.Environ(), "HABEAS_PARENT_PIPE=1"), os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("starting NATS: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting NATS: %w", err)
-	}
-	b.nats = cmd
-	context.AfterFunc(ctx, func() { _ = stdin.Close() }) // it ends with its input
-	var told struct {
-		URL       string
-		Passwords map[string]string
-	}
-	if err := json.NewDecoder(pipe).Decode(&told); err != nil {
-		return nil, fmt.Errorf("starting NATS: %w", err)
-	}
-	return &broker{url: told.URL, passwords: told.Passwords}, nil
-}
-
 func (b *benchRun) close() error {
 	var errs []error
 	if b.stop != nil {
@@ -377,7 +362,8 @@ func (b *benchRun) run(ctx context.Context) (*benchResult, error) {
 	}
 	r.Work = after.since(before, b.requests)
 	r.Limit = 1 / (r.Work.Published/r.Raw.Publish + r.Work.Consumed/r.Raw.Fetch + r.Work.Rows/r.Raw.Rows)
-	r.Ratio = r.PerSecond / r.Limit
+	r.SealedLimit = 1 / (1/r.Limit + r.Work.Signed/r.Raw.Sign + r.Work.Checked/r.Raw.Check + r.Work.Sealed/r.Raw.Seal)
+	r.Ratio, r.SealedRatio = r.PerSecond/r.Limit, r.PerSecond/r.SealedLimit
 	if b.open > 0 {
 		err = b.openRequests(ctx, &r.Memory)
 	}
@@ -488,36 +474,4 @@ func (b *benchRun) untilClosed(ctx context.Context, n int) error {
 		err = fmt.Errorf("%d requests were submitted and %d are closed", n, counts["closed"])
 	}
 	return err
-}
-
-// brokerCommand runs only the NATS server, for the benchmark.
-func brokerCommand() *cobra.Command {
-	var dir string
-	var connectors []string
-	cmd := &cobra.Command{
-		Use: "broker", Hidden: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := startBroker(dir, connectors, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-			if err != nil {
-				return err
-			}
-			defer b.stop()
-			if err := json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"url": b.url, "passwords": b.passwords}); err != nil {
-				return fmt.Errorf("telling the address: %w", err)
-			}
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				_, _ = io.Copy(io.Discard, os.Stdin) // its end is what counts
-			}()
-			select {
-			case <-ended:
-			case <-cmd.Context().Done():
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder of the JetStream store")
-	cmd.Flags().StringSliceVar(&connectors, "connectors", nil, "names of connectors that may connect")
-	return cmd
 }

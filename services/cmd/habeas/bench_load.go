@@ -11,12 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/room"
 )
 
@@ -93,8 +91,10 @@ func (b *benchRun) rawRates(ctx context.Context) (r rawRates, err error) {
 	if r.Publish, r.Fetch, err = b.rawBus(ctx); err != nil {
 		return r, err
 	}
-	r.Rows, err = b.rawRows(ctx)
-	return r, err
+	if r.Rows, err = b.rawRows(ctx); err != nil {
+		return r, err
+	}
+	return r, r.cryptography()
 }
 
 func (b *benchRun) rawBus(ctx context.Context) (publish, fetch float64, err error) {
@@ -183,61 +183,6 @@ func (b *benchRun) rawRows(ctx context.Context) (float64, error) {
 	rate := rawRows / time.Since(started).Seconds()
 	_, err = pool.Exec(ctx, `DROP TABLE bench_raw`)
 	return rate, err
-}
-
-// counted is how much the servers have done so far.
-type counted struct{ published, consumed, rows int64 }
-
-func (c counted) since(before counted, requests int) workCount {
-	n := float64(requests)
-	return workCount{
-		Published: float64(c.published-before.published) / n, Consumed: float64(c.consumed-before.consumed) / n,
-		Rows: float64(c.rows-before.rows) / n,
-	}
-}
-
-// counters asks the servers: sequence numbers of the streams, deliveries of
-// the consumers, rows inserted, updated and deleted.
-func (b *benchRun) counters(ctx context.Context) (counted, error) {
-	var c counted
-	for _, name := range []string{wire.StreamJobs, wire.StreamEvidence, wire.StreamDiscovered, wire.StreamEvents} {
-		stream, err := b.rt.js.Stream(ctx, name)
-		if err != nil {
-			return c, fmt.Errorf("asking for stream %s: %w", name, err)
-		}
-		c.published += int64(stream.CachedInfo().State.LastSeq) //nolint:gosec // far below 2^63
-		consumers := stream.ListConsumers(ctx)
-		for info := range consumers.Info() {
-			c.consumed += int64(info.Delivered.Consumer) //nolint:gosec // far below 2^63
-		}
-		if err := consumers.Err(); err != nil {
-			return c, fmt.Errorf("asking for consumers of %s: %w", name, err)
-		}
-	}
-	for _, dsn := range []string{b.rt.Store.DSN, b.rt.Audit.Store.DSN} {
-		rows, err := rowsWritten(ctx, dsn)
-		if err != nil {
-			return c, err
-		}
-		c.rows += rows
-	}
-	return c, nil
-}
-
-func rowsWritten(ctx context.Context, dsn string) (int64, error) {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return 0, fmt.Errorf("counting rows: %w", err)
-	}
-	defer conn.Close(ctx) //nolint:errcheck // only read from
-	// Backends report what they did within a second of going idle.
-	room.Sleep(ctx, 1200*time.Millisecond)
-	var n int64
-	err = conn.QueryRow(ctx, `SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables`).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("counting rows: %w", err)
-	}
-	return n, nil
 }
 
 // openRequests stops the connectors, leaves requests open and measures what

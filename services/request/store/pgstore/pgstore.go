@@ -320,11 +320,16 @@ func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 	return insert(ctx, tx, "record", row.Records, c.Records)
 }
 
+// begin opens a transaction that changes rows, a batch at a time and by key.
+// Where the statistics are of when a table was small, joining the batch with
+// the whole of it looks cheap; looking each row up never is dear.
+const begin = `BEGIN; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off`
+
 // tx runs fn in a transaction, again when PostgreSQL says that the transaction
 // lost against another one.
 func (s *Store) tx(ctx context.Context, fn func(pgx.Tx) error) error {
 	for attempt := 0; ; attempt++ {
-		err := pgx.BeginFunc(ctx, s.pool, fn)
+		err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, fn)
 		var pg *pgconn.PgError
 		if attempt < 5 && errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") {
 			continue
