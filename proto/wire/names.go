@@ -23,6 +23,8 @@ const (
 	subjectHints      = "habeas.v1.hint."
 	subjectMatch      = "habeas.v1.match."
 	subjectMatched    = "habeas.v1.matched."
+	subjectTask       = "habeas.v1.task."
+	subjectTasked     = "habeas.v1.tasked."
 )
 
 // Durable consumers of the rooms.
@@ -103,3 +105,11 @@ func MatchSubject(connector string) string { return subjectMatch + connector }
 // MatchedSubject is where a connector answers the asker that goes by token.
 // With "*" for the connector it is what the asker subscribes to.
 func MatchedSubject(connector, token string) string { return subjectMatched + connector + "." + token }
+
+// TaskSubject is where a connector whose work is done by people is asked about
+// its tasks.
+func TaskSubject(connector string) string { return subjectTask + connector }
+
+// TaskedSubject is where a connector answers the desk that goes by token. With
+// "*" for the connector it is what the desk subscribes to.
+func TaskedSubject(connector, token string) string { return subjectTasked + connector + "." + token }

@@ -43,6 +43,7 @@ const (
 	RecordClosure      RecordType = "closure"
 	RecordVersion      RecordType = "version"
 	RecordEffect       RecordType = "effect"
+	RecordConnector    RecordType = "connector"
 	RecordKey          RecordType = "key"
 	RecordRetention    RecordType = "retention"
 )
@@ -65,6 +66,7 @@ var predicates = map[RecordType]func() Predicate{
 	RecordClosure:      func() Predicate { return &habeasv1.ClosureRecord{} },
 	RecordVersion:      func() Predicate { return &habeasv1.VersionRecord{} },
 	RecordEffect:       func() Predicate { return &habeasv1.EffectRecord{} },
+	RecordConnector:    func() Predicate { return &habeasv1.ConnectorRecord{} },
 	RecordKey:          func() Predicate { return &habeasv1.KeyRecord{} },
 	RecordRetention:    func() Predicate { return &habeasv1.RetentionRecord{} },
 }

@@ -43,6 +43,7 @@ func predicates() map[wire.RecordType]wire.Predicate {
 		wire.RecordVerification: &habeasv1.VerificationRecord{RequestId: "req-1", JobId: "job-1"},
 		wire.RecordClosure:      &habeasv1.ClosureRecord{RequestId: "req-1", Result: "complete", RecordDigests: [][]byte{{1, 2}}},
 		wire.RecordEffect:       &habeasv1.EffectRecord{Name: "shop", Result: "effective"},
+		wire.RecordConnector:    &habeasv1.ConnectorRecord{Connector: "crm", Decision: "paused", Reason: "it is being moved"},
 		wire.RecordVersion:      &habeasv1.VersionRecord{Kind: "form", Name: "delete", TextSha256: []byte{1}},
 		wire.RecordKey:          &habeasv1.KeyRecord{Owner: "billing", PublicKey: []byte{1}},
 		wire.RecordRetention:    &habeasv1.RetentionRecord{FirstLeaf: 1, LastLeaf: 2},

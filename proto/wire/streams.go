@@ -126,8 +126,9 @@ func Permissions(name string) (publish, subscribe []string) {
 		"$JS.API.DIRECT.GET." + bucket + ".>",
 		"$O." + ExportBucket(name) + ".>",
 		MatchedSubject(name, ">"),
+		TaskedSubject(name, ">"),
 	}
-	return publish, []string{InboxPrefix(name) + ".>", MatchSubject(name)}
+	return publish, []string{InboxPrefix(name) + ".>", MatchSubject(name), TaskSubject(name)}
 }
 
 // InboxPrefix is the inbox prefix of a connector's NATS user.

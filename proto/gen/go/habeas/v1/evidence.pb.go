@@ -756,7 +756,10 @@ type OutcomeRecord struct {
 	// it keeps none (11 CCR 7022(d)).
 	BackupExpiryTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=backup_expiry_time,json=backupExpiryTime,proto3" json:"backup_expiry_time,omitempty"`
 	// The agreement with a third party, when it is one.
-	Contract      string `protobuf:"bytes,13,opt,name=contract,proto3" json:"contract,omitempty"`
+	Contract string `protobuf:"bytes,13,opt,name=contract,proto3" json:"contract,omitempty"`
+	// SHA-256 of documents that show what was done, where people did it. The
+	// documents themselves stay with the connector.
+	ProofSha256   [][]byte `protobuf:"bytes,14,rep,name=proof_sha256,json=proofSha256,proto3" json:"proof_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -880,6 +883,13 @@ func (x *OutcomeRecord) GetContract() string {
 		return x.Contract
 	}
 	return ""
+}
+
+func (x *OutcomeRecord) GetProofSha256() [][]byte {
+	if x != nil {
+		return x.ProofSha256
+	}
+	return nil
 }
 
 // VerificationRecord is a later look at what was erased.
@@ -1566,6 +1576,89 @@ func (x *EffectPage) GetExcused() []string {
 	return nil
 }
 
+// ConnectorRecord says that a connector was paused or may work again. It names
+// nobody: who decided is kept where the decision is.
+type ConnectorRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it comes from.
+	Origin *Origin `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The connector.
+	Connector string `protobuf:"bytes,2,opt,name=connector,proto3" json:"connector,omitempty"`
+	// "paused" or "resumed".
+	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	// The reason in words.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// From when on.
+	EffectTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=effect_time,json=effectTime,proto3" json:"effect_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectorRecord) Reset() {
+	*x = ConnectorRecord{}
+	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectorRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectorRecord) ProtoMessage() {}
+
+func (x *ConnectorRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectorRecord.ProtoReflect.Descriptor instead.
+func (*ConnectorRecord) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ConnectorRecord) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *ConnectorRecord) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ConnectorRecord) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *ConnectorRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ConnectorRecord) GetEffectTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectTime
+	}
+	return nil
+}
+
 // KeyRecord puts a signing key on record.
 type KeyRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1591,7 +1684,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1696,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[15]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1709,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{15}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *KeyRecord) GetOrigin() *Origin {
@@ -1694,7 +1787,7 @@ type RetentionRecord struct {
 
 func (x *RetentionRecord) Reset() {
 	*x = RetentionRecord{}
-	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1799,7 @@ func (x *RetentionRecord) String() string {
 func (*RetentionRecord) ProtoMessage() {}
 
 func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_evidence_proto_msgTypes[16]
+	mi := &file_habeas_v1_evidence_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1812,7 @@ func (x *RetentionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRecord.ProtoReflect.Descriptor instead.
 func (*RetentionRecord) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{16}
+	return file_habeas_v1_evidence_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RetentionRecord) GetOrigin() *Origin {
@@ -1829,7 +1922,7 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\x06stores\x18\x06 \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12-\n" +
 	"\x12subject_commitment\x18\a \x01(\fR\x11subjectCommitment\x12\x1f\n" +
 	"\vplan_digest\x18\b \x01(\fR\n" +
-	"planDigest\"\xb4\x04\n" +
+	"planDigest\"\xd7\x04\n" +
 	"\rOutcomeRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1d\n" +
 	"\n" +
@@ -1847,7 +1940,8 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12H\n" +
 	"\x12backup_expiry_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x10backupExpiryTime\x12\x1a\n" +
-	"\bcontract\x18\r \x01(\tR\bcontract\"\xf1\x01\n" +
+	"\bcontract\x18\r \x01(\tR\bcontract\x12!\n" +
+	"\fproof_sha256\x18\x0e \x03(\fR\vproofSha256\"\xf1\x01\n" +
 	"\x12VerificationRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1d\n" +
 	"\n" +
@@ -1915,7 +2009,14 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\x05R\x06status\x12\x14\n" +
 	"\x05hosts\x18\x03 \x03(\tR\x05hosts\x12\x18\n" +
-	"\aexcused\x18\x04 \x03(\tR\aexcused\"\xd4\x02\n" +
+	"\aexcused\x18\x04 \x03(\tR\aexcused\"\xcb\x01\n" +
+	"\x0fConnectorRecord\x12)\n" +
+	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1c\n" +
+	"\tconnector\x18\x02 \x01(\tR\tconnector\x12\x1a\n" +
+	"\bdecision\x18\x03 \x01(\tR\bdecision\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\veffect_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"effectTime\"\xd4\x02\n" +
 	"\tKeyRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12%\n" +
@@ -1948,7 +2049,7 @@ func file_habeas_v1_evidence_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_evidence_proto_rawDescData
 }
 
-var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_habeas_v1_evidence_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*Origin)(nil),                // 0: habeas.v1.Origin
 	(*IntakeRecord)(nil),          // 1: habeas.v1.IntakeRecord
@@ -1965,57 +2066,60 @@ var file_habeas_v1_evidence_proto_goTypes = []any{
 	(*EffectRecord)(nil),          // 12: habeas.v1.EffectRecord
 	(*EffectVisit)(nil),           // 13: habeas.v1.EffectVisit
 	(*EffectPage)(nil),            // 14: habeas.v1.EffectPage
-	(*KeyRecord)(nil),             // 15: habeas.v1.KeyRecord
-	(*RetentionRecord)(nil),       // 16: habeas.v1.RetentionRecord
-	nil,                           // 17: habeas.v1.IntakeRecord.DueDatesEntry
-	nil,                           // 18: habeas.v1.DecisionRecord.FactsEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(Action)(0),                   // 20: habeas.v1.Action
-	(*StoreCount)(nil),            // 21: habeas.v1.StoreCount
-	(*Outcome)(nil),               // 22: habeas.v1.Outcome
+	(*ConnectorRecord)(nil),       // 15: habeas.v1.ConnectorRecord
+	(*KeyRecord)(nil),             // 16: habeas.v1.KeyRecord
+	(*RetentionRecord)(nil),       // 17: habeas.v1.RetentionRecord
+	nil,                           // 18: habeas.v1.IntakeRecord.DueDatesEntry
+	nil,                           // 19: habeas.v1.DecisionRecord.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(Action)(0),                   // 21: habeas.v1.Action
+	(*StoreCount)(nil),            // 22: habeas.v1.StoreCount
+	(*Outcome)(nil),               // 23: habeas.v1.Outcome
 }
 var file_habeas_v1_evidence_proto_depIdxs = []int32{
-	19, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
+	20, // 0: habeas.v1.Origin.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: habeas.v1.IntakeRecord.origin:type_name -> habeas.v1.Origin
-	19, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
-	17, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
+	20, // 2: habeas.v1.IntakeRecord.receive_time:type_name -> google.protobuf.Timestamp
+	18, // 3: habeas.v1.IntakeRecord.due_dates:type_name -> habeas.v1.IntakeRecord.DueDatesEntry
 	0,  // 4: habeas.v1.VerifiedRecord.origin:type_name -> habeas.v1.Origin
 	0,  // 5: habeas.v1.PlanRecord.origin:type_name -> habeas.v1.Origin
 	4,  // 6: habeas.v1.PlanRecord.lines:type_name -> habeas.v1.PlanLine
 	5,  // 7: habeas.v1.PlanRecord.omissions:type_name -> habeas.v1.PlanOmission
-	20, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
+	21, // 8: habeas.v1.PlanLine.action:type_name -> habeas.v1.Action
 	0,  // 9: habeas.v1.LocatedRecord.origin:type_name -> habeas.v1.Origin
-	20, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
-	21, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
+	21, // 10: habeas.v1.LocatedRecord.action:type_name -> habeas.v1.Action
+	22, // 11: habeas.v1.LocatedRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 12: habeas.v1.OutcomeRecord.origin:type_name -> habeas.v1.Origin
-	20, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
-	22, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
-	19, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
-	19, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
-	19, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
+	21, // 13: habeas.v1.OutcomeRecord.action:type_name -> habeas.v1.Action
+	23, // 14: habeas.v1.OutcomeRecord.outcome:type_name -> habeas.v1.Outcome
+	20, // 15: habeas.v1.OutcomeRecord.start_time:type_name -> google.protobuf.Timestamp
+	20, // 16: habeas.v1.OutcomeRecord.end_time:type_name -> google.protobuf.Timestamp
+	20, // 17: habeas.v1.OutcomeRecord.backup_expiry_time:type_name -> google.protobuf.Timestamp
 	0,  // 18: habeas.v1.VerificationRecord.origin:type_name -> habeas.v1.Origin
-	21, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
+	22, // 19: habeas.v1.VerificationRecord.stores:type_name -> habeas.v1.StoreCount
 	0,  // 20: habeas.v1.ClosureRecord.origin:type_name -> habeas.v1.Origin
-	19, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
+	20, // 21: habeas.v1.ClosureRecord.answer_time:type_name -> google.protobuf.Timestamp
 	0,  // 22: habeas.v1.DecisionRecord.origin:type_name -> habeas.v1.Origin
-	19, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
-	18, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
+	20, // 23: habeas.v1.DecisionRecord.until_time:type_name -> google.protobuf.Timestamp
+	19, // 24: habeas.v1.DecisionRecord.facts:type_name -> habeas.v1.DecisionRecord.FactsEntry
 	0,  // 25: habeas.v1.VersionRecord.origin:type_name -> habeas.v1.Origin
-	19, // 26: habeas.v1.VersionRecord.effect_time:type_name -> google.protobuf.Timestamp
+	20, // 26: habeas.v1.VersionRecord.effect_time:type_name -> google.protobuf.Timestamp
 	0,  // 27: habeas.v1.EffectRecord.origin:type_name -> habeas.v1.Origin
 	13, // 28: habeas.v1.EffectRecord.visits:type_name -> habeas.v1.EffectVisit
-	19, // 29: habeas.v1.EffectRecord.start_time:type_name -> google.protobuf.Timestamp
-	19, // 30: habeas.v1.EffectRecord.end_time:type_name -> google.protobuf.Timestamp
+	20, // 29: habeas.v1.EffectRecord.start_time:type_name -> google.protobuf.Timestamp
+	20, // 30: habeas.v1.EffectRecord.end_time:type_name -> google.protobuf.Timestamp
 	14, // 31: habeas.v1.EffectVisit.pages:type_name -> habeas.v1.EffectPage
-	0,  // 32: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
-	19, // 33: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
-	19, // 34: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
-	0,  // 35: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	0,  // 32: habeas.v1.ConnectorRecord.origin:type_name -> habeas.v1.Origin
+	20, // 33: habeas.v1.ConnectorRecord.effect_time:type_name -> google.protobuf.Timestamp
+	0,  // 34: habeas.v1.KeyRecord.origin:type_name -> habeas.v1.Origin
+	20, // 35: habeas.v1.KeyRecord.not_before_time:type_name -> google.protobuf.Timestamp
+	20, // 36: habeas.v1.KeyRecord.not_after_time:type_name -> google.protobuf.Timestamp
+	0,  // 37: habeas.v1.RetentionRecord.origin:type_name -> habeas.v1.Origin
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_evidence_proto_init() }
@@ -2031,7 +2135,7 @@ func file_habeas_v1_evidence_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_evidence_proto_rawDesc), len(file_habeas_v1_evidence_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -240,7 +240,18 @@ type Manifest struct {
 	// What an operator should know before trusting what the connector reports.
 	Notes []string `protobuf:"bytes,23,rep,name=notes,proto3" json:"notes,omitempty"`
 	// Whether it can leave single stores of a person alone: Job.excluded.
-	Scopes        bool `protobuf:"varint,24,opt,name=scopes,proto3" json:"scopes,omitempty"`
+	Scopes bool `protobuf:"varint,24,opt,name=scopes,proto3" json:"scopes,omitempty"`
+	// How much of the system's quotas is used; empty for a system without any.
+	Quotas []*Quota `protobuf:"bytes,30,rep,name=quotas,proto3" json:"quotas,omitempty"`
+	// The last comparison of what the connector acts by with what its system is
+	// like; absent for a connector that makes none.
+	Drift *Drift `protobuf:"bytes,31,opt,name=drift,proto3" json:"drift,omitempty"`
+	// The last test of the connector's promises; absent when none is known.
+	Conformance *Conformance `protobuf:"bytes,32,opt,name=conformance,proto3" json:"conformance,omitempty"`
+	// What the running instance did lately.
+	Activity *Activity `protobuf:"bytes,33,opt,name=activity,proto3" json:"activity,omitempty"`
+	// Whether its work is done by people: its jobs are tasks at a desk.
+	Desk          bool `protobuf:"varint,34,opt,name=desk,proto3" json:"desk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -443,6 +454,369 @@ func (x *Manifest) GetScopes() bool {
 	return false
 }
 
+func (x *Manifest) GetQuotas() []*Quota {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
+}
+
+func (x *Manifest) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *Manifest) GetConformance() *Conformance {
+	if x != nil {
+		return x.Conformance
+	}
+	return nil
+}
+
+func (x *Manifest) GetActivity() *Activity {
+	if x != nil {
+		return x.Activity
+	}
+	return nil
+}
+
+func (x *Manifest) GetDesk() bool {
+	if x != nil {
+		return x.Desk
+	}
+	return false
+}
+
+// Quota is a limit of the system behind a connector.
+type Quota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name; empty for the one limit of all calls.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it counts: "requests" or "people".
+	Counts string `protobuf:"bytes,2,opt,name=counts,proto3" json:"counts,omitempty"`
+	// How many in how long.
+	Limit int64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The window.
+	Per *durationpb.Duration `protobuf:"bytes,4,opt,name=per,proto3" json:"per,omitempty"`
+	// How many of the limit are used now.
+	Used int64 `protobuf:"varint,5,opt,name=used,proto3" json:"used,omitempty"`
+	// Until when the system asked for a pause; absent when it did not.
+	PausedUntil   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=paused_until,json=pausedUntil,proto3" json:"paused_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Quota) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Quota) GetCounts() string {
+	if x != nil {
+		return x.Counts
+	}
+	return ""
+}
+
+func (x *Quota) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *Quota) GetPer() *durationpb.Duration {
+	if x != nil {
+		return x.Per
+	}
+	return nil
+}
+
+func (x *Quota) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *Quota) GetPausedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PausedUntil
+	}
+	return nil
+}
+
+// Drift is a comparison of a data map with the system it describes.
+type Drift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was made.
+	CheckTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=check_time,json=checkTime,proto3" json:"check_time,omitempty"`
+	// How many things there are to settle; 0 when the map still fits.
+	Findings int32 `protobuf:"varint,2,opt,name=findings,proto3" json:"findings,omitempty"`
+	// The first of them, naming tables and columns and never a value.
+	Examples []string `protobuf:"bytes,3,rep,name=examples,proto3" json:"examples,omitempty"`
+	// Why the comparison could not be made; empty when it could.
+	Failed        string `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drift) Reset() {
+	*x = Drift{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drift) ProtoMessage() {}
+
+func (x *Drift) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drift.ProtoReflect.Descriptor instead.
+func (*Drift) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Drift) GetCheckTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CheckTime
+	}
+	return nil
+}
+
+func (x *Drift) GetFindings() int32 {
+	if x != nil {
+		return x.Findings
+	}
+	return 0
+}
+
+func (x *Drift) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *Drift) GetFailed() string {
+	if x != nil {
+		return x.Failed
+	}
+	return ""
+}
+
+// Conformance is a test of a connector's promises.
+type Conformance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was held.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Promises that are kept.
+	Kept int32 `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`
+	// Promises that are broken.
+	Broken int32 `protobuf:"varint,3,opt,name=broken,proto3" json:"broken,omitempty"`
+	// Promises that could not be checked.
+	Skipped int32 `protobuf:"varint,4,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// Version of the connector that was tested.
+	Version string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	// Its manifest digest.
+	ManifestDigest string `protobuf:"bytes,6,opt,name=manifest_digest,json=manifestDigest,proto3" json:"manifest_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Conformance) Reset() {
+	*x = Conformance{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conformance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conformance) ProtoMessage() {}
+
+func (x *Conformance) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conformance.ProtoReflect.Descriptor instead.
+func (*Conformance) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Conformance) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Conformance) GetKept() int32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *Conformance) GetBroken() int32 {
+	if x != nil {
+		return x.Broken
+	}
+	return 0
+}
+
+func (x *Conformance) GetSkipped() int32 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *Conformance) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Conformance) GetManifestDigest() string {
+	if x != nil {
+		return x.ManifestDigest
+	}
+	return ""
+}
+
+// Activity is what one running instance did lately.
+type Activity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long back the counts reach; shorter after a start.
+	Window *durationpb.Duration `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	// Answers, by outcome: "done", "failed", …
+	Outcomes map[string]int64 `protobuf:"bytes,2,rep,name=outcomes,proto3" json:"outcomes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Failed answers, by their code.
+	Failures map[string]int64 `protobuf:"bytes,3,rep,name=failures,proto3" json:"failures,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Jobs in hand.
+	InHand        int64 `protobuf:"varint,4,opt,name=in_hand,json=inHand,proto3" json:"in_hand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Activity) Reset() {
+	*x = Activity{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Activity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Activity) ProtoMessage() {}
+
+func (x *Activity) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Activity.ProtoReflect.Descriptor instead.
+func (*Activity) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Activity) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *Activity) GetOutcomes() map[string]int64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *Activity) GetFailures() map[string]int64 {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *Activity) GetInHand() int64 {
+	if x != nil {
+		return x.InHand
+	}
+	return 0
+}
+
 // Store is a table, collection or resource that holds personal information.
 type Store struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -462,7 +836,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[1]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +848,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[1]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +861,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{1}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Store) GetName() string {
@@ -543,7 +917,7 @@ type NotSearched struct {
 
 func (x *NotSearched) Reset() {
 	*x = NotSearched{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +929,7 @@ func (x *NotSearched) String() string {
 func (*NotSearched) ProtoMessage() {}
 
 func (x *NotSearched) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[2]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +942,7 @@ func (x *NotSearched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotSearched.ProtoReflect.Descriptor instead.
 func (*NotSearched) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{2}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NotSearched) GetNotSearchable() bool {
@@ -612,7 +986,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +998,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[3]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +1011,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{3}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Category) GetLetter() string {
@@ -658,7 +1032,7 @@ var File_habeas_v1_manifest_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
-	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xbe\x06\n" +
+	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\x8f\b\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -686,7 +1060,43 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\x05ready\x18\x15 \x01(\bR\x05ready\x12\x14\n" +
 	"\x05facts\x18\x16 \x01(\tR\x05facts\x12\x14\n" +
 	"\x05notes\x18\x17 \x03(\tR\x05notes\x12\x16\n" +
-	"\x06scopes\x18\x18 \x01(\bR\x06scopes\"\xdb\x01\n" +
+	"\x06scopes\x18\x18 \x01(\bR\x06scopes\x12(\n" +
+	"\x06quotas\x18\x1e \x03(\v2\x10.habeas.v1.QuotaR\x06quotas\x12&\n" +
+	"\x05drift\x18\x1f \x01(\v2\x10.habeas.v1.DriftR\x05drift\x128\n" +
+	"\vconformance\x18  \x01(\v2\x16.habeas.v1.ConformanceR\vconformance\x12/\n" +
+	"\bactivity\x18! \x01(\v2\x13.habeas.v1.ActivityR\bactivity\x12\x12\n" +
+	"\x04desk\x18\" \x01(\bR\x04desk\"\xc9\x01\n" +
+	"\x05Quota\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06counts\x18\x02 \x01(\tR\x06counts\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12+\n" +
+	"\x03per\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03per\x12\x12\n" +
+	"\x04used\x18\x05 \x01(\x03R\x04used\x12=\n" +
+	"\fpaused_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vpausedUntil\"\x92\x01\n" +
+	"\x05Drift\x129\n" +
+	"\n" +
+	"check_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tcheckTime\x12\x1a\n" +
+	"\bfindings\x18\x02 \x01(\x05R\bfindings\x12\x1a\n" +
+	"\bexamples\x18\x03 \x03(\tR\bexamples\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\tR\x06failed\"\xc6\x01\n" +
+	"\vConformance\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\x05R\x04kept\x12\x16\n" +
+	"\x06broken\x18\x03 \x01(\x05R\x06broken\x12\x18\n" +
+	"\askipped\x18\x04 \x01(\x05R\askipped\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\tR\aversion\x12'\n" +
+	"\x0fmanifest_digest\x18\x06 \x01(\tR\x0emanifestDigest\"\xce\x02\n" +
+	"\bActivity\x121\n" +
+	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12=\n" +
+	"\boutcomes\x18\x02 \x03(\v2!.habeas.v1.Activity.OutcomesEntryR\boutcomes\x12=\n" +
+	"\bfailures\x18\x03 \x03(\v2!.habeas.v1.Activity.FailuresEntryR\bfailures\x12\x17\n" +
+	"\ain_hand\x18\x04 \x01(\x03R\x06inHand\x1a;\n" +
+	"\rOutcomesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
+	"\rFailuresEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdb\x01\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -732,37 +1142,54 @@ func file_habeas_v1_manifest_proto_rawDescGZIP() []byte {
 }
 
 var file_habeas_v1_manifest_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_habeas_v1_manifest_proto_goTypes = []any{
 	(Source)(0),                   // 0: habeas.v1.Source
 	(Role)(0),                     // 1: habeas.v1.Role
 	(Tier)(0),                     // 2: habeas.v1.Tier
 	(*Manifest)(nil),              // 3: habeas.v1.Manifest
-	(*Store)(nil),                 // 4: habeas.v1.Store
-	(*NotSearched)(nil),           // 5: habeas.v1.NotSearched
-	(*Category)(nil),              // 6: habeas.v1.Category
-	(Action)(0),                   // 7: habeas.v1.Action
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*Quota)(nil),                 // 4: habeas.v1.Quota
+	(*Drift)(nil),                 // 5: habeas.v1.Drift
+	(*Conformance)(nil),           // 6: habeas.v1.Conformance
+	(*Activity)(nil),              // 7: habeas.v1.Activity
+	(*Store)(nil),                 // 8: habeas.v1.Store
+	(*NotSearched)(nil),           // 9: habeas.v1.NotSearched
+	(*Category)(nil),              // 10: habeas.v1.Category
+	nil,                           // 11: habeas.v1.Activity.OutcomesEntry
+	nil,                           // 12: habeas.v1.Activity.FailuresEntry
+	(Action)(0),                   // 13: habeas.v1.Action
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_habeas_v1_manifest_proto_depIdxs = []int32{
-	7,  // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
-	4,  // 1: habeas.v1.Manifest.stores:type_name -> habeas.v1.Store
+	13, // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
+	8,  // 1: habeas.v1.Manifest.stores:type_name -> habeas.v1.Store
 	2,  // 2: habeas.v1.Manifest.tier:type_name -> habeas.v1.Tier
-	8,  // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
-	8,  // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
-	8,  // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
-	9,  // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
-	9,  // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
-	6,  // 8: habeas.v1.Store.categories:type_name -> habeas.v1.Category
-	1,  // 9: habeas.v1.Store.role:type_name -> habeas.v1.Role
-	0,  // 10: habeas.v1.Store.source:type_name -> habeas.v1.Source
-	5,  // 11: habeas.v1.Store.not_searched:type_name -> habeas.v1.NotSearched
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	14, // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
+	14, // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
+	14, // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
+	15, // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
+	15, // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
+	4,  // 8: habeas.v1.Manifest.quotas:type_name -> habeas.v1.Quota
+	5,  // 9: habeas.v1.Manifest.drift:type_name -> habeas.v1.Drift
+	6,  // 10: habeas.v1.Manifest.conformance:type_name -> habeas.v1.Conformance
+	7,  // 11: habeas.v1.Manifest.activity:type_name -> habeas.v1.Activity
+	14, // 12: habeas.v1.Quota.per:type_name -> google.protobuf.Duration
+	15, // 13: habeas.v1.Quota.paused_until:type_name -> google.protobuf.Timestamp
+	15, // 14: habeas.v1.Drift.check_time:type_name -> google.protobuf.Timestamp
+	15, // 15: habeas.v1.Conformance.time:type_name -> google.protobuf.Timestamp
+	14, // 16: habeas.v1.Activity.window:type_name -> google.protobuf.Duration
+	11, // 17: habeas.v1.Activity.outcomes:type_name -> habeas.v1.Activity.OutcomesEntry
+	12, // 18: habeas.v1.Activity.failures:type_name -> habeas.v1.Activity.FailuresEntry
+	10, // 19: habeas.v1.Store.categories:type_name -> habeas.v1.Category
+	1,  // 20: habeas.v1.Store.role:type_name -> habeas.v1.Role
+	0,  // 21: habeas.v1.Store.source:type_name -> habeas.v1.Source
+	9,  // 22: habeas.v1.Store.not_searched:type_name -> habeas.v1.NotSearched
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_manifest_proto_init() }
@@ -777,7 +1204,7 @@ func file_habeas_v1_manifest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_manifest_proto_rawDesc), len(file_habeas_v1_manifest_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
