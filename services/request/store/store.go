@@ -306,7 +306,8 @@ type Store interface {
 	// Due returns requests that have a planned or deferred job whose time has
 	// come, a job sent before stale to one of the connectors in lost, that are
 	// closing without a closure record or whose own time to wake has come
-	// ([request.Request.Wake]); at most limit.
+	// ([request.Request.Wake]), or a job that waited for a connector which is
+	// paused no more ([CodePaused]); at most limit.
 	Due(ctx context.Context, now, stale time.Time, lost []string, limit int) ([]request.ID, error)
 	// Outstanding counts by connector the jobs sent before the given time and
 	// not answered.
@@ -342,6 +343,7 @@ type Store interface {
 	Shredder
 	Suppressions
 	Desk
+	Fleet
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

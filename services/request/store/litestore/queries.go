@@ -42,6 +42,8 @@ func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, li
 			UNION ALL SELECT * FROM (SELECT request_id FROM job WHERE state = 'sent' AND connector IN (SELECT value FROM json_each(?3)) AND sent_at < ?2 ORDER BY sent_at LIMIT ?4)
 			UNION ALL SELECT * FROM (SELECT id FROM request WHERE state = 'closing' AND closure_digest IS NULL ORDER BY updated_at LIMIT ?4)
 			UNION ALL SELECT * FROM (SELECT id FROM request WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?4)
+			UNION ALL SELECT * FROM (SELECT request_id FROM job WHERE code = 'paused' AND state IN ('planned', 'deferred') AND next_at IS NULL
+				AND connector NOT IN (SELECT connector FROM connector_pause WHERE until_at IS NULL) LIMIT ?4)
 		) LIMIT ?4`, micros(now), micros(stale), idList(lost), limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for due jobs: %w", err)

@@ -41,6 +41,8 @@ func (s *Store) Due(ctx context.Context, now, stale time.Time, lost []string, li
 			UNION ALL (SELECT request_id FROM job WHERE state = 'sent' AND connector = ANY($3) AND sent_at < $2 ORDER BY sent_at LIMIT $4)
 			UNION ALL (SELECT id FROM request WHERE state = 'closing' AND closure_digest IS NULL ORDER BY updated_at LIMIT $4)
 			UNION ALL (SELECT id FROM request WHERE wake_at <= $1 ORDER BY wake_at LIMIT $4)
+			UNION ALL (SELECT request_id FROM job WHERE code = 'paused' AND state IN ('planned', 'deferred') AND next_at IS NULL
+				AND connector NOT IN (SELECT connector FROM connector_pause WHERE until_at IS NULL) LIMIT $4)
 		) AS due LIMIT $4`, now, stale, lost, limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for due jobs: %w", redact(err))

@@ -78,6 +78,7 @@ var ownTables = map[int64]bool{
 	65: true, // the disclosure ledger
 	66: true, // the recipients to be told
 	80: true, // the assignee, saved filters, counts, indexes
+	85: true, // pauses of connectors, indexes
 }
 
 func testUpDownUp(t *testing.T, db Schema) {
