@@ -86,16 +86,21 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, opts StreamOptio
 }
 
 // EnsureConnector makes what one connector needs on the bus: its consumer and
-// its export bucket. The connector itself has no permission to make them.
+// its export bucket. The connector itself has no permission to make them. A
+// consumer that is paused stays so.
 func EnsureConnector(ctx context.Context, js jetstream.JetStream, name string, opts StreamOptions) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
 	o := opts.withDefaults()
-	if _, err := js.CreateOrUpdateConsumer(ctx, StreamJobs, jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		Durable: JobConsumer(name), FilterSubject: JobSubject(name), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: o.AckWait, MaxAckPending: 4096,
-	}); err != nil {
+	}
+	if c, err := js.Consumer(ctx, StreamJobs, config.Durable); err == nil {
+		config.PauseUntil = c.CachedInfo().Config.PauseUntil
+	}
+	if _, err := js.CreateOrUpdateConsumer(ctx, StreamJobs, config); err != nil {
 		return fmt.Errorf("creating consumer of %s: %w", name, err)
 	}
 	if _, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{

@@ -77,9 +77,10 @@ type Room struct {
 	// every is how often the sweeper looks.
 	every time.Duration
 
-	mu   sync.Mutex
-	lost map[string]bool
-	err  error
+	mu sync.Mutex
+	// lost and paused are read anew by each sweep; neither map is ever changed.
+	lost, paused map[string]bool
+	err          error
 }
 
 // New makes a coordinator; [Room.Run] starts it.
@@ -186,7 +187,10 @@ func (r *Room) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.ensure(ctx)
+	if err := r.ensure(ctx); err != nil {
+		return err
+	}
+	return r.readPauses(ctx)
 }
 
 // ensure makes what the rooms and the known connectors need on the bus.
@@ -281,9 +285,9 @@ const planBatch = 256
 
 func (r *Room) world() *world {
 	r.mu.Lock()
-	lost := r.lost
+	lost, paused := r.lost, r.paused
 	r.mu.Unlock()
-	w := &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost}
+	w := &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost, paused: paused}
 	if r.Ledger != nil {
 		w.book = r.Ledger.Book
 	}

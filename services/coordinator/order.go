@@ -18,6 +18,9 @@ func (st *step) ready() {
 		if j.State != request.JobPlanned && !due && !lost {
 			continue
 		}
+		if st.paused(i) {
+			continue
+		}
 		c, known := st.w.connector(j.Connector)
 		if !known {
 			st.wait(i, st.w.now.Add(st.w.rules.RetryMost))
@@ -31,6 +34,23 @@ func (st *step) ready() {
 		}
 		st.dispatch(i, c)
 	}
+}
+
+// paused keeps a job back whose connector is paused, without a time at which to
+// look again: the store names it when the pause is over. What was sent stays on
+// the bus, which keeps it back as well.
+func (st *step) paused(i int) bool {
+	j := &st.s.Jobs[i]
+	is := st.w.paused[j.Connector]
+	switch {
+	case is && j.State != request.JobSent && (j.Code != store.CodePaused || !j.NextAt.IsZero()):
+		j.Code, j.Message, j.NextAt, j.UpdatedAt = store.CodePaused, "the connector is paused", time.Time{}, st.w.now
+		st.s.Touch(i)
+	case !is && j.Code == store.CodePaused:
+		j.Code, j.Message = "", ""
+		st.s.Touch(i)
+	}
+	return is
 }
 
 // inOrder gives the jobs by the tier of their connectors.
@@ -138,7 +158,7 @@ func (w *world) tier(c Connector) int {
 // than one that is silent, and a silent connector once and not for each of its
 // jobs.
 func (st *step) patience(o *store.Job) time.Time {
-	if o.State == request.JobDeferred || o.Attempt > 1 {
+	if o.State == request.JobDeferred || o.Attempt > 1 || o.State != request.JobSent && st.w.paused[o.Connector] {
 		return time.Time{}
 	}
 	since := o.SentAt

@@ -66,6 +66,8 @@ type world struct {
 	lost map[string]bool
 	// book is who gets the company's data; nil is nobody.
 	book *disclosure.Book
+	// paused are connectors that get no jobs, because staff said so.
+	paused map[string]bool
 
 	tiersOnce sync.Once
 	tiers     map[string]int

@@ -39,6 +39,9 @@ type sweeper struct {
 	first  []byte
 	// tidied is when the store last put its counts together.
 	tidied time.Time
+	// held is what the bus was told last of each connector's queue: that it is
+	// held, or not.
+	held map[string]bool
 }
 
 // tidyEvery is how often the store puts its counts together.
@@ -48,6 +51,9 @@ const tidyEvery = 30 * time.Second
 const sweepBatch = 500
 
 func (r *Room) sweep(ctx context.Context) error {
+	if err := r.readPauses(ctx); err != nil {
+		return err
+	}
 	now := r.Now().UTC()
 	stale := now.Add(-r.Rules.Lease)
 	lost, err := r.findLost(ctx, stale)

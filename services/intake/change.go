@@ -94,30 +94,16 @@ func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit
 		if state := s.Request.State(); state != request.Resolving && state != request.Running {
 			return ErrNothingToRetry
 		}
-		retried := 0
-		for i := range s.Jobs {
-			j := &s.Jobs[i]
-			if connector != "" && j.Connector != connector || askedAgain(s.Jobs, i) {
-				continue
-			}
-			switch {
-			case limit > 0 && j.State != request.JobOverLimit:
-				continue
-			case j.State == request.JobDeferred:
-				j.NextAt, j.Failures = r.Now().UTC(), 0
-			case j.State.Terminal() && request.CanMoveJob(j.State, request.JobPlanned):
-				j.State, j.NextAt, j.Failures = request.JobPlanned, r.Now().UTC(), 0 // somebody looked: the failures begin anew
-			default:
-				continue
-			}
-			j.CapOverride = max(j.CapOverride, limit)
-			s.Touch(i)
-			retried++
-		}
+		retried := r.sendAgain(s, limit, func(j *store.Job) bool {
+			return (connector == "" || j.Connector == connector) && (limit == 0 || j.State == request.JobOverLimit)
+		})
 		if retried == 0 {
 			return ErrNothingToRetry
 		}
-		if limit == 0 || r.Approvers < 2 {
+		if limit == 0 {
+			return r.recordRetry(s, connector, retried)
+		}
+		if r.Approvers < 2 {
 			return nil
 		}
 		enough, err := s.Request.Approve(fmt.Sprintf("cap/%s/%d", connector, limit), request.ActorOf(ctx), r.Now())
@@ -132,6 +118,42 @@ func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit
 	})
 	if err == nil && second {
 		return request.ErrSecond
+	}
+	return err
+}
+
+// sendAgain makes those of the wanted jobs ready to be sent that can be, and
+// returns how many. What is history, because its connector was asked again
+// since, stays so.
+func (r *Room) sendAgain(s *store.Snapshot, limit int64, wanted func(*store.Job) bool) (n int) {
+	for i := range s.Jobs {
+		j := &s.Jobs[i]
+		if !wanted(j) || askedAgain(s.Jobs, i) {
+			continue
+		}
+		switch {
+		case j.State == request.JobDeferred:
+			j.NextAt, j.Failures = r.Now().UTC(), 0
+		case j.State.Terminal() && request.CanMoveJob(j.State, request.JobPlanned):
+			j.State, j.NextAt, j.Failures = request.JobPlanned, r.Now().UTC(), 0 // somebody looked: the failures begin anew
+		default:
+			continue
+		}
+		j.CapOverride = max(j.CapOverride, limit)
+		s.Touch(i)
+		n++
+	}
+	return n
+}
+
+// recordRetry puts on record that somebody had jobs sent again; connector is
+// empty for those of all.
+func (r *Room) recordRetry(s *store.Snapshot, connector string, jobs int) error {
+	rec, err := r.record(&s.Request, &habeasv1.DecisionRecord{
+		RequestId: string(s.Request.ID), Decision: "retried", Code: connector, Facts: map[string]string{"jobs": strconv.Itoa(jobs)},
+	}, r.Now().UTC())
+	if err == nil {
+		s.Records, s.Changed = append(s.Records, rec), true // the coordinator's sweeper publishes it
 	}
 	return err
 }

@@ -166,6 +166,8 @@ type ConnectorView struct {
 	SeenAt    string   `json:"seen_at"`
 	Facts     string   `json:"facts" doc:"Where the knowledge of its system comes from: primary, secondary or not said"`
 	Notes     []string `json:"notes" doc:"What to know before trusting what it reports"`
+	// Paused is set while staff keep it from getting jobs.
+	Paused *PauseView `json:"paused,omitempty" doc:"Set while it gets no jobs because staff said so"`
 }
 
 // Connectors lists the connectors, with their last sign of life from the bus.
@@ -173,6 +175,14 @@ func (r *Room) Connectors(ctx context.Context) ([]ConnectorView, error) {
 	known, err := r.Store.Connectors(ctx)
 	if err != nil {
 		return nil, err
+	}
+	pauses, err := r.Store.Pauses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paused := make(map[string]*PauseView, len(pauses))
+	for _, p := range pauses {
+		paused[p.Connector] = &PauseView{Since: p.Since, By: p.By, Reason: p.Reason}
 	}
 	views := make([]ConnectorView, 0, len(known))
 	for _, k := range known {
@@ -184,7 +194,9 @@ func (r *Room) Connectors(ctx context.Context) ([]ConnectorView, error) {
 		if err == nil {
 			m = live
 		}
-		views = append(views, connectorView(k, m, r.Now()))
+		view := connectorView(k, m, r.Now())
+		view.Paused = paused[k.Name]
+		views = append(views, view)
 	}
 	return views, nil
 }

@@ -357,14 +357,17 @@ type Key struct {
 	DER   []byte
 }
 
+// MostPage is the most rows of a page.
+const MostPage = 500
+
 // PageSize bounds what a caller asked for.
 func PageSize(asked int) int {
-	const usual, most = 50, 500
+	const usual = 50
 	switch {
 	case asked <= 0:
 		return usual
-	case asked > most:
-		return most
+	case asked > MostPage:
+		return MostPage
 	default:
 		return asked
 	}
