@@ -179,3 +179,17 @@ func (r *Room) Choice(ctx context.Context, regime string, ids []request.Identifi
 	}
 	return request.ChoiceOf(onceEach(related, ""), today), nil
 }
+
+// ChoseElsewhere reports whether the person opted out by a form, a letter or a
+// call, or is known to be under 16, and did not opt in since. Opt-outs by signal
+// are left out: whoever heard them remembers them, and what undid them.
+func (r *Room) ChoseElsewhere(ctx context.Context, ids []request.Identifier) (bool, error) {
+	related, err := r.Store.Related(ctx, r.people(ids))
+	if err != nil {
+		return false, err
+	}
+	past := slices.DeleteFunc(onceEach(related, ""), func(p request.Past) bool {
+		return p.Right == request.OptOutSaleShare && p.Channel == request.ChannelGPC
+	})
+	return request.ChoiceOf(past, request.Date{}).OptedOut, nil
+}

@@ -134,6 +134,38 @@ func TestSecondStep_IN5_OO6(t *testing.T) {
 	})
 }
 
+// CL-5: an opt-out by a form counts wherever the choice is asked for, until an
+// opt-in in two steps; what a signal did is left to who heard it.
+func TestChoseElsewhere_CL5(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		chose := func(kind request.Kind, value string) bool {
+			t.Helper()
+			out, err := r.room.ChoseElsewhere(t.Context(), []request.Identifier{request.NewIdentifier(kind, value)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		if chose(request.Email, "jane@example.com") {
+			t.Error("a stranger is opted out")
+		}
+		r.submit(optOut)
+		r.submit(`{"right":"opt_out_sale_share","channel":"gpc","identifiers":[{"kind":"cookie_id","value":"c1"}]}`)
+		if !chose(request.Email, "jane@example.com") || chose(request.CookieID, "c1") {
+			t.Error("want the form alone to count")
+		}
+		r.at(time.Date(2027, 4, 2, 20, 0, 0, 0, time.UTC))
+		in := r.post("/v1/requests", `{"right":"opt_in_sale_share","identifiers":[{"kind":"email","value":"jane@example.com"}]}`).view(http.StatusCreated)
+		if !chose(request.Email, "jane@example.com") {
+			t.Error("one step opted her in")
+		}
+		r.post("/v1/requests/"+string(in.ID)+"/confirm", "").want(http.StatusOK)
+		if chose(request.Email, "jane@example.com") {
+			t.Error("two steps did not opt her in")
+		}
+	})
+}
+
 func TestChoice_OO6_OO10(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		type choice struct {

@@ -9,6 +9,7 @@ import (
 type Past struct {
 	ID       ID
 	Right    Right
+	Channel  Channel
 	State    State
 	Result   Result
 	Code     string

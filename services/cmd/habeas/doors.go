@@ -114,7 +114,7 @@ func (r *runtime) addDoors(ctx context.Context) error {
 		return err
 	}
 	e := edge.New(edge.Config{
-		Doors: r.store, Take: r.intake.Take, Lookup: r.intake.Lookup, Identifiers: r.intake.Identifiers, Secret: pepper, Origins: c.Signals.Origins, Proxied: c.Proxied, Updated: c.updated(), Logger: logger,
+		Doors: r.store, Take: r.intake.Take, Chosen: r.intake.ChoseElsewhere, Lookup: r.intake.Lookup, Identifiers: r.intake.Identifiers, Secret: pepper, Origins: c.Signals.Origins, Proxied: c.Proxied, Updated: c.updated(), Logger: logger,
 		Allow: func(ctx context.Context, source string) error {
 			return v.Allow(ctx, verify.Limit{What: "signal", Most: 600, Window: time.Hour}, source)
 		},

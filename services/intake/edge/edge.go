@@ -37,6 +37,9 @@ type Config struct {
 	Take func(ctx context.Context, entries []intake.Entry, by string) ([]intake.Taken, error)
 	// Allow bounds what one source may set going; see [verify.Room.Allow].
 	Allow func(ctx context.Context, source string) error
+	// Chosen reports whether a visitor opted out in another way than here: one
+	// opt-out reaches the pages too, whichever door it came by.
+	Chosen func(ctx context.Context, ids []request.Identifier) (bool, error)
 	// Lookup reads a request, and Identifiers whom it is about; for [Edge.Lift].
 	Lookup      func(ctx context.Context, id request.ID) (store.Request, error)
 	Identifiers func(ctx context.Context, r *store.Request) ([]request.Identifier, error)
@@ -228,7 +231,14 @@ func (e *Edge) Hear(ctx context.Context, ids []request.Identifier, heard, source
 	if err != nil {
 		return s, err
 	}
-	if heard != "" && standing.OptedOutAt.IsZero() {
+	out := heard != ""
+	if !out && standing.OptedOutAt.IsZero() {
+		if out, err = e.Chosen(ctx, ids); err != nil {
+			return s, err
+		}
+		s.OptedOut = out
+	}
+	if out && standing.OptedOutAt.IsZero() {
 		if err := e.Allow(ctx, source); err != nil {
 			e.Logger.WarnContext(ctx, "choices come too fast from one source; this one holds on its page alone", slog.Any("error", err))
 			return s, nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ type rig struct {
 	ids   map[string]request.ID
 	logs  bytes.Buffer
 	optIn func() (store.Request, error)
+	// chose tells who opted out by another door.
+	chose func(ids []request.Identifier) (bool, error)
 }
 
 func newRig(t *testing.T) *rig {
@@ -50,6 +53,12 @@ func newRig(t *testing.T) *rig {
 	})
 	r.edge = edge.New(edge.Config{
 		Doors: s, Take: r.take,
+		Chosen: func(_ context.Context, ids []request.Identifier) (bool, error) {
+			if r.chose == nil {
+				return false, nil
+			}
+			return r.chose(ids)
+		},
 		Lookup: func(context.Context, request.ID) (store.Request, error) { return r.optIn() },
 		Identifiers: func(context.Context, *store.Request) ([]request.Identifier, error) {
 			return []request.Identifier{request.NewIdentifier(request.UserID, "anna")}, nil
@@ -157,6 +166,29 @@ func TestAllDevices_OO4(t *testing.T) {
 	r.out(ids(r.account("anna")))
 	r.in(ids(cookie("other")))
 	r.in(ids(r.account("bert")))
+}
+
+// CL-5: who opted out by a form is let alone by the pages too, on this device
+// and on what is tied to it, and the device is carried to the systems. When it
+// can't be known, nobody is taken for one who may be sold.
+func TestOptedOutByAForm_CL5(t *testing.T) {
+	r := newRig(t)
+	r.in(ids(cookie("laptop"), r.account("anna")))
+	r.chose = func([]request.Identifier) (bool, error) { return false, errors.New("the database is away") }
+	if s, code := r.visit(ids(cookie("laptop"))); code != http.StatusServiceUnavailable || s.OptedOut {
+		t.Errorf("status %d, %+v", code, s)
+	}
+	r.chose = func(ids []request.Identifier) (bool, error) {
+		return slices.ContainsFunc(ids, func(id request.Identifier) bool { return id.Reveal() == "anna" }), nil
+	}
+	r.in(ids(cookie("other")))
+	r.out(ids(cookie("laptop"), r.account("anna")))
+	r.chose = nil
+	r.out(ids(cookie("laptop"))) // it is remembered
+	r.in(ids(cookie("other")))
+	if len(r.taken) != 1 || len(r.taken[0].Submission.Identifiers) != 2 {
+		t.Errorf("carried by %d requests: %+v", len(r.taken), r.taken)
+	}
 }
 
 // CL-5: the answer to the first page load says that she is out, and it is

@@ -24,7 +24,7 @@ import (
 func (r *rig) site() *httptest.Server {
 	r.t.Helper()
 	e := edge.New(edge.Config{
-		Doors: r.store, Take: r.intake.Take, Allow: func(context.Context, string) error { return nil }, Secret: []byte("secret"), Origins: []string{"*"}, Updated: r.now, Now: r.clock,
+		Doors: r.store, Take: r.intake.Take, Chosen: r.intake.ChoseElsewhere, Allow: func(context.Context, string) error { return nil }, Secret: []byte("secret"), Origins: []string{"*"}, Updated: r.now, Now: r.clock,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/privacy/", r.portal.Handler())

@@ -66,9 +66,9 @@ func (n *Notice) Domain() store.Notice {
 
 // Related is what is read of another request of the same person.
 type Related struct {
-	Digest                         []byte
-	ID, Right, State, Result, Code string
-	Terms, Case                    []byte
+	Digest                                  []byte
+	ID, Right, Channel, State, Result, Code string
+	Terms, Case                             []byte
 }
 
 // RelatedColumns are the columns of a look at related requests, p being table person
@@ -77,6 +77,7 @@ var RelatedColumns = []Column[Related]{
 	{"p.digest", Bytes, false, func(r *Related) any { return &r.Digest }},
 	{"r.id", Text, false, func(r *Related) any { return &r.ID }},
 	{"r.consumer_right", Text, false, func(r *Related) any { return &r.Right }},
+	{"r.channel", Text, false, func(r *Related) any { return &r.Channel }},
 	{"r.state", Text, false, func(r *Related) any { return &r.State }},
 	{"r.result", Text, false, func(r *Related) any { return &r.Result }},
 	{"r.reason_code", Text, false, func(r *Related) any { return &r.Code }},
@@ -87,7 +88,7 @@ var RelatedColumns = []Column[Related]{
 // Domain makes what the domain wants of a row.
 func (r *Related) Domain() (store.Related, error) {
 	out := store.Related{Digest: r.Digest, Past: request.Past{
-		ID: request.ID(r.ID), Right: request.Right(r.Right), State: request.State(r.State), Result: request.Result(r.Result), Code: r.Code,
+		ID: request.ID(r.ID), Right: request.Right(r.Right), Channel: request.Channel(r.Channel), State: request.State(r.State), Result: request.Result(r.Result), Code: r.Code,
 	}}
 	var terms request.Terms
 	if err := json.Unmarshal(r.Terms, &terms); err != nil {

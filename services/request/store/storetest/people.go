@@ -49,7 +49,7 @@ func testRelated(t *testing.T, s store.Store) {
 
 func past(n *store.New) request.Past {
 	r := n.Request.Request
-	p := request.Past{ID: r.ID, Right: r.Right(), State: r.State(), Received: r.Terms.Received, Day: r.Terms.Due.Received, Due: r.Terms.Due, Case: r.Case}
+	p := request.Past{ID: r.ID, Right: r.Right(), Channel: r.Channel, State: r.State(), Received: r.Terms.Received, Day: r.Terms.Due.Received, Due: r.Terms.Due, Case: r.Case}
 	if r.Ending != nil {
 		p.Result, p.Code = r.Ending.Result, r.Ending.Code
 	}
