@@ -36,6 +36,10 @@ func (r *Room) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/keys", r.private(r.keys))
 	mux.HandleFunc("GET /v1/rejected", r.private(r.rejected))
 	mux.HandleFunc("GET /v1/population", r.private(r.population))
+	mux.HandleFunc("GET /v1/period", r.private(r.period))
+	mux.HandleFunc("GET /v1/intakes", r.private(r.intakes))
+	mux.HandleFunc("GET /v1/sample", r.private(r.sample))
+	mux.HandleFunc("GET /v1/consistency", r.private(r.consistency))
 	return mux
 }
 
@@ -120,6 +124,10 @@ func (r *Room) head(ctx context.Context, l *ledger.Log) (*ledger.Prover, *audita
 	if err != nil {
 		return nil, nil, err
 	}
+	return l.Prover(ctx, signed), r.headOf(signed), nil
+}
+
+func (r *Room) headOf(signed ledger.SignedHead) *auditapi.Head {
 	head := &auditapi.Head{Origin: r.config.Origin, VerifierKey: r.vkey, Checkpoint: string(signed.Note)}
 	head.Authorities = append(head.Authorities, wire.PublicDER(r.config.Signer.Public()))
 	for _, key := range r.config.Authorities {
@@ -127,7 +135,7 @@ func (r *Room) head(ctx context.Context, l *ledger.Log) (*ledger.Prover, *audita
 			head.Authorities = append(head.Authorities, wire.PublicDER(key))
 		}
 	}
-	return l.Prover(ctx, signed), head, nil
+	return head
 }
 
 func proven(p *ledger.Prover, leaf ledger.Leaf) (auditapi.Line, error) {

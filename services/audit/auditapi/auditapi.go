@@ -29,9 +29,34 @@ type Head struct {
 	// and the proof (RFC 6962, section 2.1.2) that Checkpoint begins with it.
 	Start       string   `json:"start,omitempty"`
 	Consistency [][]byte `json:"consistency,omitempty"`
+	// Period is there for a period.
+	Period *Period `json:"period,omitempty"`
 	// Authorities are the public keys (PKIX DER) that are trusted from
 	// configuration.
 	Authorities [][]byte `json:"authorities"`
+}
+
+// Period is a stretch of the log: the leaves between the last head signed before
+// From, which is the head's Start or the log's beginning, and the last one signed
+// before To, which is Close. What became of them is told up to the checkpoint.
+type Period struct {
+	// From and To are days, UTC, yyyy-mm-dd; To is not part of it.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Close is the signed head that ends it, and CloseConsistency the proof that
+	// the checkpoint begins with it.
+	Close            string   `json:"close"`
+	CloseConsistency [][]byte `json:"close_consistency,omitempty"`
+	// StartSize, CloseSize and EndSize are the sizes of the three heads.
+	StartSize int64 `json:"start_size"`
+	CloseSize int64 `json:"close_size"`
+	EndSize   int64 `json:"end_size"`
+	// CloseRoot is the root of Close, in hex: what samples are drawn by.
+	CloseRoot string `json:"close_root"`
+	// Types counts its leaves by type. Erased are those of them whose record was
+	// destroyed at the end of its retention.
+	Types  map[string]int64 `json:"types,omitempty"`
+	Erased int64            `json:"erased,omitempty"`
 }
 
 // Record is one leaf with its envelope.

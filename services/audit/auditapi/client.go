@@ -9,11 +9,18 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
 // ErrNotFound is wrapped by the error of asking for what the log does not have.
 var ErrNotFound = errors.New("the log has no such record")
+
+// Errors of [Client.Consistency].
+var (
+	ErrInconsistent = errors.New("the log can't prove that one head begins with the other")
+	ErrNoHead       = errors.New("this is no head that the log signed")
+)
 
 // Client reads from an audit room.
 type Client struct {
@@ -47,6 +54,35 @@ func (c *Client) Population(ctx context.Context, from, to string, fn func(Line) 
 	return c.stream(ctx, "/v1/population?"+url.Values{"from": {from}, "to": {to}}.Encode(), fn)
 }
 
+// Period does the same for every record of a period, and for those that are
+// needed to judge them, by leaf number. The days are yyyy-mm-dd, to not included.
+func (c *Client) Period(ctx context.Context, from, to string, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/period?"+url.Values{"from": {from}, "to": {to}}.Encode(), fn)
+}
+
+// Intakes does the same for the requests of a period that the log has after a
+// leaf, -1 for the first, at most limit.
+func (c *Client) Intakes(ctx context.Context, from, to string, after int64, limit int, fn func(Line) error) error {
+	q := url.Values{"from": {from}, "to": {to}, "limit": {strconv.Itoa(limit)}}
+	if after >= 0 {
+		q.Set("after", strconv.FormatInt(after, 10))
+	}
+	return c.stream(ctx, "/v1/intakes?"+q.Encode(), fn)
+}
+
+// Sample does the same for n requests of a period, chosen as [Sample] does.
+func (c *Client) Sample(ctx context.Context, from, to string, n int, word string, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/sample?"+url.Values{"from": {from}, "to": {to}, "n": {strconv.Itoa(n)}, "word": {word}}.Encode(), fn)
+}
+
+// Consistency asks for the proof that one signed head begins with another, in
+// whatever order they are given; newer may be empty for the newest. The log that
+// can't prove it says so in an error that wraps [ErrInconsistent], and a text
+// that is no head of this log gives [ErrNoHead].
+func (c *Client) Consistency(ctx context.Context, older, newer string, fn func(Line) error) error {
+	return c.stream(ctx, "/v1/consistency?"+url.Values{"old": {older}, "new": {newer}}.Encode(), fn)
+}
+
 func (c *Client) stream(ctx context.Context, path string, fn func(Line) error) (err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+path, nil)
 	if err != nil {
@@ -76,8 +112,15 @@ func answerError(resp *http.Response) error {
 		return fmt.Errorf("asking the audit room: %s", resp.Status)
 	}
 	said := fmt.Errorf("asking the audit room: %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	if resp.StatusCode == http.StatusNotFound {
+	switch resp.StatusCode {
+	case http.StatusNotFound:
 		return errors.Join(said, ErrNotFound)
+	case http.StatusConflict:
+		return errors.Join(said, ErrInconsistent)
+	case http.StatusBadRequest:
+		if strings.HasSuffix(said.Error(), ErrNoHead.Error()) {
+			return errors.Join(said, ErrNoHead)
+		}
 	}
 	return said
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,19 +156,93 @@ func liteLeavesOf(ctx context.Context, q liteQuerier, digests [][]byte) (map[[sh
 func (s *liteStore) leaves(ctx context.Context, q Query, fn func(Leaf) error) error {
 	where, args := q.where()
 	return each(ctx, s.db, func(rows *sql.Rows) error {
-		var l Leaf
-		var digest []byte
-		var at int64
-		err := rows.Scan(&l.Number, &digest, &l.RequestID, &l.Type, &l.Issuer, &l.Envelope, &at)
+		l, err := liteLeaf(rows)
 		if err != nil {
 			return err
 		}
-		if l.Digest, err = toDigest(digest); err != nil {
-			return err
-		}
-		l.LoggedAt = time.UnixMicro(at).UTC()
 		return fn(l)
 	}, lite(selectLeaves+where), args...)
+}
+
+func liteLeaf(rows *sql.Rows) (l Leaf, err error) {
+	var digest []byte
+	var at int64
+	if err := rows.Scan(&l.Number, &digest, &l.RequestID, &l.Type, &l.Issuer, &l.Envelope, &at); err != nil {
+		return Leaf{}, err
+	}
+	l.LoggedAt = time.UnixMicro(at).UTC()
+	l.Digest, err = toDigest(digest)
+	return l, err
+}
+
+func (s *liteStore) leavesAt(ctx context.Context, numbers []int64) (leaves []Leaf, err error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	err = each(ctx, s.db, func(rows *sql.Rows) error {
+		l, err := liteLeaf(rows)
+		leaves = append(leaves, l)
+		return err
+	}, selectLeaves+` WHERE number IN (?`+strings.Repeat(", ?", len(numbers)-1)+`) ORDER BY number`, args...)
+	return leaves, err
+}
+
+func (s *liteStore) intakes(ctx context.Context, first, below int64) ([]int64, error) {
+	return s.numbers(ctx, selectIntakes, first, below)
+}
+
+func (s *liteStore) numbersAround(ctx context.Context, start, closed, end int64) ([]int64, error) {
+	return s.numbers(ctx, selectAround, start, closed, end)
+}
+
+func (s *liteStore) numbers(ctx context.Context, query string, args ...any) (numbers []int64, err error) {
+	err = each(ctx, s.db, func(rows *sql.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		numbers = append(numbers, n)
+		return err
+	}, lite(query), args...)
+	return numbers, err
+}
+
+func (s *liteStore) rests(ctx context.Context, requests []string) (map[string]Rest, error) {
+	found := make(map[string]Rest, len(requests))
+	for some := range slices.Chunk(requests, 500) {
+		args := make([]any, len(some))
+		for i, id := range some {
+			args[i] = id
+		}
+		err := each(ctx, s.db, func(rows *sql.Rows) error {
+			var id, typ string
+			var number int64
+			var envelope []byte
+			if err := rows.Scan(&id, &number, &typ, &envelope); err != nil {
+				return err
+			}
+			found[id] = found[id].add(number, typ, envelope)
+			return nil
+		}, selectRests+`IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (s *liteStore) tally(ctx context.Context, first, below int64) (types map[string]int64, erased int64, err error) {
+	types = map[string]int64{}
+	err = each(ctx, s.db, func(rows *sql.Rows) error {
+		var typ string
+		var n, gone int64
+		err := rows.Scan(&typ, &n, &gone)
+		types[typ], erased = n, erased+gone
+		return err
+	}, lite(selectTally), first, below)
+	return types, erased, err
 }
 
 func (s *liteStore) saveCheckpoint(ctx context.Context, size int64, note []byte) error {

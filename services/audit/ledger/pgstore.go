@@ -160,12 +160,8 @@ func (s *pgStore) leaves(ctx context.Context, q Query, fn func(Leaf) error) erro
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var l Leaf
-		var digest []byte
-		if err := rows.Scan(&l.Number, &digest, &l.RequestID, &l.Type, &l.Issuer, &l.Envelope, &l.LoggedAt); err != nil {
-			return err
-		}
-		if l.Digest, err = toDigest(digest); err != nil {
+		l, err := pgLeaf(rows)
+		if err != nil {
 			return err
 		}
 		if err := fn(l); err != nil {
@@ -173,6 +169,71 @@ func (s *pgStore) leaves(ctx context.Context, q Query, fn func(Leaf) error) erro
 		}
 	}
 	return rows.Err()
+}
+
+func pgLeaf(row pgx.CollectableRow) (l Leaf, err error) {
+	var digest []byte
+	if err := row.Scan(&l.Number, &digest, &l.RequestID, &l.Type, &l.Issuer, &l.Envelope, &l.LoggedAt); err != nil {
+		return Leaf{}, err
+	}
+	l.Digest, err = toDigest(digest)
+	return l, err
+}
+
+func (s *pgStore) leavesAt(ctx context.Context, numbers []int64) ([]Leaf, error) {
+	rows, err := s.pool.Query(ctx, selectLeaves+` WHERE number = ANY($1) ORDER BY number`, numbers)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgLeaf)
+}
+
+func (s *pgStore) intakes(ctx context.Context, first, below int64) ([]int64, error) {
+	return s.numbers(ctx, selectIntakes, first, below)
+}
+
+func (s *pgStore) numbersAround(ctx context.Context, start, closed, end int64) ([]int64, error) {
+	return s.numbers(ctx, selectAround, start, closed, end)
+}
+
+func (s *pgStore) numbers(ctx context.Context, query string, args ...any) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+func (s *pgStore) rests(ctx context.Context, requests []string) (map[string]Rest, error) {
+	rows, err := s.pool.Query(ctx, selectRests+`= ANY($1)`, requests)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]Rest, len(requests))
+	var id, typ string
+	var number int64
+	var envelope []byte
+	_, err = pgx.ForEachRow(rows, []any{&id, &number, &typ, &envelope}, func() error {
+		found[id] = found[id].add(number, typ, envelope)
+		envelope = nil
+		return nil
+	})
+	return found, err
+}
+
+func (s *pgStore) tally(ctx context.Context, first, below int64) (types map[string]int64, erased int64, err error) {
+	rows, err := s.pool.Query(ctx, selectTally, first, below)
+	if err != nil {
+		return nil, 0, err
+	}
+	types = map[string]int64{}
+	var typ string
+	var n, gone int64
+	_, err = pgx.ForEachRow(rows, []any{&typ, &n, &gone}, func() error {
+		types[typ], erased = n, erased+gone
+		return nil
+	})
+	return types, erased, err
 }
 
 func (s *pgStore) saveCheckpoint(ctx context.Context, size int64, note []byte) error {

@@ -27,6 +27,20 @@ type store interface {
 	// leaves calls fn for each leaf of the query, in order.
 	leaves(ctx context.Context, q Query, fn func(Leaf) error) error
 
+	// rests reads what there is of requests.
+	rests(ctx context.Context, requests []string) (map[string]Rest, error)
+	// tally counts the leaves from first to below by type, and those of them
+	// that have lost their envelope.
+	tally(ctx context.Context, first, below int64) (types map[string]int64, erased int64, err error)
+	// leavesAt reads leaves by number, in order.
+	leavesAt(ctx context.Context, numbers []int64) ([]Leaf, error)
+	// intakes returns the numbers of the intake records from first to below.
+	intakes(ctx context.Context, first, below int64) ([]int64, error)
+	// numbersAround returns the numbers of leaves below end and outside of start
+	// to closed that belong to a request whose intake is inside, and of key and
+	// retention records outside; each once, in any order.
+	numbersAround(ctx context.Context, start, closed, end int64) ([]int64, error)
+
 	// saveCheckpoint keeps a signed head; the same size twice is kept once.
 	saveCheckpoint(ctx context.Context, size int64, note []byte) error
 	// checkpoint reads the newest signed head of at most the given size that
@@ -101,6 +115,19 @@ type Query struct {
 	Type string
 	// First is the lowest leaf number wanted.
 	First int64
+	// Below, when above 0, is the first leaf number that is not wanted any more,
+	// and Limit the most leaves wanted.
+	Below, Limit int64
+}
+
+// Rest is what the log has of one request beside its intake.
+type Rest struct {
+	// Records counts all its records.
+	Records int
+	// Closure is its closure record; nil while it is open, or once it was erased.
+	Closure []byte
+	// ClosureLeaf is the number of that leaf; -1 while it is open.
+	ClosureLeaf int64
 }
 
 // Rejected is a record that was refused.
