@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -37,6 +38,7 @@ type Account struct {
 	Records int `json:"records"`
 
 	warnings []string
+	inside   int64 // records within a period; only while one is written
 }
 
 // Line is what became of one job.
@@ -93,12 +95,30 @@ func account(entries []entry) (accounts []Account, problems []error) {
 		return nil, []error{fmt.Errorf("there is no record of any request: %w", ErrIncomplete)}
 	}
 	for _, id := range slices.Sorted(maps.Keys(byRequest)) {
-		b := &book{id: id, entries: byRequest[id]}
-		b.Account = Account{RequestID: id, IntakeLeaf: -1, ClosureLeaf: -1, Records: len(b.entries)}
-		b.read()
-		accounts, problems = append(accounts, b.Account), append(problems, b.problems...)
+		a, wrong := accountOf(id, byRequest[id], nil)
+		accounts, problems = append(accounts, a), append(problems, wrong...)
 	}
 	return accounts, problems
+}
+
+// accountOf checks that the records of one request add up. Where it lacks some
+// that were destroyed at the end of their retention, by digest, it says so and
+// judges nothing.
+func accountOf(id string, entries []entry, destroyed map[[sha256.Size]byte]bool) (Account, []error) {
+	b := &book{id: id, entries: entries}
+	b.Account = Account{RequestID: id, IntakeLeaf: -1, ClosureLeaf: -1, Records: len(b.entries)}
+	b.read()
+	gone := 0
+	for _, d := range b.closure.GetRecordDigests() {
+		if len(d) == sha256.Size && destroyed[[sha256.Size]byte(d)] {
+			gone++
+		}
+	}
+	if gone > 0 {
+		b.problems = nil
+		b.warn("%d of its records were destroyed at the end of their retention; what is left can't be judged", gone)
+	}
+	return b.Account, b.problems
 }
 
 // book is the account of one request in the making.
@@ -130,7 +150,8 @@ func (b *book) read() {
 			if b.intake != nil {
 				b.problem("there are two intake records")
 			}
-			b.intake, b.IntakeLeaf = p, e.leaf
+			b.intake = p
+			b.takeIntake(p, e.leaf)
 		case *habeasv1.PlanRecord:
 			b.plans = append(b.plans, p)
 		case *habeasv1.LocatedRecord:
@@ -141,23 +162,21 @@ func (b *book) read() {
 			if b.closure != nil {
 				b.problem("there are two closure records")
 			}
-			b.closure, b.ClosureLeaf = p, e.leaf
+			b.closure = p
+			b.takeClosure(p, e.leaf)
 		}
 	}
-	b.readIntake()
+	b.checkIntake()
 	b.checkCommitments()
 	b.readPlans()
 	b.readClosure()
 	b.checkResult()
 }
 
-func (b *book) readIntake() {
+func (b *book) checkIntake() {
 	if b.intake == nil {
 		b.problem("the intake record is missing")
-		return
 	}
-	b.Regime, b.Right, b.Channel = b.intake.GetRegime(), b.intake.GetRight(), b.intake.GetChannel()
-	b.ReceiveDate, b.ReceiveTime = b.intake.GetReceiveDate(), b.intake.GetReceiveTime().AsTime()
 }
 
 // checkCommitments sees that every record is about the same person.
@@ -291,7 +310,6 @@ func (b *book) readClosure() {
 		b.warn("it is still open")
 		return
 	}
-	b.Closed, b.Result, b.ReasonCode, b.Reason, b.AnswerTime = true, c.GetResult(), c.GetReasonCode(), c.GetReason(), c.GetAnswerTime().AsTime()
 	named, have := map[string]bool{}, map[string]bool{}
 	for _, d := range c.GetRecordDigests() {
 		named[string(d)] = true

@@ -136,11 +136,7 @@ func complete(files map[string][]byte) (*Report, error) {
 
 // writeFolder writes the files beside dir and moves them into place.
 func writeFolder(dir string, files map[string][]byte) (err error) {
-	parent := filepath.Dir(filepath.Clean(dir))
-	if err := os.MkdirAll(parent, 0o750); err != nil {
-		return err
-	}
-	temp, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".tmp-")
+	temp, err := tempFolder(dir)
 	if err != nil {
 		return err
 	}
@@ -150,11 +146,7 @@ func writeFolder(dir string, files map[string][]byte) (err error) {
 		}
 	}()
 	for name, content := range files {
-		path := filepath.Join(temp, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-			return err
-		}
-		if err := writeFile(path, content); err != nil {
+		if err := folderSink(temp).Put(name, content); err != nil {
 			return err
 		}
 	}
@@ -162,6 +154,15 @@ func writeFolder(dir string, files map[string][]byte) (err error) {
 		return err
 	}
 	return os.Rename(temp, dir)
+}
+
+// tempFolder makes a folder beside dir.
+func tempFolder(dir string) (string, error) {
+	parent := filepath.Dir(filepath.Clean(dir))
+	if err := os.MkdirAll(parent, 0o750); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(parent, "."+filepath.Base(dir)+".tmp-")
 }
 
 // writeFile writes a file that has reached the disk, so that a full disk is

@@ -5,10 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -64,11 +62,25 @@ func parseRecordFile(name string) (leaf int64, typ wire.RecordType, ok bool) {
 	return leaf, wire.RecordType(m[2]), err == nil
 }
 
-// sums writes SHA256SUMS, as the program sha256sum reads it.
-func sums(files map[string][]byte) []byte {
+// digest is SHA-256 of a file's content.
+type digest = [sha256.Size]byte
+
+// sums writes SHA256SUMS of files.
+func sums(files map[string][]byte) []byte { return sumsText(digests(files)) }
+
+func digests(files map[string][]byte) map[string]digest {
+	out := make(map[string]digest, len(files))
+	for name, content := range files {
+		out[name] = sha256.Sum256(content)
+	}
+	return out
+}
+
+// sumsText writes SHA256SUMS, as the program sha256sum reads it.
+func sumsText(sums map[string]digest) []byte {
 	var out bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		fmt.Fprintf(&out, "%x  %s\n", sha256.Sum256(files[name]), name)
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		fmt.Fprintf(&out, "%x  %s\n", sums[name], name)
 	}
 	return out.Bytes()
 }
@@ -77,6 +89,14 @@ func sums(files map[string][]byte) []byte {
 // is refused.
 func readFiles(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	return files, eachFile(dir, func(name string, content []byte) error {
+		files[name] = content
+		return nil
+	})
+}
+
+// eachFile calls fn for every file below dir, one at a time.
+func eachFile(dir string, fn func(name string, content []byte) error) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -93,13 +113,16 @@ func readFiles(dir string) (map[string][]byte, error) {
 		if !info.Mode().IsRegular() || info.Size() > maxFile {
 			return fmt.Errorf("%s: not a plain file of at most %d bytes: %w", name, maxFile, ErrAltered)
 		}
-		files[name], err = os.ReadFile(path) //nolint:gosec // the folder is the caller's
-		return err
+		content, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's
+		if err != nil {
+			return err
+		}
+		return fn(name, content)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the evidence pack: %w", err)
+		return fmt.Errorf("reading the evidence pack: %w", err)
 	}
-	return files, nil
+	return nil
 }
 
 // checkFiles holds the files against SHA256SUMS and the layout.
@@ -110,6 +133,14 @@ func checkFiles(files map[string][]byte) error {
 	}
 	rest := maps.Clone(files)
 	delete(rest, fileSums)
+	if err := checkSums(listed, digests(rest)); err != nil {
+		return err
+	}
+	return checkNames(rest)
+}
+
+// checkSums holds the digests of files against SHA256SUMS.
+func checkSums(listed []byte, have map[string]digest) error {
 	var problems []error
 	want := map[string]bool{}
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\n"), "\n") {
@@ -119,15 +150,14 @@ func checkFiles(files map[string][]byte) error {
 			return fmt.Errorf("%s: a line is malformed or double: %w", fileSums, ErrAltered)
 		}
 		want[name] = true
-		content, there := rest[name]
-		switch have := sha256.Sum256(content); {
+		switch content, there := have[name]; {
 		case !there:
 			problems = append(problems, fmt.Errorf("%q is listed in %s and missing: %w", name, fileSums, ErrAltered))
-		case !bytes.Equal(have[:], raw):
+		case !bytes.Equal(content[:], raw):
 			problems = append(problems, fmt.Errorf("%s was altered: %w", name, ErrAltered))
 		}
 	}
-	for name := range rest {
+	for name := range have {
 		if !want[name] {
 			problems = append(problems, fmt.Errorf("%q is not listed in %s: %w", name, fileSums, ErrAltered))
 		}
@@ -136,10 +166,10 @@ func checkFiles(files map[string][]byte) error {
 		return errors.Join(problems...)
 	}
 	// Whatever reads as a list of the right sums was written otherwise.
-	if !bytes.Equal(sums(rest), listed) {
+	if !bytes.Equal(sumsText(have), listed) {
 		return fmt.Errorf("%s is not in its one right form: %w", fileSums, ErrAltered)
 	}
-	return checkNames(rest)
+	return nil
 }
 
 func checkNames(files map[string][]byte) error {
@@ -183,24 +213,13 @@ type authorityKey struct {
 	PublicKey []byte `json:"public_key"`
 }
 
-func formatKeys(k keysFile) ([]byte, error) {
-	text, err := json.MarshalIndent(k, "", "  ")
-	return append(text, '\n'), err
-}
+func formatKeys(k keysFile) ([]byte, error) { return formatJSON(k) }
 
 // parseKeys reads keys.json and accepts only what formatKeys writes.
 func parseKeys(text []byte) (keysFile, []ed25519.PublicKey, error) {
 	var k keysFile
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&k); err != nil {
-		return keysFile{}, nil, fmt.Errorf("%s: %w: %w", fileKeys, ErrAltered, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return keysFile{}, nil, fmt.Errorf("%s: there is more than one document: %w", fileKeys, ErrAltered)
-	}
-	if again, err := formatKeys(k); err != nil || !bytes.Equal(again, text) {
-		return keysFile{}, nil, fmt.Errorf("%s is not in its one right form: %w", fileKeys, ErrAltered)
+	if err := parseStrict(text, &k, func() ([]byte, error) { return formatKeys(k) }); err != nil {
+		return keysFile{}, nil, fmt.Errorf("%s: %w", fileKeys, err)
 	}
 	authorities := make([]ed25519.PublicKey, 0, len(k.Authorities))
 	for i, a := range k.Authorities {

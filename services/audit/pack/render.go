@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -25,6 +26,39 @@ var certificateTemplate = template.Must(template.New("certificate").Funcs(templa
 	"when": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"sum":  sumLine,
 }).Parse(certificateText))
+
+//go:embed embed/PERIOD.md
+var periodReadme []byte
+
+//go:embed embed/period.html
+var periodText string
+
+var periodTemplate = template.Must(template.New("period").Parse(periodText))
+
+// counted is how many there are of a kind.
+type counted struct {
+	Type  string
+	Count int64
+}
+
+// periodCertificate is the page for people about a period.
+func periodCertificate(s *Summary) ([]byte, error) {
+	data := struct {
+		*Summary
+		Kinds, Outcomes []counted
+	}{Summary: s}
+	for _, typ := range slices.Sorted(maps.Keys(s.Types)) {
+		data.Kinds = append(data.Kinds, counted{typ, s.Types[typ]})
+	}
+	for _, result := range slices.Sorted(maps.Keys(s.Results)) {
+		data.Outcomes = append(data.Outcomes, counted{result, int64(s.Results[result])})
+	}
+	var out bytes.Buffer
+	if err := periodTemplate.Execute(&out, data); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", fileCertificate, err)
+	}
+	return out.Bytes(), nil
+}
 
 // day is a date, or nothing for one that is not set.
 func day(t time.Time) string {

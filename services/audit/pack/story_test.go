@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -19,6 +20,7 @@ const storyRequest = "01912d68-0000-7000-8000-000000000001"
 
 // story is what happened to one request, before it is signed and logged.
 type story struct {
+	request                   string // its id
 	coordinator, crm, billing *wire.Signer
 
 	intake   *habeasv1.IntakeRecord
@@ -53,7 +55,7 @@ func newStory(t testing.TB) *story {
 	t.Helper()
 	person := make([]byte, 32)
 	person[0] = 7
-	s := &story{coordinator: newSigner(t, "coordinator"), crm: newSigner(t, "crm"), billing: newSigner(t, "billing")}
+	s := &story{request: storyRequest, coordinator: newSigner(t, "coordinator"), crm: newSigner(t, "crm"), billing: newSigner(t, "billing")}
 	s.intake = &habeasv1.IntakeRecord{RequestId: storyRequest, Regime: "us-ca-ccpa", Right: "delete", Channel: "web",
 		ReceiveTime: timestamppb.New(time.Date(2026, 11, 2, 18, 0, 0, 0, time.UTC)), ReceiveDate: "2026-11-02", SubjectCommitment: person}
 	line := func(job string, by *wire.Signer) *habeasv1.PlanLine {
@@ -99,12 +101,20 @@ func (s *story) tell(t testing.TB) *storyLog {
 			NotBeforeTime: timestamppb.Now()}, "")
 	}
 	l.log(t, s.coordinator, &habeasv1.IntakeRecord{RequestId: "somebody-else"}, "somebody-else")
+	s.tellInto(t, l, nil)
+	return l
+}
+
+// tellInto signs the story and logs it; answered is called before its closure.
+func (s *story) tellInto(t testing.TB, l *storyLog, answered func()) {
+	t.Helper()
 	var digests [][]byte
 	sign := func(by *wire.Signer, p wire.Predicate) {
+		p.ProtoReflect().Set(p.ProtoReflect().Descriptor().Fields().ByName("request_id"), protoreflect.ValueOfString(s.request))
 		if s.edit != nil {
 			s.edit(p)
 		}
-		rec := l.log(t, by, p, storyRequest)
+		rec := l.log(t, by, p, s.request)
 		digests = append(digests, rec.Digest[:])
 	}
 	if s.plan != nil && s.plan.PlanDigest == nil {
@@ -121,14 +131,20 @@ func (s *story) tell(t testing.TB) *storyLog {
 	for _, p := range s.outcomes {
 		sign(s.signerOf(p.GetJobId()), p)
 	}
+	if answered != nil {
+		answered()
+	}
 	if s.closure != nil {
 		s.closure.RecordDigests, s.closure.PlanDigest = digests, s.plan.GetPlanDigest()
 		sign(s.coordinator, s.closure)
 	}
 	for _, p := range s.after {
+		if p.ProtoReflect().Descriptor().Fields().ByName("request_id") == nil {
+			l.log(t, s.coordinator, p, s.request)
+			continue
+		}
 		sign(s.coordinator, p)
 	}
-	return l
 }
 
 // storyLog is a log and the source of packs that reads it.

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/transparency-dev/formats/proof"
@@ -42,6 +44,8 @@ type Report struct {
 	Records int `json:"records"`
 	// Requests is what the records say, request by request.
 	Requests []Account `json:"requests"`
+	// Period is there for the pack of a period.
+	Period *Summary `json:"period,omitempty"`
 	// Warnings are what a reader should know: keys taken from the pack itself,
 	// open requests, records no closure names.
 	Warnings []string `json:"warnings,omitempty"`
@@ -58,6 +62,9 @@ type entry struct {
 // [ErrIncomplete], or is of reading dir. The report is there for an incomplete
 // pack too.
 func Verify(dir string, trust Trust) (*Report, error) {
+	if _, err := os.Lstat(filepath.Join(dir, filePeriod)); err == nil {
+		return verifyPeriod(dir, trust)
+	}
 	files, err := readFiles(dir)
 	if err != nil {
 		return nil, err
@@ -69,27 +76,10 @@ func Verify(dir string, trust Trust) (*Report, error) {
 }
 
 func verifyFiles(files map[string][]byte, trust Trust) (*Report, error) {
-	keys, authorities, err := parseKeys(files[fileKeys])
+	report, trust, head, err := open(files, trust)
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Origin: keys.Log.Origin}
-	trust, err = report.settleTrust(trust, keys, authorities)
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := note.NewVerifier(trust.LogKey)
-	if err != nil {
-		return nil, fmt.Errorf("%s: log key: %w: %w", fileKeys, ErrAltered, err)
-	}
-	if verifier.Name() != keys.Log.Origin || !bytes.Equal(files[filePolicy], policy(trust.LogKey)) {
-		return nil, fmt.Errorf("%s and %s name different logs: %w", fileKeys, filePolicy, ErrAltered)
-	}
-	head, err := parseHead(files[fileCheckpoint], verifier)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", fileCheckpoint, ErrAltered, err)
-	}
-	report.Size, report.Root = head.Size, hex.EncodeToString(head.Root[:])
 	entries, err := parseEntries(files)
 	if err != nil {
 		return nil, err
@@ -110,6 +100,34 @@ func verifyFiles(files map[string][]byte, trust Trust) (*Report, error) {
 		report.Warnings = append(report.Warnings, a.warnings...)
 	}
 	return report, errors.Join(problems...)
+}
+
+// open settles whom to believe and reads the head that everything is proven
+// against.
+func open(files map[string][]byte, trust Trust) (*Report, Trust, ledger.SignedHead, error) {
+	none := ledger.SignedHead{}
+	keys, authorities, err := parseKeys(files[fileKeys])
+	if err != nil {
+		return nil, trust, none, err
+	}
+	report := &Report{Origin: keys.Log.Origin}
+	trust, err = report.settleTrust(trust, keys, authorities)
+	if err != nil {
+		return nil, trust, none, err
+	}
+	verifier, err := note.NewVerifier(trust.LogKey)
+	if err != nil {
+		return nil, trust, none, fmt.Errorf("%s: log key: %w: %w", fileKeys, ErrAltered, err)
+	}
+	if verifier.Name() != keys.Log.Origin || !bytes.Equal(files[filePolicy], policy(trust.LogKey)) {
+		return nil, trust, none, fmt.Errorf("%s and %s name different logs: %w", fileKeys, filePolicy, ErrAltered)
+	}
+	head, err := parseHead(files[fileCheckpoint], verifier)
+	if err != nil {
+		return nil, trust, none, fmt.Errorf("%s: %w: %w", fileCheckpoint, ErrAltered, err)
+	}
+	report.Size, report.Root = head.Size, hex.EncodeToString(head.Root[:])
+	return report, trust, head, nil
 }
 
 // settleTrust takes keys from the pack for want of others, and says so.
@@ -215,16 +233,39 @@ func checkInclusion(path []tlog.Hash, leaf int64, hash tlog.Hash, size int64, ro
 func checkSignatures(entries []entry, authorities []ed25519.PublicKey) (problems []error) {
 	ring := keyring.New(authorities)
 	for _, e := range entries {
-		refused := ring.Check(e.rec, e.rec.Issuer())
-		if k, ok := e.rec.Predicate.(*habeasv1.KeyRecord); ok && refused == nil {
-			var next *keyring.Ring
-			if next, refused = ring.With(k); refused == nil {
-				ring = next
-			}
+		next, err := checkSignature(ring, e)
+		if err != nil {
+			problems = append(problems, err)
+			continue
 		}
-		if refused != nil {
-			problems = append(problems, fmt.Errorf("%s: %w: %w", e.file, ErrAltered, refused))
-		}
+		ring = next
 	}
 	return problems
+}
+
+// checkSignature checks one record and returns what keys are known after it.
+func checkSignature(ring *keyring.Ring, e entry) (*keyring.Ring, error) {
+	refused := ring.Check(e.rec, e.rec.Issuer())
+	if k, ok := e.rec.Predicate.(*habeasv1.KeyRecord); ok && refused == nil {
+		var next *keyring.Ring
+		if next, refused = ring.With(k); refused == nil {
+			return next, nil
+		}
+	}
+	if refused != nil {
+		return nil, fmt.Errorf("%s: %w: %w", e.file, ErrAltered, refused)
+	}
+	return ring, nil
+}
+
+// checkConsistency shows that the newer tree begins with the leaves of the older
+// one (RFC 6962, section 2.1.2).
+func checkConsistency(path []tlog.Hash, older int64, olderRoot tlog.Hash, newer int64, newerRoot tlog.Hash) error {
+	if older < 1 || older > newer {
+		return fmt.Errorf("a head of %d leaves is not older than one of %d", older, newer)
+	}
+	if tlog.CheckTree(path, newer, newerRoot, older, olderRoot) != nil {
+		return errors.New("the proof does not show that one head begins with the other")
+	}
+	return nil
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Checks an evidence pack with nothing but Python's standard library and openssl.
 
-usage: verify.py [DIR] [--key FILE]...    exit status 0 when everything holds, else 1
+usage: verify.py [DIR] [--key FILE]... [--sample N [--word WORD]]    exit status 0 when everything holds, else 1
 
+--sample draws N requests out of the pack of a period, as its README.md says.
 Without --key the keys are those in the pack: that shows the pack is of one piece, not whose it is.
 """
-import base64, calendar, hashlib, json, os, re, subprocess, sys, tempfile, time
+import base64, calendar, csv, hashlib, io, json, os, re, subprocess, sys, tempfile, time
 
 FIXED = {"keys.json", "policy.txt", "checkpoints/end", "certificate.html", "population.csv", "metrics.csv", "README.md", "verify.py"}
+PERIOD = FIXED | {"period.json", "checkpoints/close", "consistency/start", "consistency/close"}
 RECORD = re.compile(r"^records/([0-9]{12})-([a-z]+)\.dsse\.json$")
 STATEMENT, PAYLOAD = "https://in-toto.io/Statement/v1", "application/vnd.in-toto+json"
 PREDICATE = "https://github.com/habeas-data/habeas/evidence/%s/v1"
@@ -17,6 +19,7 @@ AT_THE_DESK = {"opt_in_sale_share", "appeal"}  # rights no connector is asked fo
 CONNECTORS_SIGN = {"located", "outcome", "verification"}
 OUTCOMES = ["done", "no_match", "retained", "deferred", "needs_identifier", "partial", "over_limit", "plan_changed", "not_supported", "failed"]
 SUCCESS = {"done", "no_match", "retained"}
+POPULATION = ["request_id", "regime", "right", "channel", "receive_date", "answer_date", "result", "reason_code", "intake_leaf", "closure_leaf", "records"]
 CLOCK_SKEW = 300  # seconds a signer's clock may be behind
 
 
@@ -57,23 +60,28 @@ def signed(der, message, signature):
 
 
 def read_files(root):
-    """All files, held against SHA256SUMS and the layout."""
-    files = {}
+    """All files, held against SHA256SUMS and the layout. Leaves of a period are not kept in memory."""
+    files, sums = {}, {}
     for folder, _, names in os.walk(root):
         for n in names:
             path = os.path.join(folder, n)
             need(os.path.isfile(path) and not os.path.islink(path), "%s: not a plain file" % n)
             with open(path, "rb") as f:
-                files[os.path.relpath(path, root).replace(os.sep, "/")] = f.read()
+                data, name = f.read(), os.path.relpath(path, root).replace(os.sep, "/")
+            files[name], sums[name] = (None if name.startswith("leaves/") else data), sha(data).hex()
     need("SHA256SUMS" in files, "SHA256SUMS is missing")
     listed = files.pop("SHA256SUMS")
     want = dict(reversed(line.split("  ", 1)) for line in listed.decode().splitlines())
     for name in sorted(set(want) | set(files)):
         need(name in files, "%s is listed and missing" % name)
         need(name in want, "%s is not listed in SHA256SUMS" % name)
-        need(sha(files[name]).hex() == want[name], "%s was altered" % name)
-    right = "".join("%s  %s\n" % (sha(files[n]).hex(), n) for n in sorted(files, key=str.encode))
+        need(sums[name] == want[name], "%s was altered" % name)
+    right = "".join("%s  %s\n" % (sums[n], n) for n in sorted(files, key=str.encode))
     need(right.encode() == listed, "SHA256SUMS is not in its one right form")
+    if "period.json" in files:
+        odd = {n for n in files if n != "checkpoints/start" and not n.startswith("leaves/")} ^ PERIOD
+        need(not odd, "files are missing or do not belong: %s" % sorted(odd))
+        return files, sorted(n for n in files if n.startswith("leaves/"))
     records = [n for n in files if RECORD.match(n)]
     known = FIXED | set(records) | {proof_of(n) for n in records}
     need(known == set(files), "files are missing or do not belong: %s" % sorted(known ^ set(files)))
@@ -84,16 +92,16 @@ def proof_of(name):
     return "proofs/" + name[len("records/"):-len(".dsse.json")] + ".tlog-proof"
 
 
-def check_head(text, vkey):
+def check_head(text, vkey, where="checkpoints/end"):
     """A checkpoint signed by the log: its size and root."""
     name, keyhash, key = vkey.split("+", 2)
     raw = unbase64(key)
     need(raw[0] == 1 and len(raw) == 33 and sha(name.encode() + b"\n" + raw)[:4].hex() == keyhash, "the log's key is malformed")
     m = re.fullmatch("(([^\n]+)\n([0-9]+)\n([^\n]+)\n)\n\u2014 ([^ \n]+) ([^\n]+)\n", text.decode())
-    need(m and m[2] == name and m[5] == name and str(int(m[3])) == m[3], "checkpoints/end is not a checkpoint of the log")
+    need(m and m[2] == name and m[5] == name and str(int(m[3])) == m[3], "%s is not a checkpoint of the log" % where)
     root, signature = unbase64(m[4]), unbase64(m[6])
-    need(len(root) == 32 and signature[:4].hex() == keyhash, "checkpoints/end is signed with another key")
-    need(signed(ED25519 + raw[1:], m[1].encode(), signature[4:]), "the signature of checkpoints/end does not hold")
+    need(len(root) == 32 and signature[:4].hex() == keyhash, "%s is signed with another key" % where)
+    need(signed(ED25519 + raw[1:], m[1].encode(), signature[4:]), "the signature of %s does not hold" % where)
     return int(m[3]), root
 
 
@@ -114,12 +122,37 @@ def root_of(index, size, leaf, path):
     return r
 
 
+def check_consistent(old, new, old_root, new_root, path):
+    """That the newer tree begins with the older one's leaves (RFC 9162, section 2.1.4.2)."""
+    need(0 < old <= new, "a head is not older than the other")
+    if old == new:
+        return need(not path and old_root == new_root, "two heads of one size differ")
+    path = path if old & (old - 1) else [old_root] + path
+    need(path, "a consistency proof is too short")
+    fn, sn, fr, sr = old - 1, new - 1, path[0], path[0]
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    for p in path[1:]:
+        need(sn > 0, "a consistency proof is too long")
+        if fn & 1 or fn == sn:
+            fr, sr = sha(b"\x01" + p + fr), sha(b"\x01" + p + sr)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = sha(b"\x01" + sr + p)
+        fn, sn = fn >> 1, sn >> 1
+    need(sn == 0 and fr == old_root and sr == new_root, "one head does not begin with the other's leaves")
+
+
 def check_proof(data, leaf, digest, checkpoint, size, root):
     head, _, note = data.partition(b"\n\n")
     lines = head.decode().split("\n")
     need(note == checkpoint, "proven against another checkpoint")
     need(lines[:2] == ["c2sp.org/tlog-proof@v1", "index %d" % leaf], "not a proof of this leaf")
-    path = [unbase64(x) for x in lines[2:]]
+    check_path([unbase64(x) for x in lines[2:]], leaf, digest, size, root)
+
+
+def check_path(path, leaf, digest, size, root):
     need(all(len(p) == 32 for p in path), "a hash of another size")
     entry = b"habeas/v1 sha256 " + digest.hex().encode() + b"\n"
     need(root_of(leaf, size, sha(b"\x00" + entry), path) == root, "does not lead to the checkpoint's root")
@@ -131,9 +164,8 @@ def seconds(timestamp):
     return calendar.timegm(time.strptime(m[1], "%Y-%m-%dT%H:%M:%S")) + float(m[2] or 0)
 
 
-def parse(name, data):
+def parse(name, leaf, word, data):
     """A record without belief: what it says and what is signed."""
-    leaf, word = RECORD.match(name).groups()
     envelope = json.loads(data)
     need(envelope["payloadType"] == PAYLOAD and len(envelope["signatures"]) == 1, "not an envelope of one signature")
     payload, signature = unbase64(envelope["payload"]), envelope["signatures"][0]
@@ -146,9 +178,8 @@ def parse(name, data):
             "digest": sha(data), "message": message, "signature": unbase64(signature["sig"])}
 
 
-def check_signatures(records, authorities):
+def check_signatures(records, authorities, known):
     """Goes through the log in its order: a record counts when its key was good at its place."""
-    known = {}
     for r in records:
         key, issuer = known.get(r["key"]), r["origin"]["issuer"]
         der = authorities.get(r["key"]) or (key and key["der"])
@@ -274,7 +305,7 @@ def trusted(paths):
     return log, rooms
 
 
-def main(root, keyfiles):
+def main(root, keyfiles, sample=None):
     files, names = read_files(root)
     keys = json.loads(files["keys.json"])
     need(json.dumps(keys, indent=2, ensure_ascii=False) + "\n" == files["keys.json"].decode(), "keys.json is not in its one right form")
@@ -285,14 +316,17 @@ def main(root, keyfiles):
     listed = {a["fingerprint"]: unbase64(a["public_key"]) for a in keys["authorities"]}
     need(all(fingerprint(der) == f for f, der in listed.items()), "keys.json: a fingerprint is not that of its key")
     size, root_hash = check_head(files["checkpoints/end"], vkey)
-    records = sorted((parse(n, files[n]) for n in names), key=lambda r: r["leaf"])
+    if "period.json" in files:
+        main_period(root, files, names, vkey, size, root_hash, rooms or listed, sample)
+        return keys_note(log and rooms)
+    records = sorted((parse(n, *RECORD.match(n).groups(), files[n]) for n in names), key=lambda r: r["leaf"])
     need(len({r["leaf"] for r in records}) == len(records), "two records have one leaf")
     for r in records:
         try:
             check_proof(files[proof_of(r["file"])], r["leaf"], r["digest"], files["checkpoints/end"], size, root_hash)
         except Refused as e:
             raise Refused("%s: %s" % (proof_of(r["file"]), e))
-    check_signatures(records, rooms or listed)
+    check_signatures(records, rooms or listed, {})
     requests = {}
     for r in records:
         if r["says"].get("request_id"):
@@ -301,18 +335,140 @@ def main(root, keyfiles):
     for name in sorted(requests):
         print("\n".join(check_request(name, requests[name])))
     print("holds: %d records under the head of %d leaves of %s" % (len(records), size, keys["log"]["origin"]))
-    if not log or not rooms:
+    keys_note(log and rooms)
+
+
+def keys_note(given):
+    if not given:
         print("note: keys were taken from the pack itself; to know whose it is, get them another way and use --key")
 
 
+def leaves_of(root, name):
+    """The lines of a file of leaves: where each is, and what it says."""
+    with open(os.path.join(root, *name.split("/")), "rb") as f:
+        at = 0
+        for line in f:
+            yield at, read_leaf(name, line)
+            at += len(line)
+
+
+def read_leaf(name, line):
+    l = json.loads(line)
+    need(json.dumps(l, separators=(",", ":")).encode() + b"\n" == line, "%s: a line is not in its one right form" % name)
+    need(set(l) == {"leaf", "type", "path", "record" if "record" in l else "digest"} and list(l)[:2] == ["leaf", "type"] and list(l)[-1] == "path", "%s: a line is not one of a leaf" % name)
+    need(type(l["leaf"]) is int and l["leaf"] >= 0 and re.fullmatch("[a-z]+", l["type"]), "%s: a line is not one of a leaf" % name)
+    l["data"] = unbase64(l["record"]) if "record" in l else None
+    need(l["data"] is not None or re.fullmatch("[0-9a-f]{64}", l["digest"]), "%s: a digest is malformed" % name)
+    return l
+
+
+def main_period(root, files, names, vkey, size, root_hash, authorities, sample):
+    days = json.loads(files["period.json"])
+    need(json.dumps(days, indent=2) + "\n" == files["period.json"].decode() and list(days) == ["from", "to"] and days["from"] < days["to"], "period.json is malformed")
+    start, _ = check_older(files, "start", vkey, size, root_hash)
+    close, close_root = check_older(files, "close", vkey, size, root_hash)
+    need(start <= close, "the period ends before it begins")
+    known, places, order, retained, erased, intakes, last, records = {}, {}, [], [], {}, [], -1, 0
+    types, following = {}, start
+    for name in names:
+        first = True
+        for at, l in leaves_of(root, name):
+            leaf, data = l["leaf"], l["data"]
+            where = "leaf %d" % leaf
+            need(leaf > last and (not first or name == "leaves/%012d.jsonl" % leaf), "%s: %s is not in its place" % (name, where))
+            first, last = False, leaf
+            digest = sha(data) if data is not None else bytes.fromhex(l["digest"])
+            try:
+                check_path([unbase64(p) for p in l["path"]], leaf, digest, size, root_hash)
+            except Refused as e:
+                raise Refused("%s: %s" % (where, e))
+            inside = start <= leaf < close
+            if inside:
+                need(leaf == following, "leaf %d of the period is missing" % following)
+                following += 1
+                types[l["type"]] = types.get(l["type"], 0) + 1
+            if data is None:
+                erased[leaf] = digest
+                continue
+            r = parse(where, leaf, l["type"], data)
+            check_signatures([r], authorities, known)
+            records += 1
+            if r["type"] == "retention":
+                retained.append((int(r["says"].get("first_leaf", 0)), int(r["says"].get("last_leaf", 0))))
+            request = r["says"].get("request_id")
+            if request:
+                places.setdefault(request, []).append((name, at))
+                if r["type"] == "intake" and inside:
+                    order.append(request)
+                    intakes.append(leaf)
+    need(following == close, "leaves %d to %d of the period are missing" % (following, close - 1))
+    for leaf in erased:
+        need(any(a <= leaf <= b for a, b in retained), "the record of leaf %d is missing and no retention record says that it was destroyed" % leaf)
+    rows = [judge(root, request, places[request], set(erased.values())) for request in order]
+    listed = io.StringIO()
+    csv.writer(listed, lineterminator="\n").writerows([POPULATION] + rows)
+    need(listed.getvalue().encode() == files["population.csv"], "population.csv is not the %d requests that the intake records tell of" % len(rows))
+    print("period: %s to before %s, leaves %d to %d, all %d here: %s" % (days["from"], days["to"], start, close - 1, close - start, ", ".join("%d %s" % (types[t], t) for t in sorted(types))))
+    print("population: %d intake records, %d rows; %d still open" % (types.get("intake", 0), len(rows), sum(1 for r in rows if not r[6])))
+    if erased:
+        print("note: %d records were destroyed at the end of their retention" % len(erased))
+    for leaf in draw(close_root.hex(), intakes, *sample) if sample else []:
+        print("sample: leaf %d, request %s" % (leaf, order[intakes.index(leaf)]))
+    print("holds: %d records under the head of %d leaves of %s" % (records, size, vkey.split("+")[0]))
+
+
+def check_older(files, which, vkey, size, root_hash):
+    """An older head and that the newest begins with it."""
+    path = [unbase64(x) for x in files["consistency/" + which].decode().splitlines()]
+    need(b"".join(base64.b64encode(p) + b"\n" for p in path) == files["consistency/" + which] and all(len(p) == 32 for p in path), "consistency/%s is malformed" % which)
+    name = "checkpoints/" + which
+    old, old_root = check_head(files[name], vkey, name) if name in files else (0, sha(b""))
+    if old == 0:
+        need(not path and old_root == sha(b""), "an empty log is proven by nothing")
+    else:
+        check_consistent(old, size, old_root, root_hash, path)
+    return old, old_root
+
+
+def judge(root, request, places, erased):
+    """Reads a request's records again, checks that they add up, and returns its row of population.csv."""
+    records = []
+    for name, at in places:
+        with open(os.path.join(root, *name.split("/")), "rb") as f:
+            f.seek(at)
+            l = read_leaf(name, f.readline())
+        records.append(parse("leaf %d" % l["leaf"], l["leaf"], l["type"], l["data"]))
+    one = lambda word: next((r for r in reversed(records) if r["type"] == word), None)
+    intake, closure = one("intake"), one("closure")
+    gone = {unbase64(d) for d in closure["says"].get("record_digests", [])} & erased if closure else set()
+    if not gone:  # else what is left can't be judged
+        for _ in check_request(request, records):
+            pass
+    says, end = intake["says"], closure["says"] if closure else {}
+    answered = end.get("answer_time", "")[:10]
+    return [request, says.get("regime", ""), says.get("right", ""), says.get("channel", ""), says.get("receive_date", ""), answered,
+            end.get("result", ""), end.get("reason_code", ""), str(intake["leaf"]), str(closure["leaf"] if closure else -1), str(len(records))]
+
+
+def draw(root, leaves, n, word):
+    ticket = lambda leaf: sha(("habeas sample v1\n%s\n%s\n%d\n" % (root, word, leaf)).encode())
+    return sorted(leaves, key=ticket)[:n]
+
+
 if __name__ == "__main__":
-    args, keyfiles = sys.argv[1:], []
+    args, keyfiles, draws = sys.argv[1:], [], {"--sample": None, "--word": ""}
     while "--key" in args:
         at = args.index("--key")
         keyfiles += args[at + 1:at + 2]
         del args[at:at + 2]
+    for option in draws:
+        if option in args:
+            at = args.index(option)
+            draws[option] = args[at + 1]
+            del args[at:at + 2]
     try:
-        main(args[0] if args else os.path.dirname(os.path.abspath(__file__)), keyfiles)
+        sample = (int(draws["--sample"]), draws["--word"].strip()) if draws["--sample"] else None
+        main(args[0] if args else os.path.dirname(os.path.abspath(__file__)), keyfiles, sample)
     except (Refused, KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as e:
         print("REFUSED: %s: %s" % (type(e).__name__, e) if not isinstance(e, Refused) else "REFUSED: %s" % e, file=sys.stderr)
         sys.exit(1)
