@@ -183,7 +183,7 @@ func (v *periodVerifier) readPeriod(vkey string) error {
 // readLeaves checks every line of a file by itself: its form, its place in the
 // tree and who signed it.
 func (v *periodVerifier) readLeaves(name string) error {
-	text, err := os.ReadFile(filepath.Join(v.dir, filepath.FromSlash(name))) //nolint:gosec // the folder is the caller's
+	text, err := os.ReadFile(filepath.Join(v.dir, filepath.FromSlash(name)))
 	if err != nil {
 		return fmt.Errorf("reading the evidence pack: %w", err)
 	}
@@ -251,10 +251,10 @@ func (v *periodVerifier) readLine(name string, n int, line []byte, found bool, o
 		}
 		return nil
 	}
-	return v.readRecord(name, l, inside, leafRef{l.Leaf, slices.Index(v.files, name), offset, int64(len(line))})
+	return v.readRecord(l, inside, leafRef{l.Leaf, slices.Index(v.files, name), offset, int64(len(line))})
 }
 
-func (v *periodVerifier) readRecord(name string, l leafLine, inside bool, ref leafRef) error {
+func (v *periodVerifier) readRecord(l leafLine, inside bool, ref leafRef) error {
 	rec, err := wire.ParseRecord(l.Record)
 	if err == nil && string(rec.Type) != l.Type {
 		err = fmt.Errorf("it is a %s record", rec.Type)
