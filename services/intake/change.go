@@ -71,9 +71,11 @@ func (r *Room) Stop(ctx context.Context, id request.ID, e request.Ending) error 
 	if e.Result == request.ResultDenied {
 		return r.Deny(ctx, id, Denial{Code: e.Code, Reason: e.Reason})
 	}
-	return r.change(ctx, id, func(s *store.Snapshot) error {
-		s.Changed = true
-		return s.Request.Close(e)
+	return r.personsOwn(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
+		if err := s.Request.Close(e); err != nil {
+			return nil, err
+		}
+		return &habeasv1.DecisionRecord{Decision: "cancelled", Code: e.Code, Reason: e.Reason, Approvals: 1}, nil
 	})
 }
 
@@ -89,37 +91,46 @@ var ErrNothingToRetry = request.ErrNothingToRetry
 // is [request.ErrSecond]. What they approve is one number of records for one connector.
 func (r *Room) Retry(ctx context.Context, id request.ID, connector string, limit int64) error {
 	second := false
-	err := r.change(ctx, id, func(s *store.Snapshot) error {
+	err := r.personsOwn(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
 		second = false
-		if state := s.Request.State(); state != request.Resolving && state != request.Running {
-			return ErrNothingToRetry
+		retried, err := r.retry(s, connector, limit)
+		if err != nil || limit == 0 {
+			return retried, err
 		}
-		retried := r.sendAgain(s, limit, func(j *store.Job) bool {
-			return (connector == "" || j.Connector == connector) && (limit == 0 || j.State == request.JobOverLimit)
-		})
-		if retried == 0 {
-			return ErrNothingToRetry
-		}
-		if limit == 0 {
-			return r.recordRetry(s, connector, retried)
-		}
+		lifted := &habeasv1.DecisionRecord{Decision: "cap_lifted", Code: connector, Facts: map[string]string{"records": strconv.FormatInt(limit, 10)}, Approvals: 1}
 		if r.Approvers < 2 {
-			return nil
+			return lifted, nil
 		}
 		enough, err := s.Request.Approve(fmt.Sprintf("cap/%s/%d", connector, limit), request.ActorOf(ctx), r.Now())
-		if err == nil && !enough {
-			second, s.Changed, s.ChangedJobs = true, true, nil // only the approval is written
+		switch {
+		case err != nil:
+			return nil, err
+		case enough:
+			lifted.Approvals = 2
+		default:
+			second, s.ChangedJobs = true, nil // only the approval is written
+			lifted.Decision = "cap_lift_asked"
 		}
-		if err == nil && enough {
-			s.Changed = true
-			return r.recordCap(s, connector, limit)
-		}
-		return err
+		return lifted, nil
 	})
 	if err == nil && second {
 		return request.ErrSecond
 	}
 	return err
+}
+
+// retry makes the jobs of a request ready to be sent again; see [Room.Retry].
+func (r *Room) retry(s *store.Snapshot, connector string, limit int64) (*habeasv1.DecisionRecord, error) {
+	if state := s.Request.State(); state != request.Resolving && state != request.Running {
+		return nil, ErrNothingToRetry
+	}
+	n := r.sendAgain(s, limit, func(j *store.Job) bool {
+		return (connector == "" || j.Connector == connector) && (limit == 0 || j.State == request.JobOverLimit)
+	})
+	if n == 0 {
+		return nil, ErrNothingToRetry
+	}
+	return retriedRecord(connector, n), nil
 }
 
 // sendAgain makes those of the wanted jobs ready to be sent that can be, and
@@ -146,25 +157,19 @@ func (r *Room) sendAgain(s *store.Snapshot, limit int64, wanted func(*store.Job)
 	return n
 }
 
-// recordRetry puts on record that somebody had jobs sent again; connector is
-// empty for those of all.
-func (r *Room) recordRetry(s *store.Snapshot, connector string, jobs int) error {
-	rec, err := r.record(&s.Request, &habeasv1.DecisionRecord{
-		RequestId: string(s.Request.ID), Decision: "retried", Code: connector, Facts: map[string]string{"jobs": strconv.Itoa(jobs)},
-	}, r.Now().UTC())
-	if err == nil {
-		s.Records, s.Changed = append(s.Records, rec), true // the coordinator's sweeper publishes it
-	}
-	return err
+// retriedRecord says that somebody had jobs sent again; connector is empty for
+// those of all.
+func retriedRecord(connector string, jobs int) *habeasv1.DecisionRecord {
+	return &habeasv1.DecisionRecord{Decision: "retried", Code: connector, Facts: map[string]string{"jobs": strconv.Itoa(jobs)}}
 }
 
-// recordCap puts on record that two people lifted a cap.
-func (r *Room) recordCap(s *store.Snapshot, connector string, limit int64) error {
-	rec, err := r.record(&s.Request, &habeasv1.DecisionRecord{
-		RequestId: string(s.Request.ID), Decision: "cap_lifted", Code: connector, Facts: map[string]string{"records": strconv.FormatInt(limit, 10)}, Approvals: 2,
-	}, r.Now().UTC())
+// recordRetry puts on record that somebody had jobs sent again.
+func (r *Room) recordRetry(s *store.Snapshot, connector string, jobs int) error {
+	p := retriedRecord(connector, jobs)
+	p.RequestId = string(s.Request.ID)
+	rec, err := r.record(&s.Request, p, r.Now().UTC())
 	if err == nil {
-		s.Records = append(s.Records, rec) // the coordinator's sweeper publishes it
+		s.Records, s.Changed = append(s.Records, rec), true // the coordinator's sweeper publishes it
 	}
 	return err
 }

@@ -22,7 +22,8 @@ func (r *Room) decide(ctx context.Context, id request.ID, fn func(*store.Snapsho
 	return r.personsOwn(ctx, id, fn)
 }
 
-// personsOwn is decide for what the person themselves does.
+// personsOwn is decide for what takes no training: what the person themselves
+// does, and what keeps work moving.
 func (r *Room) personsOwn(ctx context.Context, id request.ID, fn func(*store.Snapshot) (*habeasv1.DecisionRecord, error)) error {
 	var records []store.Record
 	err := r.change(ctx, id, func(s *store.Snapshot) error {
@@ -54,20 +55,22 @@ func (r *Room) notice(s *store.Snapshot, kind store.NoticeKind) {
 // Extend prolongs the time to answer, once, with a reason that the person is
 // told (11 CCR 7021(b)).
 func (r *Room) Extend(ctx context.Context, id request.ID, reason string) error {
-	return r.decide(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
-		today, err := r.Regimes.ReceiptDate(s.Request.Regime, r.Now())
-		if err != nil {
-			return nil, err
-		}
-		if err := s.Request.Extend(today, reason); err != nil {
-			return nil, err
-		}
-		if s.Request.RespondBy, err = s.Request.Terms.Due.Instant(s.Request.AnswerBy()); err != nil {
-			return nil, err
-		}
-		r.notice(s, store.NoticeExtension)
-		return &habeasv1.DecisionRecord{Decision: "extended", Reason: reason, UntilTime: timestamppb.New(s.Request.RespondBy)}, nil
-	})
+	return r.decide(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) { return r.extend(s, reason) })
+}
+
+func (r *Room) extend(s *store.Snapshot, reason string) (*habeasv1.DecisionRecord, error) {
+	today, err := r.Regimes.ReceiptDate(s.Request.Regime, r.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Request.Extend(today, reason); err != nil {
+		return nil, err
+	}
+	if s.Request.RespondBy, err = s.Request.Terms.Due.Instant(s.Request.AnswerBy()); err != nil {
+		return nil, err
+	}
+	r.notice(s, store.NoticeExtension)
+	return &habeasv1.DecisionRecord{Decision: "extended", Reason: reason, UntilTime: timestamppb.New(s.Request.RespondBy)}, nil
 }
 
 // Confirm takes the second step of a two-step request, and lets it go on.
@@ -165,10 +168,32 @@ func (r *Room) Narrow(ctx context.Context, id request.ID, facts map[string]strin
 }
 
 // Denial is a refusal as it is asked for.
-type Denial struct {
-	Code     string
-	Reason   string            // told to the consumer; names nobody
-	Evidence map[string]string // what the code needs, by name
+type Denial = request.Refusal
+
+// Denials returns how a request can be refused now: the codes that its law has
+// for its right, none when the law lists none. Those that need no evidence and
+// no second person come first as the law lists them.
+func (r *Room) Denials(req *store.Request) ([]request.RefusalCode, error) {
+	if !req.Terms.Ruled() || req.Right().Desk() {
+		return nil, nil
+	}
+	rules, err := r.Regimes.At(req.Regime, req.Terms.Due.Received)
+	if err != nil {
+		return nil, err
+	}
+	var out []request.RefusalCode
+	for _, d := range rules.Denials(req.Right()) {
+		c := request.RefusalCode{Code: d.Code, Citation: d.Citation, Text: d.Text["en"]}
+		for _, n := range d.Needs {
+			if n == regimes.NeedsApprover {
+				c.TwoPeople = true
+				continue
+			}
+			c.Needs = append(c.Needs, string(n))
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // Deny refuses a request with a code that the regime has for its right, a
@@ -198,8 +223,8 @@ func (r *Room) Deny(ctx context.Context, id request.ID, d Denial) error {
 				return nil, err
 			}
 			if !enough {
-				s.Changed, second = true, true
-				return nil, nil
+				second = true
+				return &habeasv1.DecisionRecord{Decision: "denial_asked", Code: d.Code, Reason: d.Reason, Approvals: 1}, nil
 			}
 			approvals = 2
 		}

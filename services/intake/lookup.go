@@ -35,3 +35,17 @@ func (r *Room) Lookup(ctx context.Context, id request.ID) (store.Request, error)
 	req, _, err := r.Store.Get(ctx, id)
 	return req, err
 }
+
+// Digests returns the keyed digests by which the requests of whoever has one of
+// the identifiers are found; see [store.Filter.Person]. Identifiers are
+// normalised first; one that can't be is a [request.FieldErrors].
+func (r *Room) Digests(ids []request.Identifier) ([][]byte, error) {
+	normal := make([]request.Identifier, len(ids))
+	for i, id := range ids {
+		var err error
+		if normal[i], err = id.Normalize(); err != nil {
+			return nil, request.FieldErrors{{Field: "identifier", Problem: "can't be used", Fix: err.Error()}}
+		}
+	}
+	return r.people(normal), nil
+}

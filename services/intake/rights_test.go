@@ -328,7 +328,7 @@ func TestDenial_RE9_OO9_CL9(t *testing.T) {
 		if v := r.post(path, documented, HeaderActor, "ben").view(http.StatusOK); v.Result != request.ResultDenied || v.ReasonCode != "fraud" {
 			t.Errorf("two people made it %s", v.State)
 		}
-		if got := r.decisionsOf(id); !slices.Equal(got, []string{"denied fraud"}) {
+		if got := r.decisionsOf(id); !slices.Equal(got, []string{"denial_asked fraud", "denied fraud"}) {
 			t.Errorf("on record: %v", got)
 		}
 	})

@@ -19,6 +19,15 @@ func ActorOf(ctx context.Context) string {
 	return who
 }
 
+// CheckStaff reports whether who can be the name of a member of staff; "" is
+// nobody. The error is a [FieldErrors].
+func CheckStaff(who string) error {
+	if len(who) > 200 || !plainText(who) {
+		return FieldErrors{{Field: "assignee", Problem: "is no name of a member of staff", Fix: "give the name they sign in by, in one line of at most 200 letters"}}
+	}
+	return nil
+}
+
 // ErrSecond says that a decision was noted and that a second person must agree
 // before it is so.
 var ErrSecond = errors.New("noted: a second person must agree before it is so")

@@ -43,6 +43,24 @@ type Decision struct {
 	At       time.Time         `json:"at"`
 }
 
+// Refusal is a denial as it is asked for.
+type Refusal struct {
+	Code     string
+	Reason   string            // told to the consumer; names nobody
+	Evidence map[string]string // what the code needs, by name
+}
+
+// RefusalCode is a way in which a request can be refused.
+type RefusalCode struct {
+	Code string
+	// Citation is the law's, and Text what it comes to, in plain words.
+	Citation, Text string
+	// Needs are the names of the evidence that must be given.
+	Needs []string
+	// TwoPeople says that a second person must agree.
+	TwoPeople bool
+}
+
 // Errors of denying.
 var (
 	// ErrCode says that the code is none that can refuse this right.

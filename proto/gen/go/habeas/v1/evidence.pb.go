@@ -1112,7 +1112,8 @@ type DecisionRecord struct {
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// What: "extended", "held", "hold_ended", "hold_renewed", "level_raised",
 	// "range_narrowed", "cap_lifted", "confirmed", "verification_failed",
-	// "child", "denied", "retried".
+	// "child", "denied", "cancelled", "retried", "assigned", "unassigned"; and
+	// "cap_lift_asked" and "denial_asked" where a second person must agree.
 	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
 	// Which, as a code: the kind of hold, the denial's code, the connector.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
