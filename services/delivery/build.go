@@ -41,7 +41,9 @@ type build struct {
 	made   time.Time
 	screen *screen
 	stores []*storeData
-	report *report
+	// statements are the person's, screened like all else.
+	statements []statementReport
+	report     *report
 }
 
 // Build makes the package of an order and stores it. It may be called again
@@ -69,7 +71,7 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 	if o.Parts, err = distinctParts(o.Parts); err != nil {
 		return Result{}, err
 	}
-	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan)}
+	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan, o.Own, o.Withholdings)}
 	if err := b.screen.selfCheck(); err != nil {
 		return Result{}, fmt.Errorf("building a package: %w", err)
 	}
@@ -89,8 +91,34 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 	if b.stores, err = survey(ctx, parts, o.Identity, b.screen); err != nil {
 		return Result{}, err
 	}
-	b.report = b.makeReport(r.config.Company)
+	if err := b.screenStatements(); err != nil {
+		return Result{}, err
+	}
+	if err := b.makeReport(r.config.Company); err != nil {
+		return Result{}, err
+	}
 	return r.store(ctx, b)
+}
+
+// screenStatements takes what may never be disclosed out of the statements too:
+// the person wrote them, and whoever opens the package reads them.
+func (b *build) screenStatements() error {
+	for _, s := range b.order.Statements {
+		text, err := marshal(s.Text.Reveal())
+		if err != nil {
+			return fmt.Errorf("reading a statement: %w", err)
+		}
+		f, err := b.screen.field("statement", text, "")
+		if err != nil {
+			return err
+		}
+		said := statementReport{Field: s.Field, Text: cellText(f.value)}
+		if f.withheld != "" {
+			said.Text = "[withheld: " + f.withheld + "]"
+		}
+		b.statements = append(b.statements, said)
+	}
+	return nil
 }
 
 // store writes the package and puts it on the shelf.
@@ -141,6 +169,11 @@ func (b *build) write(ctx context.Context, p *packer) error {
 		if err := p.add(s.csv, "text/csv; charset=utf-8; header=present", func(w io.Writer) error {
 			return writeCSV(ctx, w, s, b.order.Identity, b.screen)
 		}); err != nil {
+			return err
+		}
+	}
+	if len(b.report.Statements) > 0 {
+		if err := p.add("statements.csv", "text/csv; charset=utf-8; header=present", b.writeStatements); err != nil {
 			return err
 		}
 	}

@@ -71,6 +71,29 @@ func writeCSV(ctx context.Context, out io.Writer, s *storeData, identity age.Ide
 	return w.w.Flush()
 }
 
+// writeStatements writes the person's statements as one table.
+func (b *build) writeStatements(out io.Writer) error {
+	w := &csvWriter{w: bufio.NewWriter(out)}
+	w.text("\ufeff")
+	for _, row := range append([][2]string{{"field", "statement"}}, statementRows(b.report.Statements)...) {
+		w.cell(row[0], false)
+		w.cell(row[1], true)
+		w.end()
+	}
+	if w.err != nil {
+		return w.err
+	}
+	return w.w.Flush()
+}
+
+func statementRows(statements []statementReport) [][2]string {
+	rows := make([][2]string, len(statements))
+	for i, s := range statements {
+		rows[i] = [2]string{s.Field, s.Text}
+	}
+	return rows
+}
+
 // csvText is a field as it stands in a cell.
 func csvText(f field) string {
 	if f.withheld != "" {

@@ -18,15 +18,18 @@ var dataSchema []byte
 
 // dataHead is data.json but for its systems.
 type dataHead struct {
-	SchemaVersion  string           `json:"schema_version"`
-	RequestID      string           `json:"request_id"`
-	Regime         string           `json:"regime"`
-	Right          string           `json:"right"`
-	Received       time.Time        `json:"received"`
-	Made           time.Time        `json:"made"`
-	Since          *time.Time       `json:"since"`
-	CategoriesOnly bool             `json:"categories_only"`
-	Categories     []categoryReport `json:"categories"`
+	SchemaVersion  string            `json:"schema_version"`
+	RequestID      string            `json:"request_id"`
+	Regime         string            `json:"regime"`
+	Right          string            `json:"right"`
+	Received       time.Time         `json:"received"`
+	Made           time.Time         `json:"made"`
+	Since          *time.Time        `json:"since"`
+	Language       string            `json:"language"`
+	CategoriesOnly bool              `json:"categories_only"`
+	Categories     []categoryReport  `json:"categories"`
+	Information    information       `json:"information"`
+	Statements     []statementReport `json:"statements"`
 }
 
 type dataStore struct {
@@ -107,7 +110,7 @@ func appendFields(line []byte, fields []field) []byte {
 		}
 		line = append(append(line, name...), ':')
 		if f.withheld != "" {
-			line = append(line, withheldJSON(f.withheld)...)
+			line = append(line, withheldJSON(f.withheld, f.basis)...)
 			continue
 		}
 		line = append(line, f.value...)

@@ -11,7 +11,7 @@ import (
 
 // ScanField screens one field as a build does.
 func ScanField(name, value string) (json.RawMessage, []string, error) {
-	f, err := newScreen(scanValue).field(name, json.RawMessage(value), "")
+	f, err := newScreen(scanValue, nil, nil).field(name, json.RawMessage(value), "")
 	kinds := f.inside
 	if f.withheld != "" {
 		kinds = []string{f.withheld}
@@ -129,7 +129,7 @@ func (r *Room) Stored(ctx context.Context) (keys []string, err error) {
 
 // ParseRecord reads a line without the content scan, except for its names.
 func ParseRecord(line []byte) (names, values []string, err error) {
-	sc := newScreen(scanValue)
+	sc := newScreen(scanValue, nil, nil)
 	sc.off = true
 	rec, err := parseRecord(line, "", sc)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 	"filippo.io/age"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/request"
 )
 
-// Order asks for one package. Nothing in it is personal but Identity.
+// Order asks for one package. Personal in it are Statements and Own alone.
 type Order struct {
 	// RequestID is the request that the package answers.
 	RequestID string
@@ -30,12 +31,26 @@ type Order struct {
 	Located []Located
 	// CategoriesOnly makes a report of categories, without specific pieces.
 	CategoriesOnly bool
-	// Practices say where categories come from and go to (11 CCR 7024(k)).
-	Practices []Practice
+	// Practices say where categories come from and what they are for, and
+	// Disclosures where they went (11 CCR 7024(k)). A nil Practices, like a
+	// false Recorded, says that nobody wrote it down: then the report does not
+	// say either that nothing was sold or disclosed.
+	Practices   Practices
+	Disclosures []Disclosure
+	Recorded    bool
 	// Notes say what is not in the package although it is held, and why.
 	Notes []Note
 	// Missing are connectors that gave no answer, or not the whole of it.
 	Missing []Missing
+	// Statements are what the person wants said about disputed fields.
+	Statements []Statement
+	// Withholdings are left out of the records under exceptions.
+	Withholdings []Withholding
+	// Own are the person's identifiers; e-mail addresses of others are not disclosed
+	// (Civ. Code 1798.145(k)).
+	Own []request.Identifier
+	// Language is that of the report, such as "es"; see [Languages].
+	Language string
 	// Identity opens the parts.
 	Identity age.Identity
 	// Recipient is whom the package is encrypted to; nil means Identity's own,
@@ -68,46 +83,6 @@ type Located struct {
 	// counted by category, else all that the manifest gives for the store.
 	Categories []string
 	Count      int64
-}
-
-// Practice is what the company does with one category (11 CCR 7024(k)).
-type Practice struct {
-	Category    string   // statutory letter
-	Sources     []string // categories of sources
-	Purposes    []string // business or commercial purposes
-	SoldTo      []string // categories of third parties it was sold to or shared with
-	DisclosedTo []string // categories of persons it was disclosed to for a business purpose
-}
-
-// NoteKind is why something held is not in the package.
-type NoteKind string
-
-// The kinds of notes.
-const (
-	NoteWithheld    NoteKind = "withheld"     // may not be disclosed (11 CCR 7024(d), (e))
-	NoteKept        NoteKind = "kept"         // held for another company or under a basis of its own
-	NoteNotSearched NoteKind = "not_searched" // not searched, on the conditions of 11 CCR 7024(c)
-	NoteOutOfRange  NoteKind = "out_of_range" // older than the range (11 CCR 7024(h))
-)
-
-// Note tells the person of something that is not in the package.
-type Note struct {
-	Kind             NoteKind
-	Connector, Store string   // where; both may be empty
-	Categories       []string // statutory letters
-	Count            int64    // records, when known
-	Reason           string   // in plain words; names nobody
-	Basis            string   // the rule relied on, such as "11 CCR 7024(c)"
-	Until            time.Time
-}
-
-// Missing is a connector whose answer is not in the package.
-type Missing struct {
-	Connector string
-	// State is how its job stands, such as "failed" or "sent".
-	State string
-	// Reason is told to the person; it names nobody.
-	Reason string
 }
 
 var (
@@ -145,7 +120,7 @@ func (o *Order) check() error {
 			return fmt.Errorf("order: Located[%d]: want Connector, Store, statutory letters and a count", i)
 		}
 	}
-	return nil
+	return o.checkTelling()
 }
 
 func checkLetters(letters []string) error {

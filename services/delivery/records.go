@@ -32,6 +32,9 @@ type field struct {
 	value json.RawMessage
 	// withheld is the type of the item that is kept back, or "".
 	withheld string
+	// basis is the rule, when it is another than that of the type; it is set
+	// by an exception.
+	basis string
 	// scanned says that the content scan withheld it or a part of it, and
 	// inside lists the types withheld from inside a nested value.
 	scanned bool
@@ -48,6 +51,7 @@ type partHeader struct {
 // each opens a part and calls fn for every record, screened. The record is
 // good until fn returns. It may be called many times.
 func (s *spooled) each(ctx context.Context, identity age.Identity, sc *screen, fn func(*record) error) error {
+	excepted := sc.withholdingsAt(s.Connector, s.Store)
 	if s.clean {
 		passing := *sc
 		passing.off = true
@@ -55,6 +59,7 @@ func (s *spooled) each(ctx context.Context, identity age.Identity, sc *screen, f
 	}
 	var failed error // fn's own error is not the part's fault
 	err := s.read(ctx, identity, sc, func(r *record) error {
+		r.withhold(excepted)
 		failed = fn(r)
 		return failed
 	})

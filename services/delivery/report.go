@@ -2,9 +2,8 @@ package delivery
 
 import (
 	"cmp"
-	_ "embed" // the template
+	"embed"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
 	"strings"
@@ -17,53 +16,35 @@ import (
 // wider ones are lists, which fit a page.
 const tableColumns = 7
 
-//go:embed report.html.tmpl
-var reportText string
-
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"day": func(t time.Time) string { return t.UTC().Format("January 2, 2006") },
-	"category": func(letter string) string {
-		if letter == "" {
-			return categoryName(letter)
-		}
-		return categoryName(letter) + " (" + letter + ")"
-	},
-	"join": strings.Join,
-	"plural": func(n int64, one, many string) string {
-		if n == 1 {
-			return "1 " + one
-		}
-		return fmt.Sprintf("%d %s", n, many)
-	},
-}).Parse(reportText))
+//go:embed *.html.tmpl
+var pageFiles embed.FS
 
 // report is what report.html shows, and what data.json and manifest.json say
 // of stores and categories.
 type report struct {
-	Order      Order
-	Company    string
-	Law        string
-	Made       time.Time
-	Records    int64
-	Categories []categoryReport
-	Stores     []storeReport
-	Withheld   []Withheld
-	// AnySold says whether a practice names somebody to whom data was sold or
-	// with whom it was shared; 11 CCR 7024(k) wants a plain no otherwise.
-	AnySold, AnyDisclosed bool
+	Order       Order
+	Company     string
+	Law         string
+	Made        time.Time
+	Records     int64
+	Categories  []categoryReport
+	Information information
+	Stores      []storeReport
+	Statements  []statementReport
+	Withheld    []Withheld
+
+	words *words
 }
 
 // categoryReport is one category of personal information.
 type categoryReport struct {
-	Letter      string   `json:"letter"`
-	Name        string   `json:"name"`
-	Count       int64    `json:"record_count"`
-	Sources     []string `json:"sources,omitempty"`
-	Purposes    []string `json:"purposes,omitempty"`
-	SoldTo      []string `json:"sold_or_shared_to,omitempty"`
-	DisclosedTo []string `json:"disclosed_to,omitempty"`
+	Letter       string   `json:"letter"`
+	Name         string   `json:"name"`
+	Count        int64    `json:"record_count"`
+	Sources      []string `json:"sources,omitempty"`
+	Purposes     []string `json:"purposes,omitempty"`
+	SalePurposes []string `json:"sale_purposes,omitempty"`
 
-	Text    string   `json:"-"`
 	Systems []string `json:"-"`
 }
 
@@ -72,9 +53,11 @@ type storeReport struct {
 	Connector, Store string
 	Count            int64
 	Columns          []string        // of a table
-	Rows             [][]string      // of a table
+	Rows             [][]sampleField // of a table
 	Lists            [][]sampleField // instead of a table
 	Shown            int
+	// Statements are about a column of the store.
+	Statements []statementReport
 
 	letters []string
 	data    *storeData // nil when the package has no records of it
@@ -91,8 +74,31 @@ func (s storeReport) CSV() string {
 	return s.data.csv
 }
 
-func (b *build) makeReport(company string) *report {
-	r := &report{Order: b.order, Company: cmp.Or(company, "the company"), Law: lawName(b.order.Regime), Made: b.made}
+// count is how many records of a category the store holds. One that is not
+// marked counts for each category of the store.
+func (s storeReport) count(letter string, located []Located) int64 {
+	if s.data == nil {
+		return s.locatedIn(letter, located)
+	}
+	n := s.data.counts[letter]
+	if letter != "" {
+		n += s.data.counts[""]
+	}
+	return n
+}
+
+// Explained reports whether the page says where the categories come from and go
+// to: always when that was asked, and else when anybody wrote it down.
+func (r *report) Explained() bool {
+	return r.Order.CategoriesOnly || r.Order.Recorded || r.Order.Practices != nil
+}
+
+func (b *build) makeReport(company string) error {
+	w, err := wordsOf(b.order.Language)
+	if err != nil {
+		return err
+	}
+	r := &report{Order: b.order, Company: cmp.Or(company, "the company"), Law: w.law(b.order.Regime), Made: b.made, words: w}
 	have := map[[2]string]bool{}
 	for _, s := range b.stores {
 		have[[2]string{s.connector, s.name}] = true
@@ -101,8 +107,11 @@ func (b *build) makeReport(company string) *report {
 		r.Records += s.records
 	}
 	r.addLocated(b.order.Located, have)
-	r.addCategories(b.order.Practices)
-	return r
+	r.addCategories()
+	r.addInformation()
+	r.addStatements(b.statements)
+	b.report = r
+	return nil
 }
 
 // addLocated adds stores of which only counts are known.
@@ -134,52 +143,48 @@ func (r *report) addLocated(located []Located, have map[[2]string]bool) {
 	})
 }
 
-// addCategories sums up by category. Records that are not marked with one
-// count for each category of their store.
-func (r *report) addCategories(practices []Practice) {
-	byLetter := map[string]*categoryReport{}
-	count := func(letter, system string, n int64) {
-		c := byLetter[letter]
-		if c == nil {
-			c = &categoryReport{Letter: letter, Name: categoryName(letter), Text: categoryText(letter)}
-			byLetter[letter] = c
-		}
-		c.Count += n
-		if !slices.Contains(c.Systems, system) {
-			c.Systems = append(c.Systems, system)
-		}
-	}
-	for _, s := range r.Stores {
-		system := s.Connector + ": " + s.Store
-		if s.data == nil {
-			for _, letter := range orUnclassified(s.letters) {
-				count(letter, system, s.locatedIn(letter, r.Order.Located))
-			}
-			continue
-		}
-		for _, letter := range s.letters {
-			n := s.data.counts[letter]
-			if n > 0 {
-				count(letter, system, n)
-			}
-		}
-		if n := s.data.counts[""]; n > 0 {
-			for _, letter := range orUnclassified(s.letters) {
-				count(letter, system, n)
-			}
-		}
-	}
-	for _, p := range practices {
-		r.AnySold, r.AnyDisclosed = r.AnySold || len(p.SoldTo) > 0, r.AnyDisclosed || len(p.DisclosedTo) > 0
-		if c := byLetter[p.Category]; c != nil {
-			c.Sources, c.Purposes, c.SoldTo, c.DisclosedTo = p.Sources, p.Purposes, p.SoldTo, p.DisclosedTo
-		}
-	}
+// addCategories sums up by category, with what the company says of it where
+// it was found.
+func (r *report) addCategories() {
 	r.Categories = []categoryReport{}
-	for _, c := range byLetter {
-		r.Categories = append(r.Categories, *c)
+	for _, s := range r.Stores {
+		for _, letter := range orUnclassified(s.letters) {
+			n := s.count(letter, r.Order.Located)
+			if n == 0 {
+				continue
+			}
+			c := r.category(letter)
+			c.Count += n
+			c.Systems = join(c.Systems, s.Connector+": "+s.Store)
+			if r.Order.Practices == nil {
+				continue
+			}
+			for _, p := range r.Order.Practices.At(letter, s.Connector, s.Store) {
+				c.Sources, c.Purposes, c.SalePurposes = join(c.Sources, p.Sources...), join(c.Purposes, p.Purposes...), join(c.SalePurposes, p.SalePurposes...)
+			}
+		}
 	}
 	slices.SortFunc(r.Categories, func(a, b categoryReport) int { return strings.Compare(a.Letter, b.Letter) })
+}
+
+// category returns the entry of a letter. It is good until the next call.
+func (r *report) category(letter string) *categoryReport {
+	i := slices.IndexFunc(r.Categories, func(c categoryReport) bool { return c.Letter == letter })
+	if i < 0 {
+		i = len(r.Categories)
+		r.Categories = append(r.Categories, categoryReport{Letter: letter, Name: r.words.categoryName(letter)})
+	}
+	return &r.Categories[i]
+}
+
+// join adds what is not there yet.
+func join(list []string, more ...string) []string {
+	for _, m := range more {
+		if !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // locatedIn is how many records were located in the store under a letter.
@@ -209,10 +214,10 @@ func (s *storeData) report() storeReport {
 		sr.Columns = append(sr.Columns, shown(name, 80))
 	}
 	for _, fields := range s.samples {
-		row := make([]string, len(sr.Columns))
+		row := make([]sampleField, len(sr.Columns))
 		for _, f := range fields {
 			if i := slices.Index(sr.Columns, f.Name); i >= 0 {
-				row[i] = f.Value
+				row[i] = f
 			}
 		}
 		sr.Rows = append(sr.Rows, row)
@@ -225,7 +230,7 @@ func (s *storeData) withheldList() []Withheld {
 	for item, n := range s.withheld {
 		list = append(list, Withheld{
 			Connector: s.connector, Store: s.name, Field: shown(item.field, 80), Kind: shown(item.kind, 120),
-			Count: n, Basis: withheldBasis, FoundBy: item.foundBy,
+			Count: n, Basis: item.basis, FoundBy: item.foundBy,
 		})
 	}
 	slices.SortFunc(list, func(a, b Withheld) int {
@@ -235,18 +240,10 @@ func (s *storeData) withheldList() []Withheld {
 }
 
 func (r *report) write(w io.Writer) error {
-	if err := reportTemplate.Execute(w, r); err != nil {
+	if err := r.words.page.Execute(w, r); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
-}
-
-// lawName names a regime to the person.
-func lawName(regime string) string {
-	if regime == "us-ca-ccpa" {
-		return "the California Consumer Privacy Act (CCPA)"
-	}
-	return regime
 }
 
 // shown is text as a page may show it: at most n characters, and what would be
@@ -274,6 +271,7 @@ func (b *build) head() dataHead {
 	o := b.order
 	return dataHead{
 		SchemaVersion: SchemaVersion, RequestID: o.RequestID, Regime: o.Regime, Right: o.Right, Received: o.ReceivedAt.UTC(),
-		Made: b.made, Since: timeOrNil(o.Since), CategoriesOnly: o.CategoriesOnly, Categories: b.report.Categories,
+		Made: b.made, Since: timeOrNil(o.Since), Language: b.report.words.language, CategoriesOnly: o.CategoriesOnly, Categories: b.report.Categories,
+		Information: b.report.Information, Statements: b.report.Statements,
 	}
 }

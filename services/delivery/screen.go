@@ -2,12 +2,15 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/habeas-data/habeas/services/request"
 )
 
 // withheldBasis is the rule under which items are withheld by their type.
@@ -20,8 +23,8 @@ type withheldValue struct {
 	Kind      string `json:"kind"`
 }
 
-func withheldJSON(kind string) json.RawMessage {
-	text, err := json.Marshal(withheldValue{Collected: true, Withheld: withheldBasis, Kind: kind})
+func withheldJSON(kind, basis string) json.RawMessage {
+	text, err := json.Marshal(withheldValue{Collected: true, Withheld: cmp.Or(basis, basisOf(kind)), Kind: kind})
 	if err != nil {
 		panic(err) // two strings and a bool can always be marshalled
 	}
@@ -39,6 +42,10 @@ type screen struct {
 	scan  scanner
 	rules map[string][]nameRule // by dotted name
 	names map[string]string     // by their JSON
+	// own tells what in the values is somebody else's, and withholdings are
+	// what exceptions leave out.
+	own          ownership
+	withholdings []Withholding
 	// off passes everything: for parts that were screened whole before and
 	// had nothing to withhold.
 	off bool
@@ -47,8 +54,8 @@ type screen struct {
 // maxNames bounds the cache of names: nested values may have any number.
 const maxNames = 20_000
 
-func newScreen(scan scanner) *screen {
-	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}}
+func newScreen(scan scanner, own []request.Identifier, withholdings []Withholding) *screen {
+	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}, own: newOwnership(own), withholdings: withholdings}
 }
 
 // scanValue is the scanner of every room.
@@ -202,6 +209,10 @@ func (s *screen) value(name string, raw json.RawMessage) (json.RawMessage, []str
 	if kind != "" {
 		return nil, []string{kind}, nil
 	}
+	if masked, found := s.own.mask(name, text); found && !number {
+		raw, err = marshal(masked)
+		return raw, []string{kindOther}, err
+	}
 	return raw, nil, nil
 }
 
@@ -312,10 +323,13 @@ func (w *nestedScreen) leaf(name, text string, number bool, token any) error {
 		return err
 	}
 	if kind == "" {
+		if masked, found := w.own.mask(name, text); found && !number {
+			w.kinds, token = append(w.kinds, kindOther), masked
+		}
 		return w.write(token)
 	}
 	w.kinds = append(w.kinds, kind)
-	w.out.Write(withheldJSON(kind))
+	w.out.Write(withheldJSON(kind, ""))
 	return nil
 }
 

@@ -42,17 +42,23 @@ type storeData struct {
 	csv             string // file name in the package
 }
 
-type sampleField struct{ Name, Value string }
+// sampleField is a field as the page shows it: its value, or the type of what
+// is withheld, or how many fields there are besides.
+type sampleField struct {
+	Name, Value, Withheld string
+	More                  int
+}
 
 // withheldItem is one kind of thing withheld in one place.
 type withheldItem struct {
-	field, kind, foundBy string
+	field, kind, basis, foundBy string
 }
 
 // Who found an item that is withheld.
 const (
 	byConnector = "connector"
 	byScan      = "content scan"
+	byException = "exception"
 )
 
 // survey reads all parts once: it proves that every record can be read and
@@ -124,7 +130,10 @@ func (s *storeData) add(r *record) {
 
 func (s *storeData) addWithheld(f field) {
 	foundBy := byConnector
-	if f.scanned {
+	switch {
+	case f.basis != "":
+		foundBy = byException
+	case f.scanned:
 		foundBy = byScan
 	}
 	name := f.name
@@ -136,9 +145,9 @@ func (s *storeData) addWithheld(f field) {
 		kinds = []string{f.withheld}
 	}
 	for _, kind := range kinds {
-		item := withheldItem{name, kind, foundBy}
+		item := withheldItem{name, kind, cmp.Or(f.basis, basisOf(kind)), foundBy}
 		if s.withheld[item] == 0 && len(s.withheld) >= maxWithheld {
-			item = withheldItem{moreFields, withheldUnnamed, foundBy}
+			item = withheldItem{moreFields, withheldUnnamed, withheldBasis, foundBy}
 		}
 		s.withheld[item]++
 	}
@@ -156,7 +165,7 @@ func (s *storeData) addDeclared(kinds []string, sc *screen) error {
 			seen = seen || item.kind == f.withheld
 		}
 		if !seen {
-			s.withheld[withheldItem{"", f.withheld, byConnector}] = 0
+			s.withheld[withheldItem{"", f.withheld, basisOf(f.withheld), byConnector}] = 0
 		}
 	}
 	return nil
@@ -165,14 +174,10 @@ func (s *storeData) addDeclared(kinds []string, sc *screen) error {
 func sample(r *record) []sampleField {
 	fields := make([]sampleField, 0, min(len(r.fields), sampleFields))
 	for _, f := range r.fields[:min(len(r.fields), sampleFields)] {
-		text := "[withheld: " + f.withheld + "]"
-		if f.withheld == "" {
-			text = cellText(f.value)
-		}
-		fields = append(fields, sampleField{Name: shown(f.name, 80), Value: shown(text, 300)})
+		fields = append(fields, sampleField{Name: shown(f.name, 80), Value: shown(cellText(f.value), 300), Withheld: shown(f.withheld, 120)})
 	}
 	if n := len(r.fields) - sampleFields; n > 0 {
-		fields = append(fields, sampleField{Name: "…", Value: fmt.Sprintf("%d more fields in data.json", n)})
+		fields = append(fields, sampleField{Name: "…", More: n})
 	}
 	return fields
 }
