@@ -49,15 +49,12 @@ type inferenceReport struct {
 // inferenceLetter is the category of Civ. Code 1798.140(v)(1)(K).
 const inferenceLetter = "K"
 
-// addInformation makes the matrices of what went where. What flows all the
-// time counts for what was found of this person where it flows from.
+// addInformation makes the matrices of what went where.
 func (r *report) addInformation() {
 	in := &r.Information
 	*in = information{Recorded: r.Order.Recorded, ThirdParties: []string{}, Sold: []soldReport{}, Disclosed: []disclosedReport{}, Inferences: []inferenceReport{}}
 	for i := range r.Order.Disclosures {
-		if d := &r.Order.Disclosures[i]; r.happened(d) {
-			in.add(d, r.words)
-		}
+		in.add(&r.Order.Disclosures[i], r.words)
 	}
 	for i := range r.Categories {
 		c := &r.Categories[i]
@@ -76,13 +73,6 @@ func (r *report) addInformation() {
 			in.Inferences = append(in.Inferences, inferenceReport{Connector: s.Connector, Store: s.Store, Count: n})
 		}
 	}
-}
-
-// happened reports whether a disclosure concerns this person.
-func (r *report) happened(d *Disclosure) bool {
-	return d.Connector == "" || slices.ContainsFunc(r.Stores, func(s storeReport) bool {
-		return d.concerns(s.Connector, s.Store) && slices.Contains(s.letters, d.Category) && s.count(d.Category, r.Order.Located) > 0
-	})
 }
 
 func (in *information) add(d *Disclosure, w *words) {

@@ -39,7 +39,9 @@ type Withheld struct {
 	Kind      string `json:"kind"`
 	Count     int64  `json:"count,omitempty"` // values; 0 when the connector did not say
 	Basis     string `json:"basis"`
-	FoundBy   string `json:"found_by"` // "connector" or "content scan"
+	FoundBy   string `json:"found_by"` // "connector", "content scan" or "exception"
+	// Reason is why, where that is for the person to know beyond the rule.
+	Reason string `json:"reason,omitempty"`
 }
 
 type manifestStore struct {

@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-
-	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/nats-io/nats.go"
 )
 
 // Name is the room's name on the bus.
@@ -29,12 +27,9 @@ const Name = "delivery"
 // the bus wakes it; a look every second is for hints that were lost. Two
 // deliveries may make the same package: the first that is done counts.
 type Queue struct {
-	store    store.Store
-	vault    *vault.Vault
-	conn     *nats.Conn
-	identity age.Identity
-	now      func() time.Time
-	wake     chan struct{}
+	config QueueConfig
+	now    func() time.Time
+	wake   chan struct{}
 
 	mu sync.Mutex
 	// making holds, by request, the identity its package is made for.
@@ -43,14 +38,28 @@ type Queue struct {
 	later map[request.ID]time.Time
 }
 
-// NewQueue makes a queue. identity opens the parts that connectors seal to
-// delivery.
-func NewQueue(s store.Store, v *vault.Vault, conn *nats.Conn, identity age.Identity) (*Queue, error) {
+// QueueConfig is what a queue needs. Company, Regimes and Ledger may be nil: then
+// reports have nothing to say of what follows from them, and say so.
+type QueueConfig struct {
+	Store store.Store
+	Vault *vault.Vault
+	Conn  *nats.Conn
+	// Identity opens the parts that connectors seal to delivery.
+	Identity age.Identity
+	// Company is the company's file, and Regimes the law its exceptions are of.
+	Company *tenant.Tenant
+	Regimes *regimes.Set
+	// Ledger says to whom personal data was given.
+	Ledger Ledger
+}
+
+// NewQueue makes a queue.
+func NewQueue(c QueueConfig) (*Queue, error) {
 	q := &Queue{
-		store: s, vault: v, conn: conn, identity: identity, now: time.Now, wake: make(chan struct{}, 1),
+		config: c, now: time.Now, wake: make(chan struct{}, 1),
 		making: map[request.ID]*age.X25519Identity{}, later: map[request.ID]time.Time{},
 	}
-	if _, err := conn.Subscribe(wire.HintSubject(Name), func(*nats.Msg) {
+	if _, err := c.Conn.Subscribe(wire.HintSubject(Name), func(*nats.Msg) {
 		select {
 		case q.wake <- struct{}{}:
 		default:
@@ -66,7 +75,7 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		waiting, err := q.store.List(ctx, store.Filter{State: request.Packaging, Limit: 500})
+		waiting, err := q.config.Store.List(ctx, store.Filter{State: request.Packaging, Limit: 500})
 		if err != nil {
 			return Order{}, err
 		}
@@ -128,17 +137,17 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 	if identity == nil {
 		return fmt.Errorf("request %s: nobody is making its package", id)
 	}
-	req, _, err := q.store.Get(ctx, id)
+	req, _, err := q.config.Store.Get(ctx, id)
 	if err != nil {
 		return err
 	}
-	key, err := q.vault.Unwrap(ctx, req.WrappedKey)
+	key, err := q.config.Vault.Unwrap(ctx, req.WrappedKey)
 	if err != nil {
 		return err
 	}
 	defer key.Destroy()
 	sealed := key.Seal([]byte(identity.String()), identityAAD(id))
-	_, err = q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+	_, err = q.config.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
 		for _, s := range snaps {
 			if s.Request.State() != request.Packaging {
 				continue // cancelled meanwhile, or another delivery was first
@@ -185,7 +194,7 @@ func (q *Queue) Fail(ctx context.Context, requestID string, cause error) error {
 		}
 		q.release(id, q.now().Add(retryAfter))
 	}()
-	_, err := q.store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+	_, err := q.config.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
 		for _, s := range snaps {
 			if s.Request.State() != request.Packaging {
 				continue
@@ -236,7 +245,7 @@ func (q *Queue) hint(id request.ID) error {
 	if err != nil {
 		return fmt.Errorf("making a hint: %w", err)
 	}
-	if err := q.conn.Publish(wire.HintSubject("coordinator"), body); err != nil {
+	if err := q.config.Conn.Publish(wire.HintSubject("coordinator"), body); err != nil {
 		return fmt.Errorf("waking the coordinator: %w", err)
 	}
 	return nil
@@ -247,14 +256,14 @@ var ErrNoPackage = errors.New("this request has no package, or not yet")
 
 // Download opens the package of a request as the zip the person gets.
 func (q *Queue) Download(ctx context.Context, r *Room, id request.ID) (io.ReadCloser, int64, error) {
-	req, _, err := q.store.Get(ctx, id)
+	req, _, err := q.config.Store.Get(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
 	if req.Package.Key == "" || len(req.WrappedKey) == 0 {
 		return nil, 0, ErrNoPackage
 	}
-	key, err := q.vault.Unwrap(ctx, req.WrappedKey)
+	key, err := q.config.Vault.Unwrap(ctx, req.WrappedKey)
 	if err != nil {
 		return nil, 0, err
 	}

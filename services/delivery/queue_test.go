@@ -60,7 +60,7 @@ func newCounter(t *testing.T, right request.Right, jobs ...store.Job) *counter {
 		t.Fatal(err)
 	}
 	d := &counter{store: s, id: request.NewID()}
-	if d.queue, err = delivery.NewQueue(s, v, bus.Conn, identity); err != nil {
+	if d.queue, err = delivery.NewQueue(delivery.QueueConfig{Store: s, Vault: v, Conn: bus.Conn, Identity: identity}); err != nil {
 		t.Fatal(err)
 	}
 	if d.room, err = delivery.New(delivery.Config{Source: delivery.JetStream(bus.JS), Packages: t.TempDir(), SpoolDir: t.TempDir()}); err != nil {

@@ -106,12 +106,25 @@ func (b *build) makeReport(company string) error {
 		r.Withheld = append(r.Withheld, s.withheldList()...)
 		r.Records += s.records
 	}
+	r.explainWithheld()
 	r.addLocated(b.order.Located, have)
 	r.addCategories()
 	r.addInformation()
 	r.addStatements(b.statements)
 	b.report = r
 	return nil
+}
+
+// explainWithheld adds why to what an exception keeps back (11 CCR 7024(e)).
+func (r *report) explainWithheld() {
+	for i := range r.Withheld {
+		item := &r.Withheld[i]
+		for _, w := range r.Order.Withholdings {
+			if item.FoundBy == byException && item.Basis == w.Basis && item.Kind == shown(w.What, 120) {
+				item.Reason = w.Reason
+			}
+		}
+	}
 }
 
 // addLocated adds stores of which only counts are known.

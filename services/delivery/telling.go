@@ -3,7 +3,6 @@ package delivery
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -45,18 +44,6 @@ type Disclosure struct {
 	ThirdParty bool
 	Sense      Sense
 	Purpose    string
-	// Connector and Stores limit it to what was found there: it is of something
-	// that flows all the time, and did so only if there is something. An empty
-	// Connector stands for a disclosure that is known of this person, found or
-	// not.
-	Connector string
-	Stores    []string
-}
-
-// concerns reports whether d is of what was found in a store, or needs nothing
-// found.
-func (d *Disclosure) concerns(connector, store string) bool {
-	return d.Connector == connector && (len(d.Stores) == 0 || slices.Contains(d.Stores, store))
 }
 
 // NoteKind is why something held is not in the package.

@@ -121,6 +121,16 @@ func (s *Set) ReceiptDate(regime string, t time.Time) (request.Date, error) {
 	return request.DateOf(t, r.loc), nil
 }
 
+// Zone returns the zone in which a regime counts days. The error is
+// [ErrUnknown].
+func (s *Set) Zone(regime string) (*time.Location, error) {
+	r := s.regimes[regime]
+	if r == nil {
+		return nil, fmt.Errorf("regime %q: %w", regime, ErrUnknown)
+	}
+	return r.loc, nil
+}
+
 // Confirm takes regimes into use whose files say that they are unconfirmed: a
 // lawyer has looked up what they name. It is not for concurrent use. Errors are
 // [ErrUnknown], and one for a regime that the product cannot follow.

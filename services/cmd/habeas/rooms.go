@@ -170,6 +170,7 @@ type database interface {
 	store.Store
 	store.Doors
 	store.Post
+	store.Disclosures
 }
 
 // openStore opens the store a DSN names.
@@ -322,7 +323,11 @@ func (r *runtime) addDelivery(context.Context) error {
 	if err != nil {
 		return err
 	}
-	queue, err := delivery.NewQueue(r.store, r.vault, r.conn, identity)
+	answers, err := r.answers(identity, logger)
+	if err != nil {
+		return err
+	}
+	queue, err := delivery.NewQueue(answers)
 	if err != nil {
 		return err
 	}

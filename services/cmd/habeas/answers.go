@@ -1,0 +1,41 @@
+package main
+
+import (
+	"log/slog"
+
+	"filippo.io/age"
+
+	"github.com/habeas-data/habeas/services/delivery"
+	"github.com/habeas-data/habeas/services/disclosure"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/suppression"
+)
+
+// answers is what delivery makes reports from: the law, the company's file and
+// the ledger. Without a file copies are complete, and reports on categories say
+// that nothing is recorded of sources, purposes and recipients.
+func (r *runtime) answers(identity age.Identity, logger *slog.Logger) (delivery.QueueConfig, error) {
+	c := delivery.QueueConfig{Store: r.store, Vault: r.vault, Conn: r.conn, Identity: identity}
+	set, err := regimes.Load()
+	if err != nil {
+		return c, err
+	}
+	c.Regimes = set
+	file, err := r.loadTenant(set, logger)
+	if err != nil {
+		return c, err
+	}
+	if file == nil {
+		logger.Warn("no company's file is set: reports on categories can't say where data comes from and goes to; set intake.tenant")
+		return c, nil
+	}
+	zone, err := set.Zone(r.Intake.Regime)
+	if err != nil {
+		return c, err
+	}
+	c.Company = &file.Tenant
+	c.Ledger = &disclosure.Ledger{
+		Book: disclosure.NewBook(&file.Tenant, zone), Store: r.store, Keys: &suppression.List{Store: r.store, Vault: r.vault},
+	}
+	return c, nil
+}
