@@ -28,13 +28,21 @@ import (
 // counter is where packages are handed out: a queue over a real store with one request that waits for its
 // package.
 type counter struct {
-	store store.Store
+	store *litestore.Store
+	vault *vault.Vault
 	queue *delivery.Queue
 	room  *delivery.Room
 	id    request.ID
 }
 
 func newCounter(t *testing.T, right request.Right, jobs ...store.Job) *counter {
+	t.Helper()
+	return newCounterWith(t, right, nil, nil, jobs...)
+}
+
+// newCounterWith changes the queue's configuration, and the request before it
+// is stored with the key it is under.
+func newCounterWith(t *testing.T, right request.Right, configure func(*delivery.QueueConfig), change func(*store.New, vault.DataKey), jobs ...store.Job) *counter {
 	t.Helper()
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "habeas.db")
@@ -59,19 +67,23 @@ func newCounter(t *testing.T, right request.Right, jobs ...store.Job) *counter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &counter{store: s, id: request.NewID()}
-	if d.queue, err = delivery.NewQueue(delivery.QueueConfig{Store: s, Vault: v, Conn: bus.Conn, Identity: identity}); err != nil {
+	d := &counter{store: s, vault: v, id: request.NewID()}
+	config := delivery.QueueConfig{Store: s, Vault: v, Conn: bus.Conn, Identity: identity}
+	if configure != nil {
+		configure(&config)
+	}
+	if d.queue, err = delivery.NewQueue(config); err != nil {
 		t.Fatal(err)
 	}
 	if d.room, err = delivery.New(delivery.Config{Source: delivery.JetStream(bus.JS), Packages: t.TempDir(), SpoolDir: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
-	d.put(t, v, right, jobs)
+	d.put(t, right, change, jobs)
 	return d
 }
 
 // put stores a request in state packaging with finished jobs.
-func (d *counter) put(t *testing.T, v *vault.Vault, right request.Right, jobs []store.Job) {
+func (d *counter) put(t *testing.T, right request.Right, change func(*store.New, vault.DataKey), jobs []store.Job) {
 	t.Helper()
 	ctx, now := t.Context(), time.Now().UTC()
 	set, err := regimes.Load()
@@ -86,12 +98,17 @@ func (d *counter) put(t *testing.T, v *vault.Vault, right request.Right, jobs []
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, wrapped, err := v.NewDataKey(ctx)
+	key, wrapped, err := d.vault.NewDataKey(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer key.Destroy()
 	stored := store.Request{Request: r, WrappedKey: wrapped, Commitment: make([]byte, 32), CreatedAt: now, UpdatedAt: now, RespondBy: now}
-	if _, err := d.store.Create(ctx, []store.New{{Request: stored}}); err != nil {
+	n := store.New{Request: stored}
+	if change != nil {
+		change(&n, key)
+	}
+	if _, err := d.store.Create(ctx, []store.New{n}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = d.store.Advance(ctx, store.Selector{IDs: []request.ID{d.id}}, true, func(snaps []*store.Snapshot) error {
@@ -303,4 +320,19 @@ func TestQueueFailAsksForAPerson(t *testing.T) {
 	if err := d.queue.Done(t.Context(), o.RequestID, delivery.Result{}); err == nil {
 		t.Error("a package that nobody is making was accepted")
 	}
+}
+
+// download opens the package of the counter's request.
+func (d *counter) download(t *testing.T) map[string]string {
+	t.Helper()
+	body, _, err := d.queue.Download(t.Context(), d.room, d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unzip(t, content)
 }
