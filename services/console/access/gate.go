@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/attempts"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -42,7 +43,7 @@ type Gate struct {
 	once     [sha256.Size]byte
 	used     atomic.Bool // once
 	sessions sessions
-	failures failures
+	failures attempts.Failures
 }
 
 // New makes a gate. With a login it checks the configuration; the issuer is
@@ -164,8 +165,8 @@ func (g *Gate) record(req *http.Request, part, allowed bool) error {
 // Enter begins a session for who gives the token, by form, or by link the code
 // that works once. Errors are [ErrWrong] and [ErrTooMany].
 func (g *Gate) Enter(w http.ResponseWriter, req *http.Request, given string, link bool) error {
-	now, source := g.config.Now(), g.source(req)
-	if wait := g.failures.wait(source, now); wait > 0 {
+	now, source := g.config.Now(), attempts.Source(req, g.config.Login.Proxied)
+	if wait := g.failures.Wait(source, now); wait > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
 		return ErrTooMany
 	}
@@ -176,11 +177,11 @@ func (g *Gate) Enter(w http.ResponseWriter, req *http.Request, given string, lin
 	have := sha256.Sum256([]byte(given))
 	same := subtle.ConstantTimeCompare(have[:], want[:]) == 1
 	if !set || !same || link && !g.used.CompareAndSwap(false, true) {
-		g.failures.add(source, now)
+		g.failures.Add(source, now)
 		g.config.Logger.WarnContext(req.Context(), "somebody tried to sign in with a wrong token")
 		return ErrWrong
 	}
-	g.failures.forget(source)
+	g.failures.Forget(source)
 	g.Begin(w, req, Identity{Who: g.config.Local, Roles: []Role{Admin}}, http.SameSiteStrictMode)
 	return nil
 }

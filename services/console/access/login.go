@@ -19,6 +19,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/habeas-data/habeas/services/internal/attempts"
 	"github.com/habeas-data/habeas/services/internal/room"
 )
 
@@ -146,21 +147,21 @@ func (g *Gate) Start(w http.ResponseWriter, req *http.Request) error {
 // Finish takes what the company's login says and begins a session. Errors wrap
 // [ErrLogin], [ErrTooMany], or [ErrRole] for somebody without a role.
 func (g *Gate) Finish(w http.ResponseWriter, req *http.Request) error {
-	now, source := g.config.Now(), g.source(req)
-	if wait := g.failures.wait(source, now); wait > 0 {
+	now, source := g.config.Now(), attempts.Source(req, g.config.Login.Proxied)
+	if wait := g.failures.Wait(source, now); wait > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
 		return ErrTooMany
 	}
 	who, err := g.finish(req)
 	http.SetCookie(w, g.cookie(req, cookieLogin, "", -1, http.SameSiteLaxMode))
 	if err != nil {
-		g.failures.add(source, now)
+		g.failures.Add(source, now)
 		return fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	if len(who.Roles) == 0 {
 		return ErrRole
 	}
-	g.failures.forget(source)
+	g.failures.Forget(source)
 	g.config.Logger.InfoContext(req.Context(), "somebody signed in", slog.String("who", who.Who), slog.String("role", who.role()))
 	// Lax, or the browser would not send it when it is sent on from the issuer.
 	g.Begin(w, req, who, http.SameSiteLaxMode)

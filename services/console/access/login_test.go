@@ -229,26 +229,6 @@ func TestRolesAddUp(t *testing.T) {
 	}
 }
 
-func TestFailuresAreCounted(t *testing.T) {
-	var f failures
-	now := time.Now()
-	for range mostFailures {
-		if f.wait("a", now) != 0 {
-			t.Fatal("kept out too early")
-		}
-		f.add("a", now)
-	}
-	if f.wait("a", now) != failureWindow || f.wait("b", now) != 0 || f.wait("a", now.Add(failureWindow)) != 0 {
-		t.Errorf("a waits %s, b %s", f.wait("a", now), f.wait("b", now))
-	}
-	for i := range maxSources + 5 {
-		f.add(string(rune(i+1000)), now)
-	}
-	if len(f.all) > maxSources {
-		t.Errorf("%d sources are kept", len(f.all))
-	}
-}
-
 func TestSessionsAreBounded(t *testing.T) {
 	var s sessions
 	now := time.Now()

@@ -53,6 +53,16 @@ func TestPost(t *testing.T) {
 	})
 }
 
+func TestTokens(t *testing.T) {
+	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore {
+		path := filepath.Join(t.TempDir(), "habeas.db")
+		if err := Migrate(t.Context(), path, false); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
 func TestDisclosures(t *testing.T) {
 	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore {
 		path := filepath.Join(t.TempDir(), "habeas.db")

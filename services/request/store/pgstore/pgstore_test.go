@@ -44,6 +44,10 @@ func TestPost(t *testing.T) {
 	storetest.RunPost(t, func(t testing.TB) storetest.PostStore { return openAt(t, migrated(t)) })
 }
 
+func TestTokens(t *testing.T) {
+	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore { return openAt(t, migrated(t)) })
+}
+
 func TestDisclosures(t *testing.T) {
 	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore { return openAt(t, migrated(t)) })
 }

@@ -79,6 +79,7 @@ var ownTables = map[int64]bool{
 	66: true, // the recipients to be told
 	80: true, // the assignee, saved filters, counts, indexes
 	85: true, // pauses of connectors, indexes
+	90: true, // tokens of the API
 }
 
 func testUpDownUp(t *testing.T, db Schema) {

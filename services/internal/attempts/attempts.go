@@ -1,4 +1,6 @@
-package access
+// Package attempts counts failed attempts by where they come from, so that
+// nobody can guess for long.
+package attempts
 
 import (
 	"net"
@@ -9,14 +11,16 @@ import (
 )
 
 const (
-	// mostFailures is how many wrong logins one source has in failureWindow.
-	mostFailures  = 10
-	failureWindow = 15 * time.Minute
-	maxSources    = 10_000
+	// Most is how many failures one source has in Window.
+	Most = 10
+	// Window is how long a source that failed so often must wait, from its first
+	// failure on.
+	Window     = 15 * time.Minute
+	maxSources = 10_000
 )
 
-// failures counts wrong logins by source.
-type failures struct {
+// Failures counts by source. The zero value is ready to use.
+type Failures struct {
 	mu  sync.Mutex
 	all map[string]*failed
 }
@@ -26,21 +30,21 @@ type failed struct {
 	count int
 }
 
-// wait returns how long a source must wait before it may try again; 0 is not
+// Wait returns how long a source must wait before it may try again; 0 is not
 // at all.
-func (f *failures) wait(source string, now time.Time) time.Duration {
+func (f *Failures) Wait(source string, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	one, ok := f.all[source]
-	if !ok || one.count < mostFailures {
+	if !ok || one.count < Most {
 		return 0
 	}
-	return max(0, one.since.Add(failureWindow).Sub(now))
+	return max(0, one.since.Add(Window).Sub(now))
 }
 
-// add counts a failure. When there are too many sources, the counting begins
+// Add counts a failure. When there are too many sources, the counting begins
 // anew rather than growing.
-func (f *failures) add(source string, now time.Time) {
+func (f *Failures) Add(source string, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil {
@@ -48,7 +52,7 @@ func (f *failures) add(source string, now time.Time) {
 	}
 	if _, known := f.all[source]; !known && len(f.all) >= maxSources {
 		for key, one := range f.all {
-			if !one.since.Add(failureWindow).After(now) {
+			if !one.since.Add(Window).After(now) {
 				delete(f.all, key)
 			}
 		}
@@ -57,27 +61,28 @@ func (f *failures) add(source string, now time.Time) {
 		clear(f.all) // a token is too long to be guessed in so many tries
 	}
 	one, ok := f.all[source]
-	if !ok || !one.since.Add(failureWindow).After(now) {
+	if !ok || !one.since.Add(Window).After(now) {
 		one = &failed{since: now}
 		f.all[source] = one
 	}
 	one.count++
 }
 
-func (f *failures) forget(source string) {
+// Forget counts a source anew, because somebody there proved who they are.
+func (f *Failures) Forget(source string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, source)
 }
 
-// source is where a request comes from: its address, or behind a proxy the
+// Source is where a request comes from: its address, or behind a proxy the
 // last address that the proxy added. An IPv6 network of 64 bits is one source.
-func (g *Gate) source(req *http.Request) string {
+func Source(req *http.Request, proxied bool) string {
 	host, _, err := net.SplitHostPort(req.RemoteAddr)
 	if err != nil {
 		host = req.RemoteAddr
 	}
-	if g.config.Login.Proxied {
+	if proxied {
 		list := req.Header.Values("X-Forwarded-For")
 		if len(list) > 0 {
 			hops := strings.Split(list[len(list)-1], ",")

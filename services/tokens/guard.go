@@ -1,0 +1,162 @@
+package tokens
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/habeas-data/habeas/services/internal/attempts"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// Table says which scope each route of the API asks for. What it does not name
+// is for the scope all and the deployment's own token.
+var Table = map[string]Scope{
+	"POST /v1/requests":                   Submit,
+	"POST /v1/requests:bulk":              Submit,
+	"POST /v1/requests/{id}/appeal":       Submit,
+	"GET /v1/requests":                    Read,
+	"GET /v1/requests/{id}":               Read,
+	"GET /v1/connectors":                  Read,
+	"GET /v1/dead-letters":                Read,
+	"POST /v1/requests/{id}/verification": Operate,
+	"POST /v1/requests/{id}/cancel":       Operate,
+	"POST /v1/requests/{id}/retry":        Operate,
+	"POST /v1/requests/{id}/hold":         Operate,
+	"POST /v1/requests/{id}/release":      Operate,
+	"POST /v1/connectors/{name}/pause":    Operate,
+	"POST /v1/connectors/{name}/resume":   Operate,
+	"POST /v1/dead-letters:retry":         Operate,
+	"POST /v1/requests/{id}/deny":         Decide,
+	"POST /v1/requests/{id}/extend":       Decide,
+	"POST /v1/requests/{id}/approve":      Decide,
+	"GET /v1/requests/{id}/package":       Package,
+	"GET /v1/requests/{id}/evidence":      Evidence,
+	"GET /v1/requests/{id}/certificate":   Evidence,
+	"GET /v1/evidence":                    Evidence,
+	"GET /log/v1/":                        Evidence,
+	"POST /v1/suppression:check":          Suppression,
+	"GET /v1/tokens":                      Manage,
+	"POST /v1/tokens":                     Manage,
+	"DELETE /v1/tokens/{id}":              Manage,
+}
+
+// Guard lets callers of the API in who have a token for what they call.
+type Guard struct {
+	// Deployment is the deployment's own token, which opens everything; empty for
+	// none.
+	Deployment string
+	// Keeper checks all others; nil where there are none, because the process has
+	// no database.
+	Keeper *Keeper
+	// Proxied says that a proxy in front adds the client's address.
+	Proxied bool
+	Logger  *slog.Logger
+	Now     func() time.Time
+
+	once     sync.Once
+	routes   *http.ServeMux
+	failures attempts.Failures
+}
+
+func (g *Guard) init() {
+	g.routes = http.NewServeMux()
+	for pattern := range Table {
+		g.routes.Handle(pattern, http.NotFoundHandler())
+	}
+}
+
+// need is the scope that a call asks for.
+func (g *Guard) need(req *http.Request) Scope {
+	g.once.Do(g.init)
+	_, pattern := g.routes.Handler(req)
+	if s, ok := Table[pattern]; ok {
+		return s
+	}
+	return All
+}
+
+// Protect lets those through to next who send, as a bearer, the deployment's
+// token or one with the scope of the call. Whoever is wrong too often is not
+// listened to for a while, except for tokens that were right in the meantime.
+// The holder of a token of their own acts under its name, whatever they say.
+func (g *Guard) Protect(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(g.Deployment))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		secret, sent := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+		have := sha256.Sum256([]byte(secret))
+		if sent && g.Deployment != "" && subtle.ConstantTimeCompare(want[:], have[:]) == 1 {
+			next.ServeHTTP(w, req)
+			return
+		}
+		token, ok := g.check(w, req, secret)
+		if !ok {
+			return
+		}
+		if need := g.need(req); !Allows(token, need) {
+			problem(w, http.StatusForbidden, fmt.Sprintf("this token is not for that: it needs the scope %s", need))
+			return
+		}
+		next.ServeHTTP(w, req.WithContext(withHeld(request.WithActor(req.Context(), token.ID), token)))
+	})
+}
+
+type heldKey struct{}
+
+func withHeld(ctx context.Context, t store.Token) context.Context {
+	return context.WithValue(ctx, heldKey{}, t)
+}
+
+// gives says whether who calls may hand a scope on: nobody gives more than they
+// have. Who came by the deployment's token or by another way has everything.
+func gives(ctx context.Context, s Scope) bool {
+	t, ok := ctx.Value(heldKey{}).(store.Token)
+	return !ok || Allows(t, s)
+}
+
+// check finds the token of a call that is not the deployment's, or answers why
+// there is none.
+func (g *Guard) check(w http.ResponseWriter, req *http.Request, secret string) (store.Token, bool) {
+	source, now := attempts.Source(req, g.Proxied), g.Now()
+	if wait := g.failures.Wait(source, now); wait > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
+		problem(w, http.StatusTooManyRequests, "too many wrong tokens came from your network; wait and try again")
+		return store.Token{}, false
+	}
+	err := ErrUnknown
+	var token store.Token
+	if g.Keeper != nil {
+		token, err = g.Keeper.Check(req.Context(), secret)
+	}
+	switch {
+	case err == nil:
+		return token, true
+	case !errors.Is(err, ErrUnknown):
+		g.Logger.ErrorContext(req.Context(), "checking a token", slog.Any("error", err))
+		problem(w, http.StatusServiceUnavailable, "tokens can't be checked now; try again")
+		return store.Token{}, false
+	}
+	if secret != "" { // no token at all is no guess
+		g.failures.Add(source, now)
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="habeas"`)
+	problem(w, http.StatusUnauthorized, "send an API token that is good as: Authorization: Bearer <token>")
+	return store.Token{}, false
+}
+
+// Errors in the form of RFC 9457.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	// The caller may be gone: nobody is left to tell.
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+}
