@@ -21,7 +21,8 @@ const MaxBulk = 1000
 
 // API returns the HTTP API under /v1, with its description at
 // /v1/openapi.json. Errors are problem+json (RFC 9457) and name fields, never
-// the values in them. It does not authenticate: see [RequireToken].
+// the values in them. It does not authenticate: package tokens
+// does.
 func (r *Room) API(version string) http.Handler {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Habeas", version)

@@ -417,28 +417,6 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-func TestToken(t *testing.T) {
-	r := newRig(t)
-	for _, c := range []struct {
-		token, header string
-		want          int
-	}{
-		{"secret", "Bearer secret", http.StatusOK}, {"secret", "Bearer secre", http.StatusUnauthorized}, {"secret", "secret", http.StatusUnauthorized},
-		{"secret", "", http.StatusUnauthorized}, {"", "Bearer ", http.StatusUnauthorized}, {"", "", http.StatusUnauthorized},
-	} {
-		guarded := &rig{t: t, api: RequireToken(c.token, r.api)}
-		a := guarded.call(http.MethodGet, "/v1/requests", "", "Authorization", c.header)
-		if c.want == http.StatusOK {
-			a.want(http.StatusOK)
-			continue
-		}
-		a.problem(http.StatusUnauthorized)
-		if a.header.Get("WWW-Authenticate") == "" {
-			t.Error("a client is not told how to authenticate")
-		}
-	}
-}
-
 // The coordinator is told at once, and the bus being away holds nobody up.
 func TestTakingTellsTheCoordinator(t *testing.T) {
 	r := newRig(t)

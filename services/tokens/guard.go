@@ -86,8 +86,8 @@ func (g *Guard) need(req *http.Request) Scope {
 }
 
 // Protect lets those through to next who send, as a bearer, the deployment's
-// token or one with the scope of the call. Whoever is wrong too often is not
-// listened to for a while, except for tokens that were right in the meantime.
+// token or one with the scope of the call. Whoever is wrong too often is
+// listened to for a while with the deployment's own alone.
 // The holder of a token of their own acts under its name, whatever they say.
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(g.Deployment))

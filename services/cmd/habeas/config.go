@@ -78,6 +78,9 @@ type auditConfig struct {
 	// together with the database.
 	StateDir string `yaml:"state_dir"`
 	Origin   string `yaml:"origin"`
+	// URL is where other rooms find the audit room, with the path that its log
+	// has there. In "habeas up" it is in the same process.
+	URL string `yaml:"url"`
 }
 
 type vaultConfig struct {

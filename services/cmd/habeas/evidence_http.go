@@ -2,11 +2,11 @@ package main
 
 import (
 	"archive/zip"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 
@@ -15,56 +15,104 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 )
 
+// mountEvidence serves evidence packs to whoever has a token for them.
+func (r *runtime) mountEvidence() {
+	source := r.logClient()
+	r.mounts["/v1/requests/{id}/evidence"] = r.protect(evidenceHandler(source, r.logger))
+	r.mounts["GET /v1/evidence"] = r.protect(periodHandler(source, r.logger))
+}
+
 // evidenceHandler serves GET /v1/requests/{id}/evidence: the evidence pack of a
-// request as a zip, the same files "habeas evidence export" writes. records is
-// the audit room's handler.
-func evidenceHandler(records http.Handler, token string, logger *slog.Logger) http.Handler {
-	source := &auditapi.Client{URL: "http://audit", Token: token, HTTP: &http.Client{Transport: inProcess{records}}}
+// request as a zip, the same files "habeas evidence export" writes.
+func evidenceHandler(source *auditapi.Client, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		id, err := request.ParseID(req.PathValue("id"))
 		if err != nil {
 			http.Error(w, "no such request", http.StatusNotFound)
 			return
 		}
-		dir, err := os.MkdirTemp("", "habeas-evidence-")
-		if err != nil {
-			logger.ErrorContext(req.Context(), "making a folder for evidence", slog.Any("error", err))
-			http.Error(w, "the evidence can't be gathered now", http.StatusServiceUnavailable)
-			return
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // it holds nothing personal
-		folder := filepath.Join(dir, "evidence")
-		switch err := pack.Export(req.Context(), source, string(id), folder, nil); {
-		case errors.Is(err, auditapi.ErrNotFound):
-			http.Error(w, "the log has no records of this request", http.StatusNotFound)
-			return
-		case err != nil:
-			logger.ErrorContext(req.Context(), "gathering evidence", slog.String("request", string(id)), slog.Any("error", err))
-			http.Error(w, "the evidence can't be gathered now", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/zip")
-		w.Header().Set("Content-Disposition", `attachment; filename="evidence-`+string(id)+`.zip"`)
-		if err := zipFolder(w, folder); err != nil {
-			logger.WarnContext(req.Context(), "sending evidence", slog.String("request", string(id)), slog.Any("error", err))
-		}
+		sendZip(w, req, logger, "evidence-"+string(id)+".zip", func(ctx context.Context, out io.Writer) error {
+			return requestPack(ctx, source, string(id), out)
+		})
 	})
 }
 
-func zipFolder(w io.Writer, folder string) error {
-	z := zip.NewWriter(w)
+// periodHandler serves GET /v1/evidence?from=&to=: the evidence pack of a period
+// as a zip, written while it is read from the log.
+func periodHandler(source *auditapi.Client, logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		from, to := req.URL.Query().Get("from"), req.URL.Query().Get("to")
+		if !isDay(from) || !isDay(to) || from >= to {
+			http.Error(w, "from and to: want days as yyyy-mm-dd, the first before the second", http.StatusBadRequest)
+			return
+		}
+		sendZip(w, req, logger, "evidence-"+from+"-to-"+to+".zip", func(ctx context.Context, out io.Writer) error {
+			return periodPack(ctx, source, from, to, out)
+		})
+	})
+}
+
+func isDay(text string) bool {
+	_, err := request.ParseDate(text)
+	return err == nil
+}
+
+// sendZip answers with what write writes. An error before the first byte is
+// answered; after it, the zip lacks its end and can't be opened.
+func sendZip(w http.ResponseWriter, req *http.Request, logger *slog.Logger, name string, write func(context.Context, io.Writer) error) {
+	out := &zipAnswer{w: w, name: name}
+	err := write(req.Context(), out)
+	switch {
+	case err == nil:
+	case out.begun:
+		logger.WarnContext(req.Context(), "sending evidence", slog.Any("error", err))
+	case errors.Is(err, auditapi.ErrNotFound):
+		http.Error(w, "the log has no records of this", http.StatusNotFound)
+	default:
+		logger.ErrorContext(req.Context(), "gathering evidence", slog.Any("error", err))
+		http.Error(w, "the evidence can't be gathered now", http.StatusServiceUnavailable)
+	}
+}
+
+type zipAnswer struct {
+	w     http.ResponseWriter
+	name  string
+	begun bool
+}
+
+func (a *zipAnswer) Write(p []byte) (int, error) {
+	if !a.begun {
+		a.begun = true
+		a.w.Header().Set("Content-Type", "application/zip")
+		a.w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
+	}
+	return a.w.Write(p)
+}
+
+// requestPack writes the pack of a request as a zip. It is made and checked on
+// disk first.
+func requestPack(ctx context.Context, source *auditapi.Client, id string, out io.Writer) error {
+	dir, err := os.MkdirTemp("", "habeas-evidence-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // it holds nothing personal
+	folder := filepath.Join(dir, "evidence")
+	if err := pack.Export(ctx, source, id, folder, nil); err != nil {
+		return err
+	}
+	z := zip.NewWriter(out)
 	if err := z.AddFS(os.DirFS(folder)); err != nil {
 		return err
 	}
 	return z.Close()
 }
 
-// inProcess calls a handler as a server would be called.
-type inProcess struct{ handler http.Handler }
-
-// RoundTrip implements [http.RoundTripper].
-func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
-	answer := httptest.NewRecorder()
-	p.handler.ServeHTTP(answer, req)
-	return answer.Result(), nil
+// periodPack writes the pack of a period as a zip.
+func periodPack(ctx context.Context, source *auditapi.Client, from, to string, out io.Writer) error {
+	z := pack.NewZip(out)
+	if _, err := pack.ExportPeriod(ctx, source, from, to, z); err != nil {
+		return err
+	}
+	return z.Close()
 }

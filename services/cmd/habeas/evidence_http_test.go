@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -29,8 +30,9 @@ func TestEvidenceRefusals(t *testing.T) {
 				}
 				w.WriteHeader(c.audit)
 			})
+			source := &auditapi.Client{URL: "http://audit", Token: "sesame", HTTP: &http.Client{Transport: inProcess{audit}}}
 			mux := http.NewServeMux()
-			mux.Handle("/v1/requests/{id}/evidence", evidenceHandler(audit, "sesame", slog.New(slog.DiscardHandler)))
+			mux.Handle("/v1/requests/{id}/evidence", evidenceHandler(source, slog.New(slog.DiscardHandler)))
 			w := httptest.NewRecorder()
 			mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/requests/"+c.id+"/evidence", nil))
 			if w.Code != c.want || w.Header().Get("Content-Type") == "application/zip" {

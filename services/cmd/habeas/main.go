@@ -44,7 +44,7 @@ func rootCommand() *cobra.Command {
 		Version:       version(),
 	}
 	root.AddCommand(upCommand(), demoCommand(), migrateCommand(), requestCommand(), evidenceCommand(), verifyCommand(),
-		connectorCommand(), regimeCommand(), metricsCommand(), recordsCommand(), suppressionCommand(), effectCommand(), benchCommand(), brokerCommand(), keysCommand())
+		connectorCommand(), regimeCommand(), metricsCommand(), recordsCommand(), suppressionCommand(), effectCommand(), benchCommand(), brokerCommand(), keysCommand(), tokenCommand())
 	for _, r := range roomCommands() {
 		root.AddCommand(r)
 	}

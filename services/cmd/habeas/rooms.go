@@ -34,6 +34,7 @@ import (
 	"github.com/habeas-data/habeas/services/request/store/litestore"
 	"github.com/habeas-data/habeas/services/request/store/pgstore"
 	"github.com/habeas-data/habeas/services/suppression"
+	"github.com/habeas-data/habeas/services/tokens"
 )
 
 // runtime is what the rooms of one process share.
@@ -46,6 +47,8 @@ type runtime struct {
 	store    database
 	vault    *vault.Vault
 	token    string
+	guard    *tokens.Guard
+	log      logTransport
 	// once is the code of the link that signs somebody in one time; empty for none.
 	once   string
 	intake *intake.Room
@@ -82,7 +85,7 @@ func (c config) open(ctx context.Context, logger *slog.Logger, need needs, optio
 		return nil, err
 	}
 	r.token = token.Reveal()
-	return r, nil
+	return r, r.openGuard()
 }
 
 // needs is what a room works with.
@@ -170,6 +173,7 @@ type database interface {
 	store.Store
 	store.Doors
 	store.Post
+	store.Tokens
 	store.Disclosures
 }
 
@@ -187,9 +191,6 @@ func migrateStore(ctx context.Context, dsn string, down bool) error {
 	}
 	return pgstore.Migrate(ctx, dsn, down)
 }
-
-// protect asks for the API token in front of a handler.
-func (r *runtime) protect(h http.Handler) http.Handler { return intake.RequireToken(r.token, h) }
 
 func (r *runtime) addIntake(ctx context.Context) error {
 	if err := r.openIntake(); err != nil {
@@ -238,6 +239,8 @@ func (r *runtime) openIntake() error {
 	r.mounts["/v1/"] = r.protect(api)
 	list := &suppression.List{Store: r.store, Vault: r.vault}
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
+	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
+	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]
 	r.mounts["/v1/openapi.json"] = api
 	r.mounts["/v1/openapi.yaml"] = api
 	return nil
@@ -251,6 +254,7 @@ func (r *runtime) addConsole(context.Context) error {
 			return err
 		}
 		clear(r.mounts)
+		r.mountEvidence()
 	}
 	c, err := console.New(console.Config{
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
@@ -373,8 +377,11 @@ func (r *runtime) addAudit(context.Context) error {
 	}
 	r.group.Add("audit", a.Run)
 	r.checks["audit"] = a.Ready
+	r.log.here = a.Handler()
 	r.mounts[logPrefix+"/"] = http.StripPrefix(logPrefix, a.Handler())
-	r.mounts["/v1/requests/{id}/evidence"] = r.protect(evidenceHandler(a.Handler(), r.token, r.logger))
+	// Whoever may take evidence away need not have the deployment's own token.
+	r.mounts[logPrefix+"/v1/"] = r.protect(http.StripPrefix(logPrefix, withToken(a.Handler(), r.token)))
+	r.mountEvidence()
 	return nil
 }
 

@@ -74,6 +74,9 @@ readinessProbe:
 {{- $_ := set $c "store" (dict "dsn_file" (printf "%s/pg-rooms.dsn" $secrets)) -}}
 {{- $_ := set $c "vault" (dict "key" (printf "%s/master.key" $secrets)) -}}
 {{- end -}}
+{{- if eq .room "console" -}}
+{{- $_ := set $c "audit" (dict "url" (printf "http://%s-audit:8400/log" .root.Release.Name)) -}}
+{{- end -}}
 {{- if eq .room "delivery" -}}
 {{- $_ := set $c "delivery" (dict "packages" "/var/lib/habeas/packages" "spool_dir" "/var/lib/habeas/spool") -}}
 {{- end -}}
