@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 
 	"filippo.io/age"
@@ -21,7 +22,9 @@ func (r *runtime) answers(identity age.Identity, logger *slog.Logger) (delivery.
 		return c, err
 	}
 	c.Regimes = set
-	file, err := r.loadTenant(set, logger)
+	with := r.config
+	with.Intake.Tenant = cmp.Or(with.Intake.Tenant, r.demoCompany)
+	file, err := with.loadTenant(set, logger)
 	if err != nil {
 		return c, err
 	}

@@ -31,6 +31,8 @@ type children struct {
 	specs   []childConfig
 	demo    bool
 	demoDir string
+	// company is the demo company's file.
+	company string
 	bin     string
 	logger  *slog.Logger
 	rt      *runtime
@@ -58,6 +60,7 @@ func (c *config) children(logger *slog.Logger) (*children, error) {
 	if err != nil {
 		return nil, err
 	}
+	ch.company = filepath.Join(configs, "..", "config", "tenants", "clientary.yaml")
 	for _, name := range demoConnectors {
 		ch.specs = append(ch.specs, childConfig{Name: name, Command: filepath.Join(ch.bin, "habeas-"+name), Config: filepath.Join(configs, name+".yaml")})
 	}

@@ -168,7 +168,7 @@ func (s story) submit(ctx context.Context, cl *client, person map[string][]strin
 		"right": s.right, "channel": "web", "identifiers": []map[string]string{{"kind": "email", "value": person["email"][0]}},
 		"verification": map[string]string{"method": "account_login", "level": "reasonably_high"},
 	}
-	if s.right == "know_specific" {
+	if strings.HasPrefix(s.right, "know_") {
 		body["everything"] = true
 	}
 	var v requestView

@@ -13,12 +13,44 @@ import (
 type knowReport struct {
 	CategoriesOnly bool `json:"categories_only"`
 	Categories     []struct {
-		Letter      string   `json:"letter"`
-		Name        string   `json:"name"`
-		Count       int64    `json:"record_count"`
-		SoldTo      []string `json:"sold_or_shared_to"`
-		DisclosedTo []string `json:"disclosed_to"`
+		Letter  string   `json:"letter"`
+		Name    string   `json:"name"`
+		Count   int64    `json:"record_count"`
+		Sources []string `json:"sources"`
 	} `json:"categories"`
+	Information struct {
+		Sold []struct {
+			Letter string   `json:"letter"`
+			Sold   []string `json:"sold_to"`
+			Shared []string `json:"shared_with"`
+		} `json:"sold_or_shared"`
+		Disclosed []struct {
+			Letter string   `json:"letter"`
+			To     []string `json:"to"`
+		} `json:"disclosed_for_business_purpose"`
+	} `json:"information"`
+}
+
+// went says for each category where it came from and to whom it went, a line
+// each.
+func (r *knowReport) went() map[string][]string {
+	lines := map[string][]string{}
+	add := func(letter, how string, who []string) {
+		if len(who) > 0 {
+			lines[letter] = append(lines[letter], how+" "+strings.Join(who, ", "))
+		}
+	}
+	for _, c := range r.Categories {
+		add(c.Letter, "from", c.Sources)
+	}
+	for _, s := range r.Information.Sold {
+		add(s.Letter, "sold to", s.Sold)
+		add(s.Letter, "shared with", s.Shared)
+	}
+	for _, d := range r.Information.Disclosed {
+		add(d.Letter, "disclosed for a business purpose to", d.To)
+	}
+	return lines
 }
 
 // tellReport shows what the report on categories says, and fails when it says
@@ -44,18 +76,13 @@ func tellReport(file string, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, "\nThe know-information report, by category of personal information:"); err != nil {
 		return err
 	}
+	went := r.went()
 	for _, c := range r.Categories {
 		if _, err := fmt.Fprintf(out, "  %s  %-55s %4d records\n", c.Letter, c.Name, c.Count); err != nil {
 			return err
 		}
-		for _, to := range []struct {
-			how string
-			who []string
-		}{{"sold to or shared with", c.SoldTo}, {"disclosed to", c.DisclosedTo}} {
-			if len(to.who) == 0 {
-				continue
-			}
-			if _, err := fmt.Fprintf(out, "     %s %s\n", to.how, strings.Join(to.who, ", ")); err != nil {
+		for _, line := range went[c.Letter] {
+			if _, err := fmt.Fprintf(out, "     %s\n", line); err != nil {
 				return err
 			}
 		}

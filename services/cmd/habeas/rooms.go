@@ -52,6 +52,8 @@ type runtime struct {
 	// once is the code of the link that signs somebody in one time; empty for none.
 	once   string
 	intake *intake.Room
+	// demoCompany is the file that answers are made from where none is set.
+	demoCompany string
 	// listener is where HTTP is served when it is open already.
 	listener net.Listener
 

@@ -92,6 +92,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	if err != nil {
 		return err
 	}
+	rt.demoCompany = children.company
 	client, err := rt.prepare(ctx, children, broker)
 	if err != nil {
 		return errors.Join(err, rt.shut())

@@ -36,9 +36,19 @@ func (l *linter) practices() {
 		if len(p.Sources) == 0 || len(p.Purposes) == 0 {
 			l.error(at, "KN-1", citation, "category "+p.Category+" has no sources or no purposes", "Name both")
 		}
-		if untold := l.untranslated(p.Sources, p.Purposes, p.SalePurposes); untold != "" {
-			l.warn(place{path: "translations"}, "KN-4", "11 CCR 7003(b)", fmt.Sprintf("%q has no Spanish", untold), "Add it to translations.es")
+		l.inSpanish(p.Sources, p.Purposes, p.SalePurposes)
+	}
+	for _, v := range l.Vendors {
+		for _, f := range v.Gets {
+			l.inSpanish([]string{v.Kind, f.Purpose})
 		}
+	}
+}
+
+// inSpanish warns of the first text people read that has no Spanish.
+func (l *linter) inSpanish(lists ...[]string) {
+	if untold := l.untranslated(lists...); untold != "" {
+		l.warn(place{path: "translations"}, "KN-4", "11 CCR 7003(b)", fmt.Sprintf("%q has no Spanish", untold), "Add it to translations.es")
 	}
 }
 
@@ -46,7 +56,7 @@ func (l *linter) practices() {
 func (l *linter) untranslated(lists ...[]string) string {
 	for _, list := range lists {
 		for _, text := range list {
-			if l.Translations["es"][text] == "" {
+			if text != "" && l.Translations["es"][text] == "" {
 				return text
 			}
 		}
