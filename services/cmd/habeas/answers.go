@@ -7,9 +7,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/habeas-data/habeas/services/delivery"
-	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/regimes"
-	"github.com/habeas-data/habeas/services/suppression"
 )
 
 // answers is what delivery makes reports from: the law, the company's file and
@@ -32,13 +30,11 @@ func (r *runtime) answers(identity age.Identity, logger *slog.Logger) (delivery.
 		logger.Warn("no company's file is set: reports on categories can't say where data comes from and goes to; set intake.tenant")
 		return c, nil
 	}
-	zone, err := set.Zone(r.Intake.Regime)
+	c.Company = &file.Tenant
+	ledger, err := r.ledgerOf(file, set)
 	if err != nil {
 		return c, err
 	}
-	c.Company = &file.Tenant
-	c.Ledger = &disclosure.Ledger{
-		Book: disclosure.NewBook(&file.Tenant, zone), Store: r.store, Keys: &suppression.List{Store: r.store, Vault: r.vault},
-	}
+	c.Ledger = ledger
 	return c, nil
 }

@@ -89,8 +89,14 @@ func (r *runtime) loadDoors() (c doorsConfig, ok bool, err error) {
 // addDoors adds what consumers and the company's own sites reach.
 func (r *runtime) addDoors(ctx context.Context) error {
 	c, ok, err := r.loadDoors()
-	if err != nil || !ok {
+	if err != nil {
 		return err
+	}
+	if !ok {
+		if len(r.recipients()) > 0 {
+			r.logger.Error("nobody tells the recipients in the company's file of deletions and opt-outs: set intake.doors, with url and mail")
+		}
+		return nil
 	}
 	logger, pepper := r.logger.With("room", "intake"), r.intake.Pepper
 	sender, err := c.Mail.sender()
@@ -111,6 +117,9 @@ func (r *runtime) addDoors(ctx context.Context) error {
 	}
 	r.group.Add("verification", v.Run)
 	if err := r.addPortal(ctx, c, v, matcher); err != nil {
+		return err
+	}
+	if err := r.addRecipients(c, sender); err != nil {
 		return err
 	}
 	e := edge.New(edge.Config{

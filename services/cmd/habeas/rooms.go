@@ -25,6 +25,7 @@ import (
 	"github.com/habeas-data/habeas/services/console"
 	"github.com/habeas-data/habeas/services/coordinator"
 	"github.com/habeas-data/habeas/services/delivery"
+	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -54,6 +55,8 @@ type runtime struct {
 	intake *intake.Room
 	// demoCompany is the file that answers are made from where none is set.
 	demoCompany string
+	// ledger is who got which data; nil without a company's file.
+	ledger *disclosure.Ledger
 	// listener is where HTTP is served when it is open already.
 	listener net.Listener
 
@@ -177,6 +180,7 @@ type database interface {
 	store.Post
 	store.Tokens
 	store.Disclosures
+	store.Onwards
 }
 
 // openStore opens the store a DSN names.
@@ -240,6 +244,9 @@ func (r *runtime) openIntake() error {
 	api := in.API(version())
 	r.mounts["/v1/"] = r.protect(api)
 	list := &suppression.List{Store: r.store, Vault: r.vault}
+	if err := r.addLedger(company, set); err != nil {
+		return err
+	}
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
 	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]
@@ -302,9 +309,14 @@ func (r *runtime) addCoordinator(context.Context) error {
 	if err != nil {
 		return err
 	}
+	ledger, err := r.openLedger()
+	if err != nil {
+		return err
+	}
 	c := r.Coordinator
 	co, err := coordinator.New(coordinator.Config{
-		Store: r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
+		Ledger: ledger,
+		Store:  r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
 		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
 		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter},
 	})

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 )
 
 // gather collects what a notice speaks of, and in which language.
-func (r *Room) gather(n store.Notice, req *store.Request, jobs []store.Job) (f facts, offers []regimes.Offer, language string, err error) {
+func (r *Room) gather(ctx context.Context, n store.Notice, req *store.Request, jobs []store.Job) (f facts, offers []regimes.Offer, language string, err error) {
 	language = req.Case.Language
 	if !slices.Contains(Languages, language) {
 		language = Languages[0]
@@ -36,6 +37,9 @@ func (r *Room) gather(n store.Notice, req *store.Request, jobs []store.Job) (f f
 	}
 	if n.Kind == store.NoticeAnswer {
 		if err := r.answer(&f, req, jobs, language); err != nil {
+			return f, nil, language, err
+		}
+		if err := r.addRecipients(ctx, &f, req); err != nil {
 			return f, nil, language, err
 		}
 	}
@@ -95,6 +99,30 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 	}
 	if req.Ending.Result == request.ResultPartial && req.Ending.Reason != "" {
 		f.Missing = append(f.Missing, req.Ending.Reason)
+	}
+	return nil
+}
+
+// addRecipients sums up who else was told, and explains why somebody was not
+// (11 CCR 7022(b)(3)).
+func (r *Room) addRecipients(ctx context.Context, f *facts, req *store.Request) error {
+	if req.Case.Onward == nil {
+		return nil
+	}
+	all, err := r.Store.OnwardOf(ctx, req.ID)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		switch o := &all[i]; o.State {
+		case request.OnwardExcused:
+			f.Untold = append(f.Untold, o.Explanation)
+		case request.OnwardAcknowledged:
+			f.Confirmed++
+			f.Told++
+		case request.OnwardTold:
+			f.Told++
+		}
 	}
 	return nil
 }

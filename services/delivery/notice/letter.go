@@ -29,6 +29,11 @@ type facts struct {
 	Appeal         bool
 	Erased         int64
 	Kept           []kept
+	// Told is how many others that had received the data were told, of whom
+	// Confirmed said that they did their part; Untold explains why somebody was
+	// not.
+	Told, Confirmed int
+	Untold          []string
 	// Missing are reasons why something was not done.
 	Missing      []string
 	PackageUntil request.Date
@@ -169,6 +174,8 @@ func (f *facts) more(kind store.NoticeKind, right request.Right, result request.
 	if kind == store.NoticeAnswer {
 		add(right == request.Delete && (f.Erased > 0 || result == request.ResultComplete), "erased")
 		add(len(f.Kept) > 0, "kept")
+		add(f.Told > 0, "recipients_told")
+		add(len(f.Untold) > 0, "recipients_untold")
 		add(len(f.Missing) > 0, "missing")
 		add(!f.PackageUntil.IsZero(), "package_until")
 	}

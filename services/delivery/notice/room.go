@@ -26,6 +26,7 @@ type Store interface {
 	Noticed(ctx context.Context, told []store.Notice) error
 	KeepDocument(ctx context.Context, d store.Document) error
 	Documents(ctx context.Context, id request.ID) ([]store.Document, error)
+	OnwardOf(ctx context.Context, id request.ID) ([]store.Onward, error)
 	store.Post
 }
 
@@ -253,7 +254,7 @@ func (r *Room) kept(ctx context.Context, n store.Notice, req *store.Request, job
 	if l, ok, err := r.Letter(ctx, n); err != nil || ok {
 		return letter{l.Subject, l.Text}, l.Language, err
 	}
-	f, offers, language, err := r.gather(n, req, jobs)
+	f, offers, language, err := r.gather(ctx, n, req, jobs)
 	if err != nil {
 		return letter{}, "", err
 	}

@@ -143,9 +143,7 @@ func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, r
 
 func (r *Room) refuse(w http.ResponseWriter, req *http.Request, status int, problem string) {
 	if asksJSON(req) {
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": problem}) // the caller may be gone
+		r.problem(w, status, problem)
 		return
 	}
 	r.page(w, status, page{Title: http.StatusText(status), Problem: problem})

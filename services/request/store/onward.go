@@ -50,7 +50,10 @@ func (o *Onward) Overdue(now time.Time) bool { return o.State.Open() && !now.Bef
 // OnwardStanding is how telling recipients stands. Unsent are those of Waiting
 // whose last try failed, Overdue those that should have acknowledged by now.
 type OnwardStanding struct {
-	Waiting, Told, Unsent, Overdue int64
+	Waiting int64 `json:"waiting"`
+	Told    int64 `json:"told"`
+	Unsent  int64 `json:"unsent"`
+	Overdue int64 `json:"overdue"`
 }
 
 // Onwards is what telling recipients needs remembered besides requests. The

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/delivery/onward"
+	"github.com/habeas-data/habeas/services/disclosure"
+	"github.com/habeas-data/habeas/services/intake"
+	"github.com/habeas-data/habeas/services/internal/mail"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/suppression"
+)
+
+// ledgerOf is the ledger of who got which data, from a company's file.
+func (r *runtime) ledgerOf(file *tenant.File, set *regimes.Set) (*disclosure.Ledger, error) {
+	zone, err := set.Zone(r.Intake.Regime)
+	if err != nil {
+		return nil, err
+	}
+	return &disclosure.Ledger{
+		Book: disclosure.NewBook(&file.Tenant, zone), Store: r.store, Keys: &suppression.List{Store: r.store, Vault: r.vault},
+	}, nil
+}
+
+// openLedger opens the ledger when the company has a file, and returns nil
+// otherwise. What the linter says of the file intake logs.
+func (r *runtime) openLedger() (*disclosure.Ledger, error) {
+	if r.ledger != nil || r.Intake.Tenant == "" {
+		return r.ledger, nil
+	}
+	set, err := regimes.Load()
+	if err != nil {
+		return nil, err
+	}
+	file, err := tenant.Open(r.Intake.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	r.ledger, err = r.ledgerOf(file, set)
+	return r.ledger, err
+}
+
+// addLedger takes what the company's systems report to have given away.
+func (r *runtime) addLedger(file *tenant.File, set *regimes.Set) error {
+	if file == nil {
+		return nil
+	}
+	var err error
+	if r.ledger, err = r.ledgerOf(file, set); err != nil {
+		return err
+	}
+	r.mounts["POST /v1/disclosures"] = r.protect(r.ledger.Handler(r.logger.With("room", "intake")))
+	return nil
+}
+
+func (r *runtime) recipients() []disclosure.Recipient {
+	if r.ledger == nil {
+		return nil
+	}
+	return r.ledger.Book.Recipients()
+}
+
+// addRecipients tells those who got data of deletions and opt-outs.
+func (r *runtime) addRecipients(c doorsConfig, sender mail.Sender) error {
+	if len(r.recipients()) == 0 {
+		return nil
+	}
+	url := strings.TrimSuffix(c.URL, "/")
+	if url == "" && r.listener != nil {
+		url = "http://" + r.listener.Addr().String()
+	}
+	if url == "" {
+		return errors.New("intake.doors: url is missing: notices to recipients link to it")
+	}
+	o, err := onward.New(onward.Config{
+		Store: r.store, Vault: r.vault, Book: r.ledger.Book, Signer: r.intake.Signer, Mail: sender, Company: c.Brand.Company, Contact: c.Brand.Email,
+		URL: url, Secret: r.intake.Pepper, Logger: r.logger.With("room", "onward"),
+		Client: &http.Client{Timeout: 20 * time.Second},
+		Publish: func(m *nats.Msg) error {
+			_, err := r.js.PublishMsgAsync(m)
+			return err
+		},
+		Hint: func(id request.ID) {
+			// A hint that is lost costs a moment.
+			_ = r.conn.Publish(wire.HintSubject("coordinator"), fmt.Appendf(nil, "[%q]", string(id)))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	r.group.Add("telling recipients", o.Run)
+	r.mounts[onward.Base+"/"] = o.Handler()
+	r.mounts["/v1/recipients/"] = r.protect(o.API(func(req *http.Request) string { return req.Header.Get(intake.HeaderActor) }))
+	return nil
+}
