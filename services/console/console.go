@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
@@ -45,6 +46,7 @@ type Actor interface {
 	// Hold lets a request rest and returns the id of the hold; EndHold ends one.
 	Hold(ctx context.Context, id request.ID, h request.Hold) (request.ID, error)
 	EndHold(ctx context.Context, id, hold request.ID) error
+	FleetActor
 }
 
 // Config is what the console needs. All fields without a default are required.
@@ -73,6 +75,10 @@ type Room struct {
 	gate   *access.Gate
 	hub    *hub
 	subs   []*nats.Subscription
+
+	js     jetstream.JetStream
+	known  known
+	fleets fleets
 }
 
 // New makes a console and lets it listen for changes. [Room.Close] ends that.
@@ -91,8 +97,11 @@ func New(c Config) (*Room, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{config: c, hub: newHub()}
+	r := &Room{config: c, hub: newHub(), fleets: fleets{age: time.Second}}
 	var err error
+	if r.js, err = jetstream.New(c.Conn); err != nil {
+		return nil, fmt.Errorf("console: opening JetStream: %w", err)
+	}
 	r.gate, err = access.New(access.Config{
 		Token: c.Token, Once: c.Once, Local: Name, Login: c.Login, Record: looks.PutAccess, Logger: c.Logger,
 		Now: func() time.Time { return r.config.Now() },
@@ -152,6 +161,15 @@ func (r *Room) routes() []route {
 		{"POST /requests/{id}/extend", false, r.extend},
 		{"POST /requests/{id}/hold", false, r.hold},
 		{"POST /requests/{id}/unhold", false, r.unhold},
+		{"GET /connectors", false, r.connectors},
+		{"GET /connectors/live", true, r.connectorsLive},
+		{"GET /connectors/{connector}", false, r.connector},
+		{"GET /connectors/{connector}/live", true, r.connectorLive},
+		{"POST /connectors/{connector}/pause", false, r.pauseConnector},
+		{"POST /connectors/{connector}/resume", false, r.resumeConnector},
+		{"GET /letters", false, r.letters},
+		{"GET /letters/live", true, r.lettersLive},
+		{"POST /letters/retry", false, r.retryLetters},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
 	}
 }

@@ -48,6 +48,9 @@ func jobViewOf(r *store.Request, j *store.Job, now time.Time) jobView {
 		Copied: j.Action == request.ActionExport, Left: j.Action == request.ActionErase || j.Action == request.ActionOptOut,
 	}
 	v.Waits = waits(j, now)
+	if j.Code == store.CodePaused {
+		v.Code, v.Message = "", "" // the line above says it
+	}
 	if j.State == request.JobRetained || j.Code == string(j.State) {
 		v.Code = "" // the state and the stores say it
 	}
@@ -94,6 +97,9 @@ func storeViewOf(s *habeasv1.StoreCount, v *jobView, withheld string) storeView 
 }
 
 func waits(j *store.Job, now time.Time) string {
+	if j.Code == store.CodePaused && !j.State.Terminal() {
+		return "Waits because the connector " + j.Connector + " is paused"
+	}
 	switch j.State {
 	case request.JobPlanned:
 		if j.NextAt.After(now) {

@@ -21,6 +21,7 @@ var (
 	errNoPage  = errors.New("no such page")
 	errForeign = errors.New("request from another site")
 	errBadLink = errors.New("a link that is no longer good")
+	errBadForm = errors.New("a form that can't be read")
 )
 
 // readTimeout bounds how long a page waits for the store.
@@ -317,6 +318,10 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such page", Text: "There is nothing at this address."}
 	case errors.Is(err, errBadLink):
 		status, p = http.StatusBadRequest, &errorPage{Heading: "This link is not good", Text: "The filter or the page it names does not exist. Start from the list."}
+	case errors.Is(err, errBadForm):
+		status, p = http.StatusBadRequest, &errorPage{Heading: "The form could not be read", Text: "Nothing was changed. Go back and try again."}
+	case errors.Is(err, errNoConnector):
+		status, p = http.StatusNotFound, &errorPage{Heading: "No such connector", Text: "No connector of this name has ever announced itself. Check the link, or look for it in the list."}
 	case errors.Is(err, errForeign):
 		status, p = http.StatusForbidden, &errorPage{Heading: "Refused", Text: "This came from another site. Nothing was changed. Go to the console itself and try again."}
 	case errors.Is(err, access.ErrRole):

@@ -50,8 +50,15 @@ func waitingFor(r *store.Request, jobs []store.Job) []string {
 	}
 	var out []string
 	for i := range jobs {
-		if !jobs[i].State.Terminal() && !slices.Contains(out, jobs[i].Connector) {
-			out = append(out, jobs[i].Connector)
+		if jobs[i].State.Terminal() {
+			continue
+		}
+		who := jobs[i].Connector
+		if jobs[i].Code == store.CodePaused {
+			who += " (paused)"
+		}
+		if !slices.Contains(out, who) {
+			out = append(out, who)
 		}
 	}
 	if r.Attention != "" {

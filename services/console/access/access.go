@@ -36,7 +36,7 @@ const (
 	SignIn  Permission = "sign_in" // everybody who is signed in
 	See     Permission = "see"     // listings, counts and states
 	Look    Permission = "look"    // what one person asked for; each view is on record
-	Operate Permission = "operate" // verify, retry, cancel
+	Operate Permission = "operate" // verify, retry, cancel, pause a connector
 	Decide  Permission = "decide"  // deny, hold, take more time, lift a cap
 	// Evidence is what the log says of requests, by their ids: it names nobody.
 	Evidence Permission = "evidence"
@@ -55,19 +55,30 @@ var grants = map[Role][]Permission{
 
 // Table says what each route of the console asks for.
 var Table = map[string]Permission{
-	"GET /assets/{name}":          Open,
-	"GET /login":                  Open,
-	"POST /login":                 Open,
-	"GET /login/start":            Open,
-	"GET /login/callback":         Open,
-	"POST /logout":                Open,
-	"/":                           SignIn,
-	"GET /{$}":                    See,
-	"GET /live":                   See,
-	"GET /events":                 See,
-	"GET /today":                  See,
-	"GET /today/live":             See,
-	"GET /find":                   See,
+	"GET /assets/{name}":  Open,
+	"GET /login":          Open,
+	"POST /login":         Open,
+	"GET /login/start":    Open,
+	"GET /login/callback": Open,
+	"POST /logout":        Open,
+	"/":                   SignIn,
+	"GET /{$}":            See,
+	"GET /live":           See,
+	"GET /events":         See,
+	"GET /today":          See,
+	"GET /today/live":     See,
+	"GET /find":           See,
+
+	"GET /connectors":                     See,
+	"GET /connectors/live":                See,
+	"GET /connectors/{connector}":         See,
+	"GET /connectors/{connector}/live":    See,
+	"POST /connectors/{connector}/pause":  Operate,
+	"POST /connectors/{connector}/resume": Operate,
+	"GET /letters":                        See,
+	"GET /letters/live":                   See,
+	"POST /letters/retry":                 Operate,
+
 	"GET /requests/{id}":          Look,
 	"GET /requests/{id}/live":     Look,
 	"GET /requests/{id}/events":   Look,
