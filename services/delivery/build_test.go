@@ -372,7 +372,7 @@ func TestBadOrders(t *testing.T) {
 	}
 }
 
-func TestScanThatCannotRun(t *testing.T) {
+func TestScanThatCannotRun_KN5(t *testing.T) {
 	boom := errors.New("boom")
 	for name, scan := range map[string]func(string) error{
 		"always":      func(string) error { return boom },
@@ -446,7 +446,7 @@ func TestFullDisk(t *testing.T) {
 	f.nothingStored()
 }
 
-func TestOpen(t *testing.T) {
+func TestOpen_KN8(t *testing.T) {
 	f := newFixture(t)
 	f.part("crm", "contacts", fields{"notes", strings.Repeat("x", 300_000)})
 	p := f.build()

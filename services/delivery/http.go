@@ -11,8 +11,8 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-// Handler serves GET /v1/requests/{id}/package: the zip, streamed. It does not
-// authenticate.
+// Handler serves GET /v1/requests/{id}/package: the zip, streamed, and 410 once
+// its time is over. It does not authenticate.
 func (r *Room) Handler(q *Queue) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
@@ -25,6 +25,9 @@ func (r *Room) Handler(q *Queue) http.Handler {
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			problem(w, http.StatusNotFound, "no such request")
+			return
+		case errors.Is(err, ErrNotFound):
+			problem(w, http.StatusGone, "the package's time is over; make a new request")
 			return
 		case errors.Is(err, ErrNoPackage):
 			problem(w, http.StatusConflict, ErrNoPackage.Error())

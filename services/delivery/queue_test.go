@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,7 +191,7 @@ func TestQueueOrder(t *testing.T) {
 
 // A package that is done ends the request, and the person's zip comes out as
 // it went in.
-func TestQueueDoneAndDownload(t *testing.T) {
+func TestQueueDoneAndDownload_KN8(t *testing.T) {
 	located := done(&habeasv1.StoreCount{Store: "contacts", Category: "A", LocatedCount: 3})
 	failed := &habeasv1.Outcome{Result: &habeasv1.Outcome_Failed{Failed: &habeasv1.Failed{Code: "unavailable"}}}
 	// A failure that a later answer made good is history.
@@ -236,6 +237,15 @@ func TestQueueDoneAndDownload(t *testing.T) {
 	}
 	if w.Code != http.StatusOK || int64(len(body)) != result.Size || !bytes.HasPrefix(body, []byte("PK")) {
 		t.Errorf("after: status %d, %d bytes, want the zip of %d", w.Code, len(body), result.Size)
+	}
+	if err := d.room.Remove(t.Context(), result.Key); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(r.Package.Identity), "AGE-SECRET-KEY") || strings.Contains(result.Key, "AGE") {
+		t.Error("what opens the package is stored or named in clear")
+	}
+	if w := get(); w.Code != http.StatusGone {
+		t.Errorf("after its time: status %d, want 410", w.Code)
 	}
 }
 

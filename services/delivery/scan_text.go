@@ -38,7 +38,16 @@ var (
 	passportText  = regexp.MustCompile(`(?i)passport[^0-9A-Za-z]{0,4}(?:(?:is|no|nr|num|number|id|#)[^0-9A-Za-z]{1,4}){0,3}([A-Za-z]{0,3}[0-9][0-9A-Za-z]{4,11})\b`)
 	passwordText  = regexp.MustCompile(`(?i)\b(?:password|passwd|passcode|passphrase|pwd)["']?\s*(?:[:=]|\bis\b)\s*(?:["'][^"']+["']|\S*[0-9!@#$%^&*]\S*)`)
 	passwordHints = []string{"passw", "passc", "passp", "pwd"}
+	templateText  = regexp.MustCompile(`(?i)(?:fingerprint|faceprint|voiceprint|minutiae|biometric|iris)[^\n]{0,40}?[^A-Za-z0-9+/_-][A-Za-z0-9+/_-]{96,}`)
+	templateHints = []string{"fingerp", "facepr", "voicep", "minut", "biom", "iris"}
 )
+
+// templateHeads are how biometric interchange records (ISO/IEC 19794-2, -4, -5
+// and -6) begin when they are written in base64.
+var templateHeads = []string{"Rk1SACAy", "RklSADAx", "RkFDADAx", "SUlSADAx"}
+
+// shortestTemplate is the fewest bytes of text a biometric template has.
+const shortestTemplate = 32
 
 // scanText returns the type of the first item in text that may never be
 // disclosed, or "". labelled says that the field's name speaks of a Social
@@ -58,6 +67,9 @@ func scanText(text string, labelled bool) string {
 	if containsAnyFold(text, passwordHints) && passwordText.MatchString(text) {
 		return kindPassword
 	}
+	if len(text) >= shortestTemplate && hasTemplate(text) {
+		return kindBiometric
+	}
 	if digits < 4 || uuidShape.MatchString(text) {
 		return ""
 	}
@@ -76,6 +88,17 @@ func scanText(text string, labelled bool) string {
 		return kindLicence
 	}
 	return ""
+}
+
+// hasTemplate finds a biometric template by how it begins, or a long blob by
+// what is said before it. A shorter one is a device's or a file's fingerprint.
+func hasTemplate(text string) bool {
+	for _, head := range templateHeads {
+		if strings.Contains(text, head) {
+			return true
+		}
+	}
+	return containsAnyFold(text, templateHints) && templateText.MatchString(text)
 }
 
 func enoughDigits(match []string) bool {

@@ -218,6 +218,9 @@ func packagesAt(base, token string) func(context.Context, request.ID) (io.ReadCl
 		}
 		if resp.StatusCode != http.StatusOK {
 			_ = resp.Body.Close() // nothing of it is read
+			if resp.StatusCode == http.StatusGone {
+				return nil, 0, fmt.Errorf("asking delivery for a package: %w", portal.ErrExpired)
+			}
 			return nil, 0, fmt.Errorf("asking delivery for a package: status %d", resp.StatusCode)
 		}
 		return resp.Body, resp.ContentLength, nil

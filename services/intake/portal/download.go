@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,9 @@ type ticket struct {
 	Expires time.Time  `json:"expires"`
 	ID      string     `json:"id"`
 }
+
+// ErrExpired says that a package was there and its time is over.
+var ErrExpired = errors.New("the package's time is over")
 
 const (
 	ticketLife = 15 * time.Minute
@@ -166,6 +170,10 @@ func (p *Portal) download(v *visit) {
 		}
 	}()
 	body, size, err := p.Package(v.r.Context(), req.ID)
+	if errors.Is(err, ErrExpired) {
+		p.fail(v, http.StatusGone, "download_expired")
+		return
+	}
 	if err != nil {
 		p.broken(v, "opening a package", err)
 		return

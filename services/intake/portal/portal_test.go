@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -393,7 +394,7 @@ func TestResidence_VE18(t *testing.T) {
 
 // VE-2, KN-8: a copy is released once, after the person has shown again who
 // she is.
-func TestDownload_VE2(t *testing.T) {
+func TestDownload_VE2_KN8(t *testing.T) {
 	r := newRig(t)
 	b := r.browser()
 	link := b.submit("/privacy/know-specific", "email", planted)
@@ -439,6 +440,28 @@ func TestDownload_VE2(t *testing.T) {
 	r.pass(16 * time.Minute)
 	if a := b.post(other+"/download", "ticket", again, "code", late); a.code != http.StatusForbidden {
 		t.Errorf("a code that is too old: status %d", a.code)
+	}
+}
+
+// KN-8: once its time is over a copy is gone, and says so. A report on categories is handed out the same way.
+func TestExpiredDownload_KN8(t *testing.T) {
+	for _, path := range []string{"/privacy/know-specific", "/privacy/know-categories"} {
+		r := newRig(t)
+		b := r.browser()
+		link := b.submit(path, "email", planted)
+		r.finished(link)
+		page := b.post(link+"/download-code", "lang", "en").body
+		ticket := regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(page)[1]
+		code := r.code(1)
+		r.pack = func() (io.ReadCloser, int64, error) { return nil, 0, fmt.Errorf("asking: %w", portal.ErrExpired) }
+		a := b.post(link+"/download", "ticket", ticket, "code", code)
+		if a.code != http.StatusGone || !strings.Contains(a.body, "This answer is no longer here") {
+			t.Errorf("%s: status %d, %.300s", path, a.code, a.body)
+		}
+		r.pack = func() (io.ReadCloser, int64, error) { return io.NopCloser(strings.NewReader("the report")), 10, nil }
+		if a := b.post(link+"/download", "ticket", ticket, "code", code); a.code != http.StatusOK || a.body != "the report" {
+			t.Errorf("%s: an answer that is there: status %d", path, a.code)
+		}
 	}
 }
 
