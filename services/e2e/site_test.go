@@ -126,6 +126,16 @@ type wish struct {
 // as a client would: the answer may have been lost.
 func (s *site) submit(t testing.TB, w *wish) {
 	t.Helper()
+	eventually(t, time.Minute, "submitting "+w.key, func() error {
+		err := s.submitOnce(t.Context(), w)
+		if _, refused := errors.AsType[*refusal](err); refused {
+			t.Fatal(err)
+		}
+		return err
+	})
+}
+
+func (s *site) submitOnce(ctx context.Context, w *wish) error {
 	var ids []map[string]string
 	for _, kind := range w.kinds {
 		for _, value := range w.person[kind][:1] {
@@ -139,15 +149,10 @@ func (s *site) submit(t testing.TB, w *wish) {
 	if w.right == "know_specific" {
 		body["everything"] = true
 	}
-	eventually(t, time.Minute, "submitting "+w.key, func() error {
-		var v view
-		err := s.call(t.Context(), http.MethodPost, s.api+"/v1/requests", w.key, body, &v)
-		if _, refused := errors.AsType[*refusal](err); refused {
-			t.Fatal(err)
-		}
-		w.id = v.ID
-		return err
-	})
+	var v view
+	err := s.call(ctx, http.MethodPost, s.api+"/v1/requests", w.key, body, &v)
+	w.id = v.ID
+	return err
 }
 
 // get shows a request.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -50,7 +49,7 @@ func brokerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "broker", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := startBroker(dir, connectors, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+			b, err := startBroker(dir, connectors)
 			if err != nil {
 				return err
 			}

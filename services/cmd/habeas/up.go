@@ -82,7 +82,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	if err != nil {
 		return err
 	}
-	broker, err := startBroker(c.StateDir, children.names(), logger)
+	broker, err := startBroker(c.StateDir, children.names())
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	if err != nil {
 		return errors.Join(err, rt.shut())
 	}
+	rt.group.Add("NATS", func(ctx context.Context) error { return broker.watch(ctx, c.StateDir) })
 	rt.group.Add("announcing", func(ctx context.Context) error {
 		return announceReady(ctx, rt, children, client, out, started, ready)
 	})
@@ -203,17 +204,14 @@ const roomsUser = "rooms"
 
 // broker is the embedded NATS server.
 type broker struct {
-	server *server.Server
-	// quit ends the watch over the server, and watched says that it has.
-	quit, watched chan struct{}
-
+	server    *server.Server
 	url       string
 	passwords map[string]string
 }
 
 // startBroker starts NATS with one user for the rooms and one for each
 // connector, with passwords that live as long as the process.
-func startBroker(dir string, connectors []string, logger *slog.Logger) (*broker, error) {
+func startBroker(dir string, connectors []string) (*broker, error) {
 	b := &broker{passwords: map[string]string{roomsUser: randomHex(16)}}
 	users := []*server.User{{Username: roomsUser, Password: b.passwords[roomsUser]}}
 	for _, name := range connectors {
@@ -236,56 +234,22 @@ func startBroker(dir string, connectors []string, logger *slog.Logger) (*broker,
 		return nil, errors.New("starting NATS: not ready after 10 s; see the disk and the folder jetstream in the state folder")
 	}
 	b.server, b.url = s, s.ClientURL()
-	b.quit, b.watched = make(chan struct{}), make(chan struct{})
-	go b.watch(dir, logger)
 	return b, nil
 }
 
-// watch starts JetStream again once there is room: the server stops it when
-// the disk is full, and would leave it stopped for as long as it runs.
-func (b *broker) watch(dir string, logger *slog.Logger) {
-	defer close(b.watched)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	stopped := false
-	for {
-		select {
-		case <-b.quit:
-			return
-		case <-tick.C:
+// watch ends with an error when JetStream has stopped, as it does when the disk
+// is full. Starting it again in a running server leaves clients behind that
+// get nothing any more; started anew, everything is picked up where it was.
+func (b *broker) watch(ctx context.Context, dir string) error {
+	for b.server.JetStreamEnabled() {
+		if !room.Sleep(ctx, time.Second) {
+			return nil
 		}
-		if b.server.JetStreamEnabled() {
-			stopped = false
-			continue
-		}
-		if !stopped {
-			logger.Error("JetStream has stopped: the disk is full; make room under the state folder", "folder", dir)
-			stopped = true
-		}
-		if !hasRoom(dir) {
-			continue
-		}
-		if err := b.server.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Join(dir, "jetstream")}); err != nil {
-			logger.Warn("starting JetStream again; trying once more", "error", err)
-			continue
-		}
-		logger.Info("JetStream works again")
 	}
-}
-
-// hasRoom reports whether a few megabytes can be written to a folder.
-func hasRoom(dir string) bool {
-	f, err := os.CreateTemp(dir, "room-")
-	if err != nil {
-		return false
-	}
-	_, err = f.Write(make([]byte, 4<<20))
-	return errors.Join(err, f.Close(), os.Remove(f.Name())) == nil
+	return fmt.Errorf("JetStream has stopped because it can't write: make room on the disk under %s and start habeas again; nothing is lost", dir)
 }
 
 func (b *broker) stop() {
-	close(b.quit)
-	<-b.watched
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }
