@@ -119,6 +119,7 @@ type wish struct {
 	right  string
 	kinds  []string // of the identifiers that are given
 	key    string
+	recent bool   // a request to know goes back twelve months, and not to the beginning
 	id     string // once it is taken
 }
 
@@ -146,7 +147,7 @@ func (s *site) submitOnce(ctx context.Context, w *wish) error {
 	if w.right != "opt_out_sale_share" {
 		body["verification"] = map[string]string{"method": "account_login", "level": "reasonably_high"}
 	}
-	if w.right == "know_specific" {
+	if strings.HasPrefix(w.right, "know_") && !w.recent {
 		body["everything"] = true
 	}
 	var v view
@@ -257,9 +258,8 @@ func (s *site) closed(t testing.TB, within time.Duration, wishes []*wish) []view
 	return out
 }
 
-// download takes the package of a copy request and returns its records by
-// store.
-func (s *site) download(t testing.TB, id string) map[string]int {
+// pack takes the package of a request.
+func (s *site) pack(t testing.TB, id string) *zip.Reader {
 	t.Helper()
 	var text []byte
 	eventually(t, 30*time.Second, "downloading a package", func() error {
@@ -269,8 +269,15 @@ func (s *site) download(t testing.TB, id string) map[string]int {
 	if err != nil {
 		t.Fatalf("package of %s: %v", id, err)
 	}
+	return z
+}
+
+// download takes the package of a copy request and returns its records by
+// store.
+func (s *site) download(t testing.TB, id string) map[string]int {
+	t.Helper()
 	records := map[string]int{}
-	for _, f := range z.File {
+	for _, f := range s.pack(t, id).File {
 		name, csv := strings.CutPrefix(f.Name, "csv/")
 		if !csv {
 			continue
