@@ -90,6 +90,7 @@ func TestScopes(t *testing.T) {
 	a := newAPI(t)
 	for _, c := range []struct{ scope, method, path string }{
 		{"submit", "POST", "/v1/requests"}, {"submit", "POST", "/v1/requests:bulk"},
+		{"submit", "POST", "/v1/disclosures"}, {"read", "GET", "/v1/recipients/notices?request=x"}, {"operate", "POST", "/v1/recipients/notices/x/acknowledge"},
 		{"read", "GET", "/v1/requests"}, {"read", "GET", "/v1/requests/x"}, {"read", "GET", "/v1/connectors"},
 		{"operate", "POST", "/v1/requests/x/retry"}, {"decide", "POST", "/v1/requests/x/deny"},
 		{"package", "GET", "/v1/requests/x/package"}, {"evidence", "GET", "/v1/requests/x/evidence"}, {"evidence", "GET", "/log/v1/records"},

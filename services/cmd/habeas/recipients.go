@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -99,6 +100,8 @@ func (r *runtime) addRecipients(c doorsConfig, sender mail.Sender) error {
 	}
 	r.group.Add("telling recipients", o.Run)
 	r.mounts[onward.Base+"/"] = o.Handler()
-	r.mounts["/v1/recipients/"] = r.protect(o.API(func(req *http.Request) string { return req.Header.Get(intake.HeaderActor) }))
+	r.mounts["/v1/recipients/"] = r.protect(o.API(func(req *http.Request) string {
+		return cmp.Or(request.ActorOf(req.Context()), req.Header.Get(intake.HeaderActor))
+	}))
 	return nil
 }
