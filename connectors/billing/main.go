@@ -4,7 +4,7 @@ package main
 
 import (
 	"github.com/habeas-data/habeas/connectors/sdk"
-	"github.com/habeas-data/habeas/connectors/sqlmap"
+	"github.com/habeas-data/habeas/connectors/sqlmap/draft"
 )
 
-func main() { sdk.Main("billing", sqlmap.Open) }
+func main() { sdk.Main("billing", draft.Open) }

@@ -43,6 +43,9 @@ func (e *engine) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) 
 	return r.counts.result(), nil
 }
 
+// Quotas implements [sdk.QuotaTeller].
+func (e *engine) Quotas(ctx context.Context) ([]sdk.Quota, error) { return e.client.quota.used(ctx) }
+
 // LocateBatch implements [sdk.BatchLocator]. Steps that take many identifiers
 // are asked for all people at once, the others one by one.
 func (e *engine) LocateBatch(ctx context.Context, people []sdk.Person) ([][]sdk.Found, error) {

@@ -20,6 +20,7 @@ import (
 // per/(requests-burst+1)). Its state is one time, kept in the [meter].
 type quota struct {
 	buckets  []bucket
+	limits   []Limit
 	meter    *meter
 	patience time.Duration
 }
@@ -36,7 +37,7 @@ type bucket struct {
 const pauseSlot = 0
 
 func newQuota(limits []Limit, patience time.Duration, m *meter) *quota {
-	q := &quota{meter: m, patience: patience}
+	q := &quota{limits: limits, meter: m, patience: patience}
 	for _, l := range limits {
 		burst := min(l.burst(), l.Requests)
 		refills := time.Duration(l.Requests - burst + 1)
@@ -113,6 +114,32 @@ func (q *quota) hold(ctx context.Context, d time.Duration) error {
 		slots[pauseSlot] = until
 		return true
 	})
+}
+
+// used tells how much of each limit is used: how far its bucket is emptied, on
+// the scale of the limit, and until when the system asked for a pause.
+func (q *quota) used(ctx context.Context) ([]sdk.Quota, error) {
+	var out []sdk.Quota
+	err := q.meter.update(ctx, func(now time.Time, slots []int64) bool {
+		for i, b := range q.buckets {
+			l := q.limits[i]
+			full := b.slack + b.interval
+			level := min(max(time.Unix(0, slots[i+1]).Sub(now), 0), full)
+			one := sdk.Quota{
+				Name: l.Name, Counts: "requests", Limit: int64(l.Requests), Per: time.Duration(l.Per),
+				Used: int64(float64(l.Requests) * float64(level) / float64(full)),
+			}
+			if b.people {
+				one.Counts = "people"
+			}
+			if until := time.Unix(0, slots[pauseSlot]); until.After(now) {
+				one.PausedUntil = until.UTC()
+			}
+			out = append(out, one)
+		}
+		return false
+	})
+	return out, err
 }
 
 func overQuota(after time.Duration) error {

@@ -36,6 +36,7 @@ func (w *worker) beat(ctx context.Context, leaving <-chan struct{}) {
 		default:
 		}
 		message.BeatTime, message.Ready = timestamppb.Now(), leaving != nil && w.ready(ctx)
+		w.tell(ctx, message)
 		body, err := proto.Marshal(message)
 		if err == nil && bucket == nil {
 			bucket, err = w.js.KeyValue(ctx, wire.BucketConnectors)

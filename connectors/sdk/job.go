@@ -250,6 +250,9 @@ func (w *worker) answer(ctx context.Context, t *task, o *habeasv1.Outcome) error
 		record.BackupExpiryTime = timestamppb.New(record.GetEndTime().AsTime().Add(w.Manifest.BackupExpiry))
 	}
 	_, err := w.record(ctx, t, record)
+	if err == nil {
+		w.activity.add(time.Now(), o)
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 )
 
@@ -55,6 +56,8 @@ type ServeConfig struct {
 	// JournalAge is how long what was located before an act is remembered; 14
 	// days, as long as evidence stays on the bus.
 	JournalAge time.Duration
+	// DriftEvery is how often a [DriftChecker] is asked; 6 hours.
+	DriftEvery time.Duration
 	// Logger takes what an operator should know.
 	Logger *slog.Logger
 	// OnReady, when set, is called each time the connector has published its
@@ -82,6 +85,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	duration(&c.Grace, 10*time.Second)
 	duration(&c.Beat, 5*time.Second)
 	duration(&c.JournalAge, 14*24*time.Hour)
+	duration(&c.DriftEvery, driftEvery)
 	if c.Cap <= 0 {
 		c.Cap = c.Manifest.Cap
 	}
@@ -109,6 +113,8 @@ type worker struct {
 	gatherer  *gatherer // nil without batching
 	exports   exportStore
 	telemetry *telemetry
+	activity  activity
+	drift     atomic.Pointer[habeasv1.Drift]
 	// bus and system say whether either answered last.
 	bus, system atomic.Bool
 }
@@ -180,6 +186,7 @@ func (w *worker) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.beat(work, ctx.Done()) })
 	background.Go(func() { w.hand.keepAlive(work) })
+	background.Go(func() { w.watchDrift(work) })
 	// The journal lasts longer still: jobs that are being stopped may wait for it.
 	journal, stopJournal := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopJournal()

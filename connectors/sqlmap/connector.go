@@ -38,6 +38,8 @@ type Connector struct {
 	accepts []sdk.Kind // kinds the map can find somebody by
 	yields  bool       // whether it yields any
 
+	compare func(*Map, *Survey) []string // for Drift, or nil
+
 	mu   sync.Mutex
 	plan *plan // bound to the live schema, or nil
 }
@@ -79,6 +81,35 @@ func (c *Connector) Close() error { return c.db.Close() }
 func (c *Connector) Check(ctx context.Context) error {
 	_, err := c.bound(ctx)
 	return err
+}
+
+// CompareWith lets [Connector.Drift] hold the map against the database's schema
+// by compare as well, which returns what it finds in sentences.
+func (c *Connector) CompareWith(compare func(*Map, *Survey) []string) { c.compare = compare }
+
+// Drift implements [sdk.DriftChecker]: what the map has and the database has
+// not and, with a comparison to make, columns that look personal and are not
+// mapped. Only the schema is read.
+func (c *Connector) Drift(ctx context.Context) ([]string, error) {
+	g, err := compile(c.config.Map)
+	if err != nil {
+		return nil, err
+	}
+	var findings []string
+	if _, err := bind(ctx, g, c.d, c.db, c.config.Now); err != nil {
+		if _, wrong := errors.AsType[*MapError](err); !wrong {
+			return nil, err
+		}
+		findings = append(findings, err.Error())
+	}
+	if c.compare == nil {
+		return findings, nil
+	}
+	s, err := TakeSurvey(ctx, c.config.Database, 0)
+	if err != nil {
+		return nil, err
+	}
+	return append(findings, c.compare(c.config.Map, s)...), nil
 }
 
 // Able returns c as a [sdk.Resolver] too when its map yields identifiers: the

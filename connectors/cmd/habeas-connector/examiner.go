@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/habeas-data/habeas/connectors/sdk"
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 )
@@ -45,6 +48,24 @@ type examiner struct {
 	located  []*habeasv1.StoreCount // of the person, first
 	others   []int64                // records of each of the others, first
 	erased   bool                   // the person's records are gone
+}
+
+// report writes the result of the test into a file; no name is no file.
+func (e *examiner) report(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(sdk.Conformance{
+		Time: time.Now().UTC().Truncate(time.Second), Kept: e.kept, Broken: e.failed, Skipped: e.skipped,
+		Version: e.manifest.GetVersion(), ManifestDigest: e.manifest.GetDigest(),
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
 }
 
 // skip is a check that can't be made, with the reason.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // execute runs the tool inside the test.
@@ -75,9 +78,14 @@ func TestSkeleton(t *testing.T) {
 	config := write("config.yaml", "config: {file: "+people+"}\n")
 	identifiers := write("identifiers.yaml", "person: {email: ann@example.com}\nothers: [{email: bob@example.com}]\n")
 
-	out, err := execute(t, "test", "pet-shop", "--identifiers", identifiers, "--", program, "--config", config)
+	report := filepath.Join(work, "conformance.json")
+	out, err := execute(t, "test", "pet-shop", "--identifiers", identifiers, "--report", report, "--", program, "--config", config)
 	if err != nil || strings.Contains(out, "FAIL") || !strings.Contains(out, "skip  an erasure") {
 		t.Fatalf("without --erase: %v\n%s", err, out)
+	}
+	var told sdk.Conformance
+	if text, err := os.ReadFile(report); err != nil || json.Unmarshal(text, &told) != nil || told.Kept == 0 || told.Broken != 0 || told.ManifestDigest == "" || time.Since(told.Time) > time.Hour {
+		t.Errorf("the report says %+v, %v", told, err)
 	}
 	out, err = execute(t, "test", "pet-shop", "--erase", "--identifiers", identifiers, "--", program, "--config", config)
 	if err != nil || strings.Contains(out, "FAIL") || !strings.Contains(out, "ok    a copy") || !strings.Contains(out, "ok    an erasure") {

@@ -17,12 +17,12 @@ import (
 	"github.com/habeas-data/habeas/connectors/restspec"
 	"github.com/habeas-data/habeas/connectors/restspec/catalogue"
 	"github.com/habeas-data/habeas/connectors/sdk"
-	"github.com/habeas-data/habeas/connectors/sqlmap"
+	"github.com/habeas-data/habeas/connectors/sqlmap/draft"
 )
 
 // engines are the kinds of connectors that need no code.
 var engines = map[string]sdk.Opener{
-	"sqlmap":     sqlmap.Open,
+	"sqlmap":     draft.Open,
 	"restspec":   restspec.Open,
 	"lake":       lake.Connect,
 	"keyspace":   keyspace.Open,

@@ -19,9 +19,9 @@ import (
 
 // testFlags are the choices of habeas-connector test.
 type testFlags struct {
-	identifiers, config, natsURL, listen string
-	erase, optOut, noCrash               bool
-	patience                             time.Duration
+	identifiers, config, natsURL, listen, report string
+	erase, optOut, noCrash                       bool
+	patience                                     time.Duration
 }
 
 func testCommand() *cobra.Command {
@@ -49,6 +49,9 @@ FILE says who is in the system:
 With --erase, a connector that the tool started is also killed in the middle of
 the erasure and started again, unless --no-crash is given.
 
+With --report FILE the result is written as JSON. Put into a connector's state
+directory as conformance.json, the connector announces it, and the console shows it.
+
 The exit code is 0 when every promise that could be checked is kept, 1 when one
 is not, and 2 when the test could not be held.`,
 		Args: cobra.MinimumNArgs(1),
@@ -64,6 +67,7 @@ is not, and 2 when the test could not be held.`,
 	flags.BoolVar(&f.erase, "erase", false, "also test erasure: the person will be gone")
 	flags.BoolVar(&f.optOut, "opt-out", false, "also test opting out: the person will be opted out")
 	flags.BoolVar(&f.noCrash, "no-crash", false, "don't kill the connector in the middle of the erasure")
+	flags.StringVar(&f.report, "report", "", "write the result to a file; as conformance.json in a connector's state directory it is announced")
 	flags.DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for each answer")
 	if err := cmd.MarkFlagRequired("identifiers"); err != nil {
 		panic(err) // the flag is defined above
@@ -176,6 +180,9 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 	if child != nil {
 		e.check(ctx, "it ends when it is told to", func(context.Context) error { return child.stop() })
 		e.check(ctx, "its log names nobody", log.check)
+	}
+	if err := e.report(f.report); err != nil {
+		return err
 	}
 	return e.verdict()
 }

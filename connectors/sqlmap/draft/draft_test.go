@@ -175,6 +175,34 @@ func TestDraftDecides(t *testing.T) {
 	})
 }
 
+// told is what a connector of a map says of drift.
+func told(t *testing.T, address string, text []byte) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "shop.map.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := sqlmap.ParseMap(file, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sqlmap.New(sqlmap.Config{Name: "shop", Version: "test", Database: address, Map: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	compare(c)
+	findings, err := c.Able().(sdk.DriftChecker).Drift(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findings
+}
+
 // TestDrift lets the schema grow under a map.
 func TestDrift(t *testing.T) {
 	each(t, func(t *testing.T, address string, exec func(string)) {
@@ -208,6 +236,14 @@ func TestDrift(t *testing.T) {
 		exec(`INSERT INTO signups VALUES (1, 'planted.three@example.com')`)
 		if diff := cmp.Diff([]string{"customers.fax column", "signups.id table", "signups.c1 table"}, drift(string(text))); diff != "" {
 			t.Errorf("(-want +have):\n%s", diff)
+		}
+		// A connector tells of it by itself, from names and types alone, and of
+		// what the map has and the database has no more.
+		exec(`DROP TABLE signups`)
+		exec(`ALTER TABLE customers DROP COLUMN full_name`)
+		found := strings.Join(told(t, address, text), "\n")
+		if !strings.Contains(found, "customers.fax looks like") || !strings.Contains(found, "full_name") || strings.Contains(found, "planted") {
+			t.Errorf("the connector tells %q", found)
 		}
 	})
 }
