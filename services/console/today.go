@@ -81,6 +81,11 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 		return nil, err
 	}
 	p := &todayPage{page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Figures: figuresOf(standing)}
+	recipients, err := r.recipientFigures(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	p.Figures = append(p.Figures, recipients...)
 	for i := range pressing {
 		p.Pressing = append(p.Pressing, rowOf(&pressing[i], jobs[ids[i]], now))
 	}
