@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -43,6 +44,9 @@ type doorsConfig struct {
 type signalsConfig struct {
 	// Origins are the company's sites.
 	Origins []string `yaml:"origins"`
+	// Domain is what the hosts of the portal and of the sites have in common.
+	// With it an opt-out by the form holds on the sites in the same browser too.
+	Domain string `yaml:"domain"`
 	// Updated is the day the company last changed how it answers signals.
 	Updated request.Date `yaml:"updated"`
 }
@@ -145,6 +149,18 @@ func (r *runtime) addDoors(ctx context.Context) error {
 	return nil
 }
 
+// checkDomain refuses a domain that browsers would not take from the portal.
+func (c doorsConfig) checkDomain() error {
+	if c.Signals.Domain == "" {
+		return nil
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Hostname() != c.Signals.Domain && !strings.HasSuffix(u.Hostname(), "."+c.Signals.Domain) {
+		return fmt.Errorf("intake.doors: signals.domain: the portal's url is not under %q: name the domain that url and your sites have in common, such as example.com", c.Signals.Domain)
+	}
+	return nil
+}
+
 func (c doorsConfig) updated() time.Time {
 	if c.Signals.Updated.IsZero() {
 		return time.Now()
@@ -153,6 +169,9 @@ func (c doorsConfig) updated() time.Time {
 }
 
 func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, matcher verify.Matcher) error {
+	if err := c.checkDomain(); err != nil {
+		return err
+	}
 	base := c.DeliveryURL
 	if base == "" {
 		base = "http://" + r.HTTP.Addr
@@ -163,7 +182,7 @@ func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, 
 	config := portal.Config{
 		Intake: r.intake, Verify: v, Doors: r.store, Vault: r.vault, Matcher: matcher, Package: packagesAt(base, r.token),
 		Brand: c.Brand, Residence: c.Residence, Secret: r.intake.Pepper, Base: portalBase, Proxied: c.Proxied,
-		Secure: strings.HasPrefix(c.URL, "https://"), Logger: r.logger.With("room", "intake"),
+		Secure: strings.HasPrefix(c.URL, "https://"), Domain: c.Signals.Domain, Logger: r.logger.With("room", "intake"),
 	}
 	if c.Login.Issuer != "" {
 		if c.Login.RedirectURL == "" {

@@ -68,3 +68,13 @@ func TestPackagesAt(t *testing.T) {
 		t.Errorf("no package: %v", err)
 	}
 }
+
+// The domain of the mark has to be one that browsers take from the portal.
+func TestDoorsDomain(t *testing.T) {
+	for domain, fine := range map[string]bool{"": true, "example.com": true, "privacy.example.com": true, "ample.com": false, "example.org": false} {
+		err := doorsConfig{URL: "https://privacy.example.com", Signals: signalsConfig{Domain: domain}}.checkDomain()
+		if (err == nil) != fine {
+			t.Errorf("%q: %v", domain, err)
+		}
+	}
+}

@@ -54,8 +54,9 @@ type parts struct {
 	take   func(takeFunc) takeFunc
 	memory func(store.Doors) store.Doors
 	chosen func(context.Context, []request.Identifier) (bool, error)
-	// tag is how the company's pages carry the advertiser's tag.
-	tag string
+	// tag is how the company's pages carry the advertiser's tag, domain where the
+	// mark of an opt-out by the form is seen.
+	tag, domain string
 	// watch tries the doors once; test tests the pages once.
 	watch func(ctx context.Context, c *company) error
 	test  func(t *testing.T, c *company) error
@@ -75,8 +76,8 @@ type company struct {
 	broken atomic.Bool // the form to opt out shows something else
 }
 
-// newCompany opens a company for business. change replaces parts of it.
-func newCompany(t *testing.T, change func(*parts)) *company {
+// newCompany opens a company for business. Each change replaces parts of it.
+func newCompany(t *testing.T, changes ...func(*parts)) *company {
 	t.Helper()
 	c := &company{t: t, mail: mailtest.New(t)}
 	c.signer = signer(t, "intake")
@@ -112,9 +113,9 @@ func newCompany(t *testing.T, change func(*parts)) *company {
 		memory: func(d store.Doors) store.Doors { return d },
 		chosen: c.intake.ChoseElsewhere,
 		tag:    `<script type="text/plain" data-habeas="sale" src="http://` + adHost + `/ad.js"></script>`,
-		watch:  tryDoors, test: testPages,
+		domain: "company.example", watch: tryDoors, test: testPages,
 	}
-	if change != nil {
+	for _, change := range changes {
 		change(&c.parts)
 	}
 	c.open(keep)
@@ -134,7 +135,7 @@ func (c *company) open(keep *vault.Vault) {
 		t.Fatal(err)
 	}
 	p, err := portal.New(portal.Config{
-		Intake: c.intake, Verify: v, Doors: c.store, Vault: keep, Matcher: nobody{}, Secret: []byte("secret"), Base: "/privacy",
+		Intake: c.intake, Verify: v, Doors: c.store, Vault: keep, Matcher: nobody{}, Secret: []byte("secret"), Base: "/privacy", Domain: c.domain,
 		Brand: portal.Brand{Company: "The Company"},
 	})
 	if err != nil {

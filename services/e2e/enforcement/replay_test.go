@@ -21,17 +21,23 @@ type lack struct {
 // where the safeguard is missing.
 func replay(t *testing.T, s scenario, lacks ...lack) {
 	t.Helper()
+	replayAt(t, func(*parts) {}, s, lacks...)
+}
+
+// replayAt is replay at a company that is not as it should be to begin with.
+func replayAt(t *testing.T, at func(*parts), s scenario, lacks ...lack) {
+	t.Helper()
 	t.Parallel()
 	t.Run("with the safeguard", func(t *testing.T) {
 		t.Parallel()
-		if err := s(t, newCompany(t, nil)); err != nil {
+		if err := s(t, newCompany(t, at)); err != nil {
 			t.Errorf("it happens here too: %v", err)
 		}
 	})
 	for _, l := range lacks {
 		t.Run("without "+l.of, func(t *testing.T) {
 			t.Parallel()
-			switch err := s(t, newCompany(t, l.change)); {
+			switch err := s(t, newCompany(t, at, l.change)); {
 			case err == nil:
 				t.Error("it happens, and is not found")
 			case !strings.Contains(err.Error(), l.found):

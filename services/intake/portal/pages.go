@@ -136,9 +136,19 @@ func (p *Portal) submit(v *visit, path string) {
 		http.Redirect(v.w, v.r, p.link(id)+"?lang="+v.language, http.StatusSeeOther)
 		return
 	}
+	if f.Right == request.OptOutSaleShare {
+		p.mark(v)
+	}
 	data := p.newPage(v, "done_"+f.Key)
 	data.Form, data.Link = f, p.link(id)
 	p.show(v, http.StatusOK, "done", data)
+}
+
+// mark leaves the mark that the script on the company's pages knows an opt-out
+// by (signal.js). It says nothing else, and holds for two years.
+func (p *Portal) mark(v *visit) {
+	//nolint:gosec // G124: Secure follows the setting, and the script has to read it
+	http.SetCookie(v.w, &http.Cookie{Name: "habeas_optout", Value: "1", Path: "/", Domain: p.Domain, MaxAge: 2 * 365 * 24 * 3600, Secure: p.Secure, SameSite: http.SameSiteLaxMode})
 }
 
 // verify begins to verify; who is signed in has shown who she is.

@@ -67,6 +67,10 @@ type Config struct {
 	Secret []byte
 	// Base is the path the portal is mounted at, without a slash at its end.
 	Base string
+	// Domain is what the portal's host and those of the company's sites have in
+	// common, such as example.com. Who opts out by the form is then let alone by
+	// the sites in the same browser at once, though nobody knows who it is there.
+	Domain string
 	// Proxied says that a proxy in front names the client, and Secure that
 	// people come by HTTPS.
 	Proxied, Secure bool
@@ -243,7 +247,10 @@ const maxForm = 64 << 10
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request, h func(*visit)) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	header.Set("Referrer-Policy", "no-referrer") // a link to a request is the right to see it
+	// Not no-referrer: with it browsers say "Origin: null" with our own forms, and
+	// those that send no Sec-Fetch-Site are then taken for strangers. No other site
+	// is told the address either way: a link to a request is the right to see it.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "text/html; charset=utf-8")

@@ -66,7 +66,7 @@ func TestPages(t *testing.T) {
 			if strings.Contains(a.body, "<script") {
 				t.Errorf("%s needs JavaScript", p)
 			}
-			if csp := a.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || a.header.Get("Referrer-Policy") != "no-referrer" || a.header.Get("Cache-Control") != "no-store" {
+			if csp := a.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || a.header.Get("Referrer-Policy") != "same-origin" || a.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: the headers are %v", p, a.header)
 			}
 		}
