@@ -907,8 +907,13 @@ type VerificationRecord struct {
 	Stores []*StoreCount `protobuf:"bytes,5,rep,name=stores,proto3" json:"stores,omitempty"`
 	// From the job.
 	SubjectCommitment []byte `protobuf:"bytes,6,opt,name=subject_commitment,json=subjectCommitment,proto3" json:"subject_commitment,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Why it was looked: "recheck" (some time after an erasure) or "replay" (the
+	// system was restored from a backup).
+	Cause string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The request whose effect was looked after.
+	OtherRequestId string `protobuf:"bytes,8,opt,name=other_request_id,json=otherRequestId,proto3" json:"other_request_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *VerificationRecord) Reset() {
@@ -981,6 +986,20 @@ func (x *VerificationRecord) GetSubjectCommitment() []byte {
 		return x.SubjectCommitment
 	}
 	return nil
+}
+
+func (x *VerificationRecord) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *VerificationRecord) GetOtherRequestId() string {
+	if x != nil {
+		return x.OtherRequestId
+	}
+	return ""
 }
 
 // ClosureRecord says how a request ended. It is logged only after every record
@@ -1942,7 +1961,7 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12H\n" +
 	"\x12backup_expiry_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x10backupExpiryTime\x12\x1a\n" +
 	"\bcontract\x18\r \x01(\tR\bcontract\x12!\n" +
-	"\fproof_sha256\x18\x0e \x03(\fR\vproofSha256\"\xf1\x01\n" +
+	"\fproof_sha256\x18\x0e \x03(\fR\vproofSha256\"\xb1\x02\n" +
 	"\x12VerificationRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1d\n" +
 	"\n" +
@@ -1950,7 +1969,9 @@ const file_habeas_v1_evidence_proto_rawDesc = "" +
 	"\x06job_id\x18\x03 \x01(\tR\x05jobId\x12\x1c\n" +
 	"\tconnector\x18\x04 \x01(\tR\tconnector\x12-\n" +
 	"\x06stores\x18\x05 \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12-\n" +
-	"\x12subject_commitment\x18\x06 \x01(\fR\x11subjectCommitment\"\xd6\x02\n" +
+	"\x12subject_commitment\x18\x06 \x01(\fR\x11subjectCommitment\x12\x14\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\x12(\n" +
+	"\x10other_request_id\x18\b \x01(\tR\x0eotherRequestId\"\xd6\x02\n" +
 	"\rClosureRecord\x12)\n" +
 	"\x06origin\x18\x01 \x01(\v2\x11.habeas.v1.OriginR\x06origin\x12\x1d\n" +
 	"\n" +

@@ -43,6 +43,8 @@ const (
 	Action_ACTION_OPT_OUT Action = 6
 	// Limit the use of sensitive personal information (Civ. Code 1798.121).
 	Action_ACTION_LIMIT Action = 7
+	// Take an opt-out back: sale and sharing may go on (11 CCR 7028).
+	Action_ACTION_OPT_IN Action = 8
 )
 
 // Enum value maps for Action.
@@ -56,6 +58,7 @@ var (
 		5: "ACTION_CORRECT",
 		6: "ACTION_OPT_OUT",
 		7: "ACTION_LIMIT",
+		8: "ACTION_OPT_IN",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -66,6 +69,7 @@ var (
 		"ACTION_CORRECT":     5,
 		"ACTION_OPT_OUT":     6,
 		"ACTION_LIMIT":       7,
+		"ACTION_OPT_IN":      8,
 	}
 )
 
@@ -414,7 +418,7 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\bexcluded\x18\x14 \x03(\v2\x19.habeas.v1.StoreExclusionR\bexcluded\"<\n" +
 	"\x0eStoreExclusion\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
-	"\x05basis\x18\x02 \x01(\tR\x05basis*\xa6\x01\n" +
+	"\x05basis\x18\x02 \x01(\tR\x05basis*\xb9\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACTION_RESOLVE\x10\x01\x12\x11\n" +
@@ -423,7 +427,8 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\fACTION_ERASE\x10\x04\x12\x12\n" +
 	"\x0eACTION_CORRECT\x10\x05\x12\x12\n" +
 	"\x0eACTION_OPT_OUT\x10\x06\x12\x10\n" +
-	"\fACTION_LIMIT\x10\aB\x9d\x01\n" +
+	"\fACTION_LIMIT\x10\a\x12\x11\n" +
+	"\rACTION_OPT_IN\x10\bB\x9d\x01\n" +
 	"\rcom.habeas.v1B\bJobProtoP\x01Z=github.com/habeas-data/habeas/proto/gen/go/habeas/v1;habeasv1\xa2\x02\x03HXX\xaa\x02\tHabeas.V1\xca\x02\tHabeas\\V1\xe2\x02\x15Habeas\\V1\\GPBMetadata\xea\x02\n" +
 	"Habeas::V1b\x06proto3"
 
