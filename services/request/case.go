@@ -58,6 +58,17 @@ type Case struct {
 	Decision *Decision `json:"decision,omitempty"`
 	// Onward is set once recipients of the data have to be told.
 	Onward *Onward `json:"onward,omitempty"`
+	// Only are the connectors that are asked; none is all of them. A replay asks
+	// the one whose system was restored.
+	Only []string `json:"only,omitempty"`
+	// Run is the replay that the request is a part of.
+	Run string `json:"run,omitempty"`
+	// Left is how many records were left by law when the person was erased, by
+	// "connector/store": a later look that finds these finds nothing new.
+	Left map[string]int64 `json:"left,omitempty"`
+	// Redone is how much a look of our own had to do again: records that were
+	// there again, and choices of the person.
+	Redone int64 `json:"redone,omitempty"`
 }
 
 // IsZero reports whether nothing was said or decided.
@@ -65,7 +76,7 @@ func (c Case) IsZero() bool {
 	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
 		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
-		c.Approvals == nil && c.Decision == nil && c.Onward == nil
+		c.Approvals == nil && c.Decision == nil && c.Onward == nil && c.Only == nil && c.Run == "" && c.Left == nil && c.Redone == 0
 }
 
 // Requester is who makes a request for a consumer.
@@ -112,7 +123,13 @@ const (
 	FromOffer     Origin = "offer"     // taken up after a denied deletion (11 CCR 7022(g))
 	FromRetention Origin = "retention" // the basis for keeping has ended
 	FromAppeal    Origin = "appeal"    // an appeal against a denial, or what it granted
+	FromRecheck   Origin = "recheck"   // a later look whether what was erased is still gone
+	FromReplay    Origin = "replay"    // a system was restored and has forgotten what was done
 )
+
+// Ours reports whether the company asked on its own, so that nobody is written
+// to and nothing counts as a request of a person.
+func (o Origin) Ours() bool { return o == FromRecheck || o == FromReplay }
 
 // Child is a request that follows from another. Its id is fixed when it is
 // decided upon, before it exists, so that it is made once.
@@ -206,6 +223,19 @@ func (r *Request) Spawn(right Right, origin Origin, at time.Time, level Level) I
 	c := Child{ID: NewID(), Right: right, Origin: origin, At: at.UTC(), Level: level}
 	r.Case.Children = append(slices.Clip(r.Case.Children), c)
 	return c.ID
+}
+
+// Recheck decides that it is looked again at the given times whether what was
+// erased is still gone. It may be decided once.
+func (r *Request) Recheck(at ...time.Time) {
+	for _, c := range r.Case.Children {
+		if c.Origin == FromRecheck {
+			return
+		}
+	}
+	for _, t := range at {
+		r.Case.Children = append(slices.Clip(r.Case.Children), Child{ID: NewID(), Right: Delete, Origin: FromRecheck, At: t.UTC()})
+	}
 }
 
 // Confirm takes the second step of a two-step request: a deletion (11 CCR

@@ -144,6 +144,9 @@ func (r *Request) MakeChild(c Child, now time.Time) (*Request, error) {
 	if c.Right == Delete {
 		child.Case.Portions, child.Case.Cooled = r.Case.Portions, true
 	}
+	if c.Origin.Ours() {
+		child.Case.Surveyed = true // nobody is left to ask for a surer verification
+	}
 	if !c.Right.Verifiable() {
 		return child, child.Move(Accepted)
 	}

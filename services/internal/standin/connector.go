@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -55,6 +56,8 @@ type Script struct {
 	Yields  []string
 	After   []string
 	Tier    habeasv1.Tier
+	// Backups is how long its system's backups keep what was erased.
+	Backups time.Duration
 	// Abilities are all but resolving when nil.
 	Abilities []habeasv1.Action
 	// Do answers a job; nil answers every job with the zero Reply. It is
@@ -190,7 +193,7 @@ func (c *Connector) Manifest() *habeasv1.Manifest {
 	}
 	return &habeasv1.Manifest{
 		Name: c.Name, Version: "1", Digest: c.digest(), Abilities: abilities, Accepts: c.Accepts, Yields: c.Yields,
-		After: c.After, Tier: c.Tier, Contract: contracts[c.Tier], Stores: []*habeasv1.Store{{Name: "people"}}, SealKey: c.Seal.Public(),
+		BackupExpiry: durationpb.New(c.Backups), After: c.After, Tier: c.Tier, Contract: contracts[c.Tier], Stores: []*habeasv1.Store{{Name: "people"}}, SealKey: c.Seal.Public(),
 		EvidenceKey: wire.PublicDER(c.Evidence.Public().(ed25519.PublicKey)), Instance: "standin", BeatTime: timestamppb.Now(), Ready: true,
 	}
 }

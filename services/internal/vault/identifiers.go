@@ -21,20 +21,45 @@ func (d DataKey) SealIdentifiers(id request.ID, ids []request.Identifier) []byte
 
 // OpenIdentifiers reads what SealIdentifiers made for the same request.
 func (d DataKey) OpenIdentifiers(id request.ID, sealed []byte) ([]request.Identifier, error) {
-	plain, err := d.Open(sealed, identifiersAAD(id))
+	return d.openPairs("identifiers", id, sealed, identifiersAAD(id))
+}
+
+func (d DataKey) openPairs(what string, id request.ID, sealed, aad []byte) ([]request.Identifier, error) {
+	plain, err := d.Open(sealed, aad)
 	if err != nil {
-		return nil, fmt.Errorf("identifiers of request %s: %w", id, err)
+		return nil, fmt.Errorf("%s of request %s: %w", what, id, err)
 	}
 	defer clear(plain)
 	var pairs [][2]string
 	if err := json.Unmarshal(plain, &pairs); err != nil {
-		return nil, errors.New("identifiers of request " + string(id) + ": not a list of pairs")
+		return nil, errors.New(what + " of request " + string(id) + ": not a list of pairs")
 	}
 	ids := make([]request.Identifier, len(pairs))
 	for i, p := range pairs {
 		ids[i] = request.NewIdentifier(request.Kind(p[0]), p[1])
 	}
 	return ids, nil
+}
+
+// SealKept encrypts the identifiers one connector was given, to be kept after
+// the request's own are destroyed, for the one purpose of doing again what a
+// restored system forgot. They open nowhere else.
+func (d DataKey) SealKept(id request.ID, connector string, ids []request.Identifier) []byte {
+	plain, err := json.Marshal(Pairs(ids))
+	if err != nil {
+		panic(err) // strings can always be encoded
+	}
+	defer clear(plain)
+	return d.Seal(plain, keptAAD(id, connector))
+}
+
+// OpenKept reads what SealKept made for the same request and connector.
+func (d DataKey) OpenKept(id request.ID, connector string, sealed []byte) ([]request.Identifier, error) {
+	return d.openPairs("kept identifiers", id, sealed, keptAAD(id, connector))
+}
+
+func keptAAD(id request.ID, connector string) []byte {
+	return []byte("kept_subject/" + connector + "/" + string(id))
 }
 
 func identifiersAAD(id request.ID) []byte { return []byte("request.identifiers/" + string(id)) }

@@ -25,6 +25,10 @@ type Shredder interface {
 type Shreddable struct {
 	Now, ClosedBefore, NoticedSince time.Time
 	Limit                           int
+	// Backups says by connector how long its system's backups keep what was
+	// erased. While they do, a request is not destroyed before what a restored
+	// system must be told again is kept apart (see [Aftercare.Unkept]).
+	Backups map[string]time.Duration
 }
 
 // Shredded is a request whose data is destroyed.

@@ -226,6 +226,8 @@ type Snapshot struct {
 	// Suppress are entries of the suppression list to be added, and Unsuppress
 	// those to be taken away, with the request.
 	Suppress, Unsuppress []Suppressed
+	// Incidents are what the request found; one that is there is left alone.
+	Incidents []Incident
 	// Onward are those who have to be told of it, oldest first; they are loaded
 	// with the jobs. What is appended is new, and ChangedOnward names those that
 	// were changed, by index.
@@ -342,6 +344,7 @@ type Store interface {
 
 	Shredder
 	Suppressions
+	Aftercare
 	Desk
 	Fleet
 

@@ -15,6 +15,8 @@ type Suppressions interface {
 	SuppressedAfter(ctx context.Context, last Suppressed, limit int) ([]Suppressed, error)
 	// Suppress adds entries; one that is there stays as it is.
 	Suppress(ctx context.Context, entries []Suppressed) error
+	// Unsuppress takes entries away, by digest and reason.
+	Unsuppress(ctx context.Context, entries []Suppressed) error
 	// CountSuppressed counts the entries.
 	CountSuppressed(ctx context.Context) (int64, error)
 	// Peppers returns the keys of the digests, the oldest first.

@@ -260,5 +260,8 @@ func write(ctx context.Context, tx *sql.Tx, snaps []*store.Snapshot) error {
 	if err := suppress(ctx, tx, c.Suppress); err != nil {
 		return err
 	}
+	if err := putIncidents(ctx, tx, c.Incidents); err != nil {
+		return err
+	}
 	return insert(ctx, tx, "record", row.Records, c.Records)
 }

@@ -59,12 +59,12 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 		), ended AS (
 			SELECT r.consumer_right, r.reason_code, r.terms, CASE WHEN r.closed_at IS NULL THEN '' ELSE r.result END AS result, r.closed_at
 			FROM request r
-			WHERE coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal') AND `+received+`
+			WHERE coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
 				AND NOT (r.result = 'denied' AND r.closed_at IS NOT NULL AND r.id IN (SELECT parent FROM fallback))
 			UNION ALL
 			SELECT r.consumer_right, r.reason_code, r.terms, 'partial', f.closed_at
 			FROM fallback f CROSS JOIN request r ON r.id = f.parent
-			WHERE r.result = 'denied' AND r.closed_at IS NOT NULL AND coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal') AND `+received+`
+			WHERE r.result = 'denied' AND r.closed_at IS NOT NULL AND coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
 		), counted AS (
 			SELECT consumer_right, result, CASE WHEN result IN ('', 'complete') THEN '' ELSE reason_code END AS reason_code,
 				CAST(coalesce(julianday(habeas_date(closed_at, json_extract(terms, '$.Due.zone'))) - julianday(json_extract(terms, '$.Due.received')), -1) AS integer) AS days
@@ -122,7 +122,7 @@ func (s *Store) Forget(ctx context.Context, closedBefore time.Time, limit int) (
 		if n, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward"} {
+		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward", "kept_subject"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE request_id IN (SELECT id FROM forgotten)"); err != nil { //nolint:gosec // the tables are named above
 				return err
 			}

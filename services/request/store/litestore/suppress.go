@@ -49,6 +49,14 @@ func suppress(ctx context.Context, tx *sql.Tx, entries []store.Suppressed) error
 		func(e store.Suppressed) []any { return []any{e.Digest, string(e.Why), e.Pepper, micros(e.Since)} })
 }
 
+// Unsuppress implements [store.Suppressions].
+func (s *Store) Unsuppress(ctx context.Context, entries []store.Suppressed) error {
+	if err := s.tx(ctx, func(tx *sql.Tx) error { return unsuppress(ctx, tx, entries) }); err != nil {
+		return fmt.Errorf("taking off the suppression list: %w", err)
+	}
+	return nil
+}
+
 func unsuppress(ctx context.Context, tx *sql.Tx, entries []store.Suppressed) error {
 	return anyNumber(ctx, tx, `DELETE FROM suppression WHERE digest = ? AND why = ?`, entries,
 		func(e store.Suppressed) []any { return []any{e.Digest, string(e.Why)} })

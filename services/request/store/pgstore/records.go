@@ -55,7 +55,7 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 				CASE WHEN r.closed_at IS NULL THEN '' WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN 'partial' ELSE r.result END AS result,
 				CASE WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN f.closed_at ELSE r.closed_at END AS closed_at
 			FROM request r LEFT JOIN fallback f ON f.parent = r.id
-			WHERE coalesce(r.details ->> 'origin', '') NOT IN ('fallback', 'retention', 'appeal') AND `+received+`
+			WHERE coalesce(r.details ->> 'origin', '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
 		), counted AS (
 			SELECT consumer_right, result, CASE WHEN result IN ('', 'complete') THEN '' ELSE reason_code END AS reason_code,
 				coalesce((closed_at AT TIME ZONE (terms -> 'Due' ->> 'zone'))::date - (terms -> 'Due' ->> 'received')::date, -1)::bigint AS days
@@ -110,7 +110,7 @@ func (s *Store) Forget(ctx context.Context, closedBefore time.Time, limit int) (
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward"} {
+		for _, table := range []string{"job", "person", "notice", "idempotency", "verification_case", "kept_document", "onward", "kept_subject"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE request_id = ANY($1)", ids); err != nil {
 				return err
 			}

@@ -12,6 +12,12 @@ import (
 	"github.com/habeas-data/habeas/services/request/store/row"
 )
 
+// shreddableRequest is the condition on request r to be destroyed; $2 is before
+// when it was closed, $3 since when a notice counts.
+const shreddableRequest = `r.state = 'closed' AND r.sealed IS NOT NULL AND r.wake_at IS NULL AND r.closed_at < $2
+	AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.request_id = r.id AND n.told = 0 AND n.created_at >= $3)
+	AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(coalesce(r.details -> 'children', '[]')) AS c JOIN request o ON o.id = c ->> 'id' WHERE o.state <> 'closed')`
+
 // Shred implements [store.Shredder].
 func (s *Store) Shred(ctx context.Context, q store.Shreddable, sign func([]request.ID) ([]store.Record, error)) ([]store.Shredded, error) {
 	var gone []store.Shredded
@@ -19,10 +25,8 @@ func (s *Store) Shred(ctx context.Context, q store.Shreddable, sign func([]reque
 		gone = nil
 		var ids []request.ID
 		rows, err := tx.Query(ctx, `SELECT r.id, CASE WHEN r.statements IS NULL THEN r.wrapped_key END FROM request r
-			WHERE r.state = 'closed' AND r.sealed IS NOT NULL AND r.wake_at IS NULL AND r.closed_at < $1
-			AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.request_id = r.id AND n.told = 0 AND n.created_at >= $2)
-			AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(coalesce(r.details -> 'children', '[]')) AS k JOIN request c ON c.id = k ->> 'id' WHERE c.state <> 'closed')
-			ORDER BY r.closed_at LIMIT $3 FOR UPDATE OF r SKIP LOCKED`, q.ClosedBefore, q.NoticedSince, q.Limit)
+			WHERE `+shreddableRequest+` AND NOT EXISTS (SELECT 1 FROM job j`+unkept+` AND j.request_id = r.id)
+			ORDER BY r.closed_at LIMIT $4 FOR UPDATE OF r SKIP LOCKED`, shredArgs(q)...)
 		if err != nil {
 			return err
 		}
@@ -41,11 +45,7 @@ func (s *Store) Shred(ctx context.Context, q store.Shreddable, sign func([]reque
 			wrapped_key = CASE WHEN statements IS NULL THEN NULL ELSE wrapped_key END WHERE id = ANY($1)`, idStrings(ids), q.Now); err != nil {
 			return err
 		}
-		list := make([]*store.Record, len(records))
-		for i := range records {
-			list[i] = &records[i]
-		}
-		return insert(ctx, tx, "record", row.Records, list)
+		return insert(ctx, tx, "record", row.Records, pointers(records))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("destroying the data of closed requests: %w", err)

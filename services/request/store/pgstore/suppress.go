@@ -56,6 +56,14 @@ func suppress(ctx context.Context, tx pgx.Tx, entries []store.Suppressed) error 
 	return err
 }
 
+// Unsuppress implements [store.Suppressions].
+func (s *Store) Unsuppress(ctx context.Context, entries []store.Suppressed) error {
+	if err := s.tx(ctx, func(tx pgx.Tx) error { return unsuppress(ctx, tx, entries) }); err != nil {
+		return fmt.Errorf("taking off the suppression list: %w", err)
+	}
+	return nil
+}
+
 func unsuppress(ctx context.Context, tx pgx.Tx, entries []store.Suppressed) error {
 	if len(entries) == 0 {
 		return nil

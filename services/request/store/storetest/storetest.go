@@ -83,6 +83,10 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"shred nothing without a record", testShredUnsigned},
 		{"shred at once", testShredAtOnce},
 		{"suppression list", testSuppressed},
+		{"kept for restores", testKept},
+		{"forgotten by a restore", testForgotten},
+		{"replays", testReplays},
+		{"incidents", testIncidents},
 
 		{"unlogged and logged", testRecords},
 		{"connectors", testConnectors},

@@ -62,6 +62,10 @@ func testSuppressed(t *testing.T, s store.Store) {
 	if found, err = s.Suppressed(t.Context(), [][]byte{twice.Digest}); err != nil || len(found) != 2 {
 		t.Errorf("%d entries for two reasons: %v", len(found), err)
 	}
+	ok(t, s.Unsuppress(t.Context(), []store.Suppressed{{Digest: all[1].Digest, Why: store.WhyDeleted}, {Digest: all[2].Digest, Why: store.WhyOptedOut}}))
+	if found, err = s.Suppressed(t.Context(), [][]byte{all[1].Digest, all[2].Digest}); err != nil || len(found) != 1 {
+		t.Errorf("%d entries after one was taken off, %v", len(found), err)
+	}
 
 	news := sample(request.Running, 0)
 	add(t, s, news)
