@@ -204,7 +204,10 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 			return err
 		}
 		req.ClosedAt, st.s.Changed = st.w.now, true
-		if e := req.Ending; e != nil && e.Result.Answered() {
+		if err := r.forgetPerson(st); err != nil {
+			return err
+		}
+		if e := req.Ending; e != nil && e.Result.Answered() && !req.Case.Origin.Ours() {
 			st.notice(store.NoticeAnswer) // not before it can be shown
 		}
 		return req.Move(request.Closed)

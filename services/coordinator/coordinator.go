@@ -361,6 +361,11 @@ func (r *Room) decide(st *step, before func(*step) error) error {
 			return err
 		}
 	}
+	for _, v := range st.verifications {
+		if err := st.sign(r.Signer, v); err != nil {
+			return err
+		}
+	}
 	if st.closing {
 		if err := st.recordClosure(r.Signer); err != nil {
 			return err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -21,12 +23,14 @@ import (
 // made, and a request that waits for another looks every [lookAgain].
 func (r *Room) follow(ctx context.Context, steps []*step) {
 	r.askLedger(ctx, steps)
+	var parents []*step
 	for _, st := range steps {
 		req := &st.s.Request
 		if st.spawn {
-			if err := r.spawnChildren(ctx, req); err != nil {
-				r.Logger.ErrorContext(ctx, "making a request that follows; the sweeper will try again", slog.String("request", string(req.ID)), slog.Any("error", err))
-			}
+			parents = append(parents, st)
+		}
+		if len(st.forgotten) > 0 {
+			r.Vault.Forget(st.forgotten)
 		}
 		if len(st.look) > 0 {
 			r.lookAt(ctx, req.ID, st.look)
@@ -38,6 +42,9 @@ func (r *Room) follow(ctx context.Context, steps []*step) {
 			jobs := st.withdrawn
 			r.background.Go(func() { r.recallJobs(ctx, jobs) })
 		}
+	}
+	if err := r.spawnChildren(ctx, parents); err != nil {
+		r.Logger.ErrorContext(ctx, "making requests that follow; the sweeper will try again", slog.Int("parents", len(parents)), slog.Any("error", err))
 	}
 }
 
@@ -74,28 +81,57 @@ func (r *Room) letGo(ctx context.Context, waiting []request.ID, answered request
 	}
 }
 
-// spawnChildren makes the requests that follow from one and are due. Their ids
-// were fixed when they were decided upon, so that making one twice, after a
+// spawnChildren makes the requests that follow from others and are due. Their
+// ids were fixed when they were decided upon, so that making one twice, after a
 // crash or by two coordinators, makes it once.
-func (r *Room) spawnChildren(ctx context.Context, parent *store.Request) error {
-	now := r.Now().UTC()
-	var made []request.ID
-	for _, c := range parent.Case.Children {
-		if c.Made || now.Before(c.At) {
-			continue
-		}
-		if err := r.spawnChild(ctx, parent, c); err != nil {
-			return err
-		}
-		made = append(made, c.ID)
+func (r *Room) spawnChildren(ctx context.Context, parents []*step) error {
+	if len(parents) == 0 {
+		return nil
 	}
-	_, err := r.advance(ctx, store.Selector{IDs: []request.ID{parent.ID}}, func(st *step) error {
+	now := r.Now().UTC()
+	var news []store.New
+	made := make(map[request.ID][]request.ID)
+	var looks []look
+	for _, st := range parents {
+		parent := &st.s.Request
+		for _, c := range parent.Case.Children {
+			if c.Made || now.Before(c.At) {
+				continue
+			}
+			n, ids, err := r.childOf(ctx, parent, c, now)
+			if err != nil {
+				r.Logger.ErrorContext(ctx, "making a request that follows; the sweeper will try again", slog.String("request", string(parent.ID)), slog.Any("error", err))
+				continue
+			}
+			if c.Origin == request.FromRecheck {
+				n.Request.Case.Left = left(st.s.Jobs)
+				looks = append(looks, look{n: n, ids: ids})
+			} else {
+				news = append(news, n)
+			}
+			made[parent.ID] = append(made[parent.ID], c.ID)
+		}
+	}
+	stay, err := r.stay(ctx, peopleOf(looks))
+	if err != nil {
+		return err
+	}
+	for i, l := range looks {
+		if stay[i] {
+			news = append(news, l.n)
+		}
+	}
+	if _, err := r.make(ctx, news); err != nil {
+		return err
+	}
+	ids := make([]request.ID, 0, len(made))
+	for id := range made {
+		ids = append(ids, id)
+	}
+	_, err = r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		for i := range st.s.Request.Case.Children {
-			c := &st.s.Request.Case.Children[i]
-			for _, id := range made {
-				if c.ID == id && !c.Made {
-					c.Made, st.s.Changed = true, true
-				}
+			if c := &st.s.Request.Case.Children[i]; !c.Made && slices.Contains(made[st.s.Request.ID], c.ID) {
+				c.Made, st.s.Changed = true, true
 			}
 		}
 		return nil
@@ -104,43 +140,63 @@ func (r *Room) spawnChildren(ctx context.Context, parent *store.Request) error {
 	return err
 }
 
+// look is a request of our own that is about to be made.
+type look struct {
+	n   store.New
+	ids []request.Identifier
+}
+
+func peopleOf(looks []look) [][]request.Identifier {
+	out := make([][]request.Identifier, len(looks))
+	for i := range looks {
+		out[i] = looks[i].ids
+	}
+	return out
+}
+
 // errKeyGone says that a request can't be followed by another because what it
 // was about is destroyed.
 var errKeyGone = errors.New("the identifiers of the request are destroyed")
 
-func (r *Room) spawnChild(ctx context.Context, parent *store.Request, c request.Child) error {
-	if len(parent.WrappedKey) == 0 {
-		return fmt.Errorf("request %s after %s: %w", c.ID, parent.ID, errKeyGone)
-	}
-	now := r.Now().UTC()
-	child, err := parent.MakeChild(c, now)
-	if err != nil {
-		return err
+// childOf makes a request that follows from a parent, about the same person.
+func (r *Room) childOf(ctx context.Context, parent *store.Request, c request.Child, now time.Time) (store.New, []request.Identifier, error) {
+	if len(parent.WrappedKey) == 0 || len(parent.Sealed) == 0 {
+		return store.New{}, nil, fmt.Errorf("request %s after %s: %w", c.ID, parent.ID, errKeyGone)
 	}
 	of, err := r.Vault.Unwrap(ctx, parent.WrappedKey)
 	if err != nil {
-		return err
+		return store.New{}, nil, err
 	}
 	defer of.Destroy()
 	ids, err := of.OpenIdentifiers(parent.ID, parent.Sealed)
 	if err != nil {
-		return err
+		return store.New{}, nil, err
+	}
+	n, err := r.childAbout(ctx, parent, c, now, ids)
+	if err == nil && !c.Origin.Ours() { // ours is no request that others wait for
+		n.People, err = r.Store.PeopleOf(ctx, parent.ID)
+	}
+	return n, ids, err
+}
+
+// childAbout is childOf about the given identifiers.
+func (r *Room) childAbout(ctx context.Context, parent *store.Request, c request.Child, now time.Time, ids []request.Identifier) (store.New, error) {
+	child, err := parent.MakeChild(c, now)
+	if err != nil {
+		return store.New{}, err
 	}
 	key, wrapped, err := r.Vault.NewDataKey(ctx)
 	if err != nil {
-		return err
+		return store.New{}, err
 	}
 	defer key.Destroy()
 	commitment := key.Commitment(vault.Pairs(ids))
 	fingerprint := sha256.Sum256([]byte(c.ID))
 	n := store.New{Request: store.Request{
 		Request: child, RespondBy: child.RespondByLatest(), WrappedKey: wrapped, Sealed: key.SealIdentifiers(child.ID, ids),
-		Kinds: ownKinds(parent.Kinds), Commitment: commitment[:], IdempotencyKey: "habeas:child:" + string(c.ID), Fingerprint: fingerprint[:],
+		Kinds: kindsOf(ids), Commitment: commitment[:], IdempotencyKey: "habeas:child:" + string(c.ID), Fingerprint: fingerprint[:],
 		CreatedAt: now, UpdatedAt: now, Version: 1,
 	}}
-	if n.People, err = r.Store.PeopleOf(ctx, parent.ID); err != nil {
-		return err
-	}
 	due := child.Terms.Due
 	predicates := []wire.Predicate{&habeasv1.IntakeRecord{
 		RequestId: string(child.ID), Regime: child.Regime, RegimeVersion: due.RuleVersion, Right: string(child.Right()), Channel: string(child.Channel),
@@ -150,38 +206,57 @@ func (r *Room) spawnChild(ctx context.Context, parent *store.Request, c request.
 	for _, p := range predicates {
 		rec, err := r.Signer.Sign(p, string(child.ID), commitment[:])
 		if err != nil {
-			return err
+			return store.New{}, err
 		}
 		n.Request.RecordDigests = append(n.Request.RecordDigests, rec.Digest[:]...)
 		n.Records = append(n.Records, store.Record{
 			Digest: rec.Digest[:], RequestID: child.ID, Type: string(rec.Type), Issuer: rec.Issuer(), Envelope: rec.Envelope, CreatedAt: now,
 		})
 	}
-	created, err := r.Store.Create(ctx, []store.New{n})
-	if err != nil {
-		return err
-	}
-	if created[0].Err != nil || created[0].Existing {
-		return created[0].Err
-	}
-	for i := range n.Records {
-		msg := wire.RecordEnvelopeMessage(n.Records[i].Issuer, n.Records[i].Envelope, n.Records[i].Digest)
-		if _, err := r.JS.PublishMsgAsync(msg); err != nil {
-			r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.String("request", string(child.ID)), slog.Any("error", err))
-			break
-		}
-	}
-	return nil
+	return n, nil
 }
 
-// ownKinds are the kinds in hand as a new request's own.
-func ownKinds(kinds []store.Kind) []store.Kind {
+// make stores requests that follow from others and publishes their records. It
+// returns how many there were not.
+func (r *Room) make(ctx context.Context, news []store.New) (fresh int64, err error) {
+	for batch := range slices.Chunk(news, sweepBatch) {
+		created, err := r.Store.Create(ctx, batch)
+		if err != nil {
+			return fresh, err
+		}
+		for i := range batch {
+			switch {
+			case created[i].Err != nil:
+				return fresh, fmt.Errorf("request %s: %w", batch[i].Request.ID, created[i].Err)
+			case created[i].Existing:
+				continue
+			}
+			fresh++
+			r.publishRecords(ctx, batch[i].Records)
+		}
+	}
+	return fresh, nil
+}
+
+// publishRecords sends records that are stored; the sweeper sends what can't be
+// sent now.
+func (r *Room) publishRecords(ctx context.Context, records []store.Record) {
+	for i := range records {
+		msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
+		if _, err := r.JS.PublishMsgAsync(msg); err != nil {
+			r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.Any("error", err))
+			return
+		}
+	}
+}
+
+// kindsOf are the kinds of identifiers, as a new request's own.
+func kindsOf(ids []request.Identifier) []store.Kind {
 	var out []store.Kind
-	seen := make(map[string]bool)
-	for _, k := range kinds {
-		if !seen[k.Name] {
-			seen[k.Name] = true
-			out = append(out, store.Kind{Name: k.Name})
+	for _, id := range ids {
+		k := store.Kind{Name: string(id.Kind)}
+		if !slices.Contains(out, k) {
+			out = append(out, k)
 		}
 	}
 	return out

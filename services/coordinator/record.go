@@ -78,6 +78,8 @@ func (st *step) recordPlan(signer *wire.Signer) error {
 		switch {
 		case unsearched != "":
 			o = planOmission{Connector: c.Name, Reason: unsearched, Described: described}
+		case len(r.Case.Only) > 0 && !slices.Contains(r.Case.Only, c.Name):
+			o = planOmission{Connector: c.Name, Reason: notAsked}
 		case none && !c.Scopes:
 			o = planOmission{Connector: c.Name, Reason: why}
 		case st.action(c) == "":

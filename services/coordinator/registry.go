@@ -34,8 +34,10 @@ type Connector struct {
 	About []StoreInfo
 	// Scopes says that it can leave single stores of a person alone.
 	Scopes bool
-	Seen   time.Time
-	Ready  bool
+	// Backups is how long its system's backups keep what was erased.
+	Backups time.Duration
+	Seen    time.Time
+	Ready   bool
 }
 
 // StoreInfo is what a manifest says of one store.
@@ -103,7 +105,7 @@ func parseManifest(name string, data []byte) (Connector, error) {
 			c.Abilities = append(c.Abilities, known)
 		}
 	}
-	c.Scopes = m.GetScopes()
+	c.Scopes, c.Backups = m.GetScopes(), m.GetBackupExpiry().AsDuration()
 	for _, s := range m.GetStores() {
 		c.Stores = append(c.Stores, s.GetName())
 		info := StoreInfo{

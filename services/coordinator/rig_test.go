@@ -161,7 +161,7 @@ func (r *rig) room(change func(*Config)) *Room {
 func (r *rig) start(change func(*Config)) (stop func()) {
 	r.t.Helper()
 	c := r.room(change)
-	if r.rules != (Rules{}) {
+	if r.rules.Patience != 0 {
 		c.every = 50 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -269,9 +269,17 @@ func (st *step) notSearched(c Connector) (reason string, described []string) {
 // was kept ends, what was kept is erased.
 func (st *step) concluded() {
 	r := &st.s.Request
-	if r.Right() != request.Delete || r.Ending == nil || !r.Ending.Result.Answered() {
+	if r.Ending == nil || !r.Ending.Result.Answered() {
 		return
 	}
+	if r.Case.Origin.Ours() {
+		st.lookedAgain()
+		return
+	}
+	if r.Right() != request.Delete {
+		return
+	}
+	st.scheduleRechecks()
 	if at := st.retentionEnd(); !at.IsZero() {
 		id := r.Spawn(request.Delete, request.FromRetention, at, "")
 		st.decided(decision{kind: "child", code: string(request.FromRetention), until: at, other: id})

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
-	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -22,8 +21,7 @@ func (r *Room) shred(ctx context.Context, now time.Time) error {
 	if r.Rules.ShredAfter < 0 {
 		return nil
 	}
-	closed := now.Add(-r.Rules.ShredAfter)
-	q := store.Shreddable{Now: now, ClosedBefore: closed, NoticedSince: closed.Add(-r.Rules.ShredAfter), Limit: sweepBatch}
+	q := r.shreddable(now)
 	for {
 		var records []store.Record
 		gone, err := r.Store.Shred(ctx, q, func(ids []request.ID) (_ []store.Record, err error) {
@@ -36,13 +34,7 @@ func (r *Room) shred(ctx context.Context, now time.Time) error {
 		for _, g := range gone {
 			r.Vault.Forget(g.WrappedKey)
 		}
-		for i := range records[:len(gone)] {
-			msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
-			if _, err := r.JS.PublishMsgAsync(msg); err != nil {
-				r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.Any("error", err))
-				break
-			}
-		}
+		r.publishRecords(ctx, records[:len(gone)])
 		if len(gone) > 0 {
 			r.Logger.InfoContext(ctx, "what closed requests were about is destroyed", slog.Int("requests", len(gone)))
 		}
@@ -50,6 +42,18 @@ func (r *Room) shred(ctx context.Context, now time.Time) error {
 			return nil
 		}
 	}
+}
+
+// shreddable are the requests whose time is over.
+func (r *Room) shreddable(now time.Time) store.Shreddable {
+	closed := now.Add(-r.Rules.ShredAfter)
+	q := store.Shreddable{Now: now, ClosedBefore: closed, NoticedSince: closed.Add(-r.Rules.ShredAfter), Limit: sweepBatch, Backups: make(map[string]time.Duration)}
+	for _, c := range r.connectors.all() {
+		if c.Backups > 0 {
+			q.Backups[c.Name] = c.Backups
+		}
+	}
+	return q
 }
 
 func (r *Room) shreddedRecords(ids []request.ID, now time.Time) ([]store.Record, error) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -35,6 +36,9 @@ type Rules struct {
 	// so that what was erased can be looked for again after 1, 30 and 90; less
 	// than zero is never.
 	ShredAfter time.Duration
+	// Rechecks are how long after an erasure it is looked again whether what was
+	// erased is still gone. What was to be destroyed waits for the last of them.
+	Rechecks []time.Duration
 }
 
 func (r Rules) withDefaults() Rules {
@@ -106,6 +110,10 @@ type step struct {
 	moved bool
 	// decisions are what goes on record besides plan and closure.
 	decisions []decision
+	// verifications are what a later look saw.
+	verifications []*habeasv1.VerificationRecord
+	// forgotten is the request's data key once it is destroyed.
+	forgotten []byte
 	// spawn is set when a request that follows from this one is due; look are
 	// requests that this one waits for; withdrawn are jobs that may be on the
 	// bus and must not be done any more.
@@ -124,8 +132,9 @@ type step struct {
 func (st *step) undo() {
 	s := st.s
 	s.Changed, s.ChangedJobs, s.Records, s.Notices, s.Jobs, st.send = false, nil, nil, nil, s.Jobs[:s.Stored], nil
-	s.Suppress, s.Unsuppress = nil, nil
+	s.Suppress, s.Unsuppress, s.Incidents = nil, nil, nil
 	s.Onward, s.ChangedOnward = s.Onward[:s.StoredOnward], nil
+	st.verifications, st.forgotten = nil, nil
 	st.decisions, st.spawn, st.look, st.withdrawn, st.ask = nil, false, nil, nil, false
 }
 
@@ -150,7 +159,7 @@ func (st *step) run() error {
 	if st.closing {
 		st.withdraw()
 		r.Attention = "" // it is decided: nobody has to look any more
-		if r.Ending.Result == request.ResultDenied {
+		if r.Ending.Result == request.ResultDenied && !r.Case.Origin.Ours() {
 			st.notice(store.NoticeDenial)
 		}
 	}
@@ -175,7 +184,7 @@ func (st *step) work() error {
 // another connector, and again when somebody else's identifiers give them
 // something new to look up.
 func (st *step) resolve() {
-	if st.s.Request.Right() == "" || st.s.Request.Round >= st.w.rules.Rounds {
+	if st.s.Request.Right() == "" || st.s.Request.Round >= st.w.rules.Rounds || len(st.s.Request.Case.Only) > 0 {
 		return
 	}
 	for _, c := range st.w.connectors {
@@ -209,6 +218,9 @@ func (st *step) act() {
 // be done is known and said. Opting out concerns only those who can.
 func (st *step) action(c Connector) request.Action {
 	want := st.s.Request.Right().Action()
+	if only := st.s.Request.Case.Only; len(only) > 0 && !slices.Contains(only, c.Name) {
+		return ""
+	}
 	if part, none, _ := st.reach(c); none && !c.Scopes {
 		return ""
 	} else if part && !c.Scopes && c.Can(request.ActionLocate) {

@@ -13,7 +13,7 @@ import (
 // stays erased, and who opted out stays out until they opt in again.
 func (r *Room) suppress(ctx context.Context, peppers suppression.Peppers, st *step) error {
 	req := &st.s.Request
-	if req.Ending == nil || !req.Ending.Result.Answered() || len(req.WrappedKey) == 0 {
+	if req.Case.Origin.Ours() || req.Ending == nil || !req.Ending.Result.Answered() || len(req.WrappedKey) == 0 {
 		return nil
 	}
 	switch req.Right() {

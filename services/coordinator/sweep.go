@@ -69,6 +69,12 @@ func (r *Room) sweep(ctx context.Context) error {
 	if err := r.askAnew(ctx); err != nil {
 		return err
 	}
+	if err := r.planReplays(ctx); err != nil {
+		return err
+	}
+	if err := r.keepForRestores(ctx, now); err != nil {
+		return err
+	}
 	if err := r.shred(ctx, now); err != nil {
 		return err
 	}

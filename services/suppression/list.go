@@ -201,6 +201,51 @@ func (l *List) Check(ctx context.Context, ids []request.Identifier) ([]Answer, e
 	return out, nil
 }
 
+// Has reports for each person, given by their identifiers in canonical form,
+// whether they are on the list for a reason, with one question to the store.
+// Somebody whose identifiers can't be on the list counts as on it.
+func (l *List) Has(ctx context.Context, people [][]request.Identifier, why store.Why) ([]bool, error) {
+	peppers, err := l.Peppers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var digests [][]byte
+	owner, out := make(map[string][]int), make([]bool, len(people))
+	for i, ids := range people {
+		out[i] = true
+		for _, id := range ids {
+			for _, d := range peppers.digests(id) {
+				out[i] = false
+				digests = append(digests, d)
+				owner[string(d)] = append(owner[string(d)], i)
+			}
+		}
+	}
+	found, err := l.Store.Suppressed(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		if f.Why != why {
+			continue
+		}
+		for _, i := range owner[string(f.Digest)] {
+			out[i] = true
+		}
+	}
+	return out, nil
+}
+
+// Release takes a person off the list of the erased: they have come back, and
+// what is held of them from now on is theirs to be held.
+func (l *List) Release(ctx context.Context, ids []request.Identifier) error {
+	peppers, err := l.Peppers(ctx)
+	if err != nil {
+		return err
+	}
+	return l.Store.Unsuppress(ctx, peppers.Every(ids, store.WhyDeleted))
+}
+
 // eachPage calls fn with all entries, a page at a time.
 func (l *List) eachPage(ctx context.Context, fn func([]store.Suppressed) error) error {
 	const size = 5000

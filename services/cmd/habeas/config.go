@@ -120,6 +120,9 @@ type coordinatorConfig struct {
 	// ShredAfter is how long after closing what a request was about is
 	// destroyed: 0 means 100 days, less than 0 never.
 	ShredAfter time.Duration `yaml:"shred_after"`
+	// Rechecks are how long after an erasure it is looked again whether what was
+	// erased is still gone; an empty list is never.
+	Rechecks []time.Duration `yaml:"rechecks"`
 }
 
 type deliveryConfig struct {
@@ -140,6 +143,7 @@ func defaults() config {
 	return config{
 		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
 		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2},
+		Coordinator: coordinatorConfig{Rechecks: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour, 90 * 24 * time.Hour}},
 	}
 }
 

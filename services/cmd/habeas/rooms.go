@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/aftercare"
 	"github.com/habeas-data/habeas/services/audit"
 	"github.com/habeas-data/habeas/services/console"
 	"github.com/habeas-data/habeas/services/coordinator"
@@ -250,6 +251,10 @@ func (r *runtime) openIntake() error {
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
 	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]
+	after := &aftercare.Service{Store: r.store}
+	for pattern, h := range after.Handlers(r.logger.With("room", "intake")) {
+		r.mounts[pattern] = r.protect(h)
+	}
 	r.mounts["/v1/openapi.json"] = api
 	r.mounts["/v1/openapi.yaml"] = api
 	return nil
@@ -318,7 +323,7 @@ func (r *runtime) addCoordinator(context.Context) error {
 		Ledger: ledger,
 		Store:  r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
 		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
-		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter},
+		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter, Rechecks: c.Rechecks},
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,141 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// scheduleRechecks decides when it is looked again whether what was erased is
+// still gone. Each look is a request of our own, an erasure like the first: it
+// locates before it acts, so that finding and erasing again are one job, and its
+// records are evidence like any other.
+func (st *step) scheduleRechecks() {
+	if len(st.w.rules.Rechecks) == 0 {
+		return
+	}
+	at := make([]time.Time, len(st.w.rules.Rechecks))
+	for i, after := range st.w.rules.Rechecks {
+		at[i] = st.w.now.Add(after)
+	}
+	st.s.Request.Recheck(at...)
+	st.s.Changed = true
+}
+
+// lookedAgain puts on record what a later look saw, and opens an incident for
+// every store in which a recheck found what had been erased.
+func (st *step) lookedAgain() {
+	r := &st.s.Request
+	found := make(map[source]int64)
+	for i := range st.s.Jobs {
+		j := &st.s.Jobs[i]
+		if !undoable(j) || !j.State.Terminal() {
+			continue
+		}
+		v := &habeasv1.VerificationRecord{
+			RequestId: string(r.ID), JobId: string(j.ID), Connector: j.Connector, Stores: storesOf(j.Outcome),
+			SubjectCommitment: r.Commitment, Cause: string(r.Case.Origin), OtherRequestId: string(r.Case.Parent),
+		}
+		st.verifications = append(st.verifications, v)
+		for _, s := range v.GetStores() {
+			if n := s.GetLocatedCount() - max(s.GetKeptCount(), r.Case.Left[leftKey(j.Connector, s.GetStore())]); n > 0 {
+				found[source{j.Connector, s.GetStore()}] += n
+				r.Case.Redone += n
+			}
+		}
+		if j.Action != request.ActionErase && j.State == request.JobDone {
+			r.Case.Redone++ // whether it had been forgotten can't be told
+		}
+	}
+	if r.Case.Origin != request.FromRecheck {
+		return // a restored system holds what it forgot: that is no news
+	}
+	for _, s := range sources(found) {
+		st.s.Incidents = append(st.s.Incidents, store.Incident{
+			ID: string(request.NewID()), Kind: store.Resurrected, Connector: s.connector, Store: s.store,
+			RequestID: r.ID, ParentID: r.Case.Parent, Records: found[s], OpenedAt: st.w.now,
+		})
+	}
+}
+
+// source is where something was found.
+type source struct{ connector, store string }
+
+func sources(found map[source]int64) []source {
+	out := make([]source, 0, len(found))
+	for s := range found {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b source) int {
+		return cmp.Or(cmp.Compare(a.connector, b.connector), cmp.Compare(a.store, b.store))
+	})
+	return out
+}
+
+// undoable reports whether a job did, or was to do, what a restored backup
+// undoes.
+func undoable(j *store.Job) bool {
+	return j.Purpose == "" && (j.Action == request.ActionErase || j.Action == request.ActionOptOut || j.Action == request.ActionLimit)
+}
+
+func storesOf(outcome []byte) []*habeasv1.StoreCount {
+	o := &habeasv1.Outcome{}
+	if len(outcome) == 0 || protojson.Unmarshal(outcome, o) != nil {
+		return nil
+	}
+	return o.GetStores()
+}
+
+func leftKey(connector, store string) string { return connector + "/" + store }
+
+// left counts what a deletion left by law.
+func left(jobs []store.Job) map[string]int64 {
+	var out map[string]int64
+	for i := range jobs {
+		if !undoable(&jobs[i]) {
+			continue
+		}
+		for _, s := range storesOf(jobs[i].Outcome) {
+			if s.GetKeptCount() > 0 {
+				if out == nil {
+					out = make(map[string]int64)
+				}
+				out[leftKey(jobs[i].Connector, s.GetStore())] += s.GetKeptCount()
+			}
+		}
+	}
+	return out
+}
+
+// forgetPerson destroys the identifiers of a look of our own that found nothing:
+// nothing was done that could have to be done again.
+func (r *Room) forgetPerson(st *step) error {
+	req := &st.s.Request
+	if !req.Case.Origin.Ours() || len(req.Sealed) == 0 || req.Case.Redone > 0 {
+		return nil
+	}
+	records, err := r.shreddedRecords([]request.ID{req.ID}, st.w.now)
+	if err != nil {
+		return err
+	}
+	st.forgotten = req.WrappedKey
+	req.Sealed, req.WrappedKey, st.s.Changed = nil, nil, true
+	st.s.Records = append(st.s.Records, records...)
+	return nil
+}
+
+// stay reports for each parent of a look to come whether its person is to stay
+// erased: somebody who came back since is not to be erased again.
+func (r *Room) stay(ctx context.Context, people [][]request.Identifier) ([]bool, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	return r.suppression.Has(ctx, people, store.WhyDeleted)
+}
