@@ -30,11 +30,11 @@ const (
 // carried out in the company's own systems, and says how the request ends. It
 // reports whether that has to wait: for what the ledger says of the person, or
 // for recipients to acknowledge. What is told to whom is a row before anything
-// is sent.
+// is sent. A look of our own tells nobody again.
 func (st *step) onward(result request.Result) (end request.Ending, wait bool) {
 	r := &st.s.Request
 	end = request.Ending{Result: result}
-	if r.Right() != request.Delete && r.Right() != request.OptOutSaleShare || len(st.w.book.Recipients()) == 0 && r.Case.Onward == nil {
+	if r.Case.Origin.Ours() || r.Right() != request.Delete && r.Right() != request.OptOutSaleShare || len(st.w.book.Recipients()) == 0 && r.Case.Onward == nil {
 		return end, false
 	}
 	if o := r.Case.Onward; o == nil || o.Round < r.Round {
