@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
@@ -68,6 +69,15 @@ func readBody(req *http.Request, into any) error {
 
 var errBody = errors.New("the body is not the JSON of such a call; see docs/api.md")
 
+// who is the holder of the token, or who the caller says it is where the token
+// is the deployment's own.
+func who(req *http.Request, said string) string {
+	if holder := request.ActorOf(req.Context()); holder != "" {
+		return holder
+	}
+	return said
+}
+
 func (s *Service) postReplay(req *http.Request) (any, error) {
 	var wish struct {
 		Connector string    `json:"connector"`
@@ -77,7 +87,7 @@ func (s *Service) postReplay(req *http.Request) (any, error) {
 	if err := readBody(req, &wish); err != nil {
 		return nil, err
 	}
-	return s.Start(req.Context(), wish.Connector, wish.Since, wish.By)
+	return s.Start(req.Context(), wish.Connector, wish.Since, who(req, wish.By))
 }
 
 func (s *Service) getReplays(req *http.Request) (any, error) {
@@ -107,5 +117,5 @@ func (s *Service) postClose(req *http.Request) (any, error) {
 	if err := readBody(req, &said); err != nil {
 		return nil, err
 	}
-	return struct{}{}, s.Close(req.Context(), req.PathValue("id"), said.By, said.Note)
+	return struct{}{}, s.Close(req.Context(), req.PathValue("id"), who(req, said.By), said.Note)
 }

@@ -31,8 +31,22 @@ type stuckRow struct {
 	Oldest    moment
 }
 
+// troubleRow is the open incidents at one source.
+type troubleRow struct {
+	What, Source, Incidents, Records string
+	Last                             moment
+}
+
+// troubleWords say what kinds of incidents are.
+var troubleWords = map[store.IncidentKind]string{
+	store.Resurrected: "Erased records came back",
+	store.Reimported:  "Erased people were about to be imported",
+	store.NotThrough:  "The daily made-up request did not go through",
+}
+
 type todayPage struct {
 	page
+	Trouble        []troubleRow
 	Figures        []figure
 	Pressing       []row
 	Stuck          []stuckRow
@@ -75,6 +89,10 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	trouble, err := r.config.Store.Trouble(ctx)
+	if err != nil {
+		return nil, err
+	}
 	first := now.Truncate(24*time.Hour).AddDate(0, 0, 1-chartDays)
 	each, err := r.config.Store.Days(ctx, first)
 	if err != nil {
@@ -88,6 +106,13 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	p.Figures = append(p.Figures, recipients...)
 	for i := range pressing {
 		p.Pressing = append(p.Pressing, rowOf(&pressing[i], jobs[ids[i]], now))
+	}
+	for _, t := range trouble {
+		source := t.Connector
+		if t.Store != "" {
+			source += ", " + t.Store
+		}
+		p.Trouble = append(p.Trouble, troubleRow{troubleWords[t.Kind], source, number(t.Incidents), number(t.Records), momentOf(t.Last)})
 	}
 	for _, s := range stuck {
 		p.Stuck = append(p.Stuck, stuckRow{s.Connector, inWords(jobWords, s.State), s.Code, number(s.Jobs), momentOf(s.Oldest)})

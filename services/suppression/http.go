@@ -27,19 +27,46 @@ type answers struct {
 	Answers []Answer `json:"answers"`
 }
 
+// ReleaseHandler answers POST /v1/suppression:release: the identifiers of one
+// person who was erased and has come back, so that what is held of them from now
+// on is neither kept out nor erased again. It logs nothing of whom it was told.
+// Whoever mounts it asks for a token first.
+func (l *List) ReleaseHandler(logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ids, ok := readAsked(w, req)
+		if !ok {
+			return
+		}
+		if err := l.Release(req.Context(), ids); err != nil {
+			logger.ErrorContext(req.Context(), "taking a person off the suppression list", slog.Any("error", err))
+			problem(w, http.StatusServiceUnavailable, "the list can't be changed now; try again")
+			return
+		}
+		logger.InfoContext(req.Context(), "somebody who came back was taken off the suppression list", slog.String("by", request.ActorOf(req.Context())))
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// readAsked reads the identifiers of a call, or answers what is wrong.
+func readAsked(w http.ResponseWriter, req *http.Request) ([]request.Identifier, bool) {
+	ids, err := readQuestion(http.MaxBytesReader(w, req.Body, checkBytes))
+	var errs request.FieldErrors
+	switch {
+	case errors.As(err, &errs):
+		problem(w, http.StatusUnprocessableEntity, errs.Error())
+	case err != nil:
+		problem(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
+	}
+	return ids, err == nil
+}
+
 // Handler answers POST /v1/suppression:check: up to a thousand identifiers, and
 // for each of them deleted, opted_out or none, in order. It logs nothing of what
 // it was asked. Whoever mounts it asks for a token first.
 func (l *List) Handler(logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ids, err := readQuestion(http.MaxBytesReader(w, req.Body, checkBytes))
-		var errs request.FieldErrors
-		switch {
-		case errors.As(err, &errs):
-			problem(w, http.StatusUnprocessableEntity, errs.Error())
-			return
-		case err != nil:
-			problem(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
+		ids, ok := readAsked(w, req)
+		if !ok {
 			return
 		}
 		out, err := l.Check(req.Context(), ids)

@@ -249,6 +249,7 @@ func (r *runtime) openIntake() error {
 		return err
 	}
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
+	r.mounts["POST /v1/suppression:release"] = r.protect(list.ReleaseHandler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
 	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]
 	after := &aftercare.Service{Store: r.store}
