@@ -344,7 +344,7 @@ func TestDatabaseComesLater(t *testing.T) {
 }
 
 // TestDemoConfiguration opens the connector from the file the demo ships.
-func TestDemoConfiguration(t *testing.T) {
+func TestDemoConfiguration_KN9(t *testing.T) {
 	b := newBench(t, 0)
 	if err := os.WriteFile(filepath.Join(b.dir, "opt-out.key"), []byte(strings.Repeat("k", 64)), 0o600); err != nil {
 		t.Fatal(err)
@@ -371,6 +371,15 @@ func TestDemoConfiguration(t *testing.T) {
 		}
 		if err := m.Validate(); err != nil {
 			t.Error(err)
+		}
+		inferences := 0
+		for _, s := range m.Stores {
+			if slices.ContainsFunc(s.Categories, func(c sdk.Category) bool { return c.Letter == "K" }) {
+				inferences++
+			}
+		}
+		if inferences == 0 {
+			t.Error("no store says that it holds inferences")
 		}
 		a, ok := c.(*adtech)
 		if !ok {

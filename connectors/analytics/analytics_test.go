@@ -40,8 +40,9 @@ func (s *system) Open(t testing.TB) (sdk.Manifest, sdk.Connector) {
 	return manifest, connector
 }
 
-// TestDescribe starts the program on the demo company's own configuration.
-func TestDescribe(t *testing.T) {
+// TestDescribe_KN9 starts the program on the demo company's own configuration.
+// Inferences are among what it says that it holds.
+func TestDescribe_KN9(t *testing.T) {
 	t.Setenv("HABEAS_DEMO_DIR", t.TempDir())
 	var out, logs bytes.Buffer
 	if err := sdk.Command(t.Context(), "analytics", lake.Connect, []string{"--config", demoConfig, "--describe"}, &out, &logs); err != nil {

@@ -244,7 +244,7 @@ func TestRangeIsTold_KN3(t *testing.T) {
 
 // DE-13: what is held for a customer is the customer's to answer for. It is left
 // out, and the person is told where and how much.
-func TestHeldForACustomer_KN6(t *testing.T) {
+func TestHeldForACustomer_DE13_KN6(t *testing.T) {
 	exported := part("run/0")
 	exported.Parts = append(exported.Parts, &habeasv1.ExportPart{Object: "run/1", Store: "workspaces", RecordCount: 4, Size: 10, Sha256: make([]byte, 32)})
 	d := newCounterWith(t, request.KnowSpecific, withCompany(t), person, job(t, "crm", request.ActionExport, request.JobDone, exported))

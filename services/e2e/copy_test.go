@@ -83,7 +83,7 @@ var quoted = regexp.MustCompile(`"([^"\\]*)"`)
 // which any of the four systems names her, and names nobody else; one of twelve
 // months holds the same but for what is older. KN-1: the report on categories
 // says of her what the copy shows.
-func TestCopyHoldsAllInRange_KN3(t *testing.T) {
+func TestCopyHoldsAllInRange_KN3_KN10(t *testing.T) {
 	m := newMachine(t)
 	cast := people(t, m.bin, 0, companySize)
 	her := cast["copier"]
