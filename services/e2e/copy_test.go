@@ -42,7 +42,7 @@ func (s *site) answer(t *testing.T, id string) (a answer, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read from
 	var raw json.RawMessage
 	if err := json.NewDecoder(f).Decode(&raw); err != nil {
 		t.Fatal(err)
