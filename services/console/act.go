@@ -25,18 +25,38 @@ func (r *Room) verify(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Room) cancel(w http.ResponseWriter, req *http.Request) {
-	r.stop(w, req, "cancel", request.ResultCancelled)
+	r.act(w, req, "cancel", func(ctx context.Context, id request.ID) error {
+		return r.config.Act.Stop(ctx, id, request.Ending{
+			Result: request.ResultCancelled, Code: strings.TrimSpace(req.PostFormValue("code")), Reason: strings.TrimSpace(req.PostFormValue("reason")),
+		})
+	})
 }
+
+// evidence is what begins the names of the fields with what a denial needs.
+const evidencePrefix = "evidence."
 
 func (r *Room) deny(w http.ResponseWriter, req *http.Request) {
-	r.stop(w, req, "deny", request.ResultDenied)
+	r.act(w, req, "deny", func(ctx context.Context, id request.ID) error {
+		d := request.Refusal{Code: strings.TrimSpace(req.PostFormValue("code")), Reason: strings.TrimSpace(req.PostFormValue("reason"))}
+		for name, values := range req.PostForm {
+			if need, ok := strings.CutPrefix(name, evidencePrefix); ok && strings.TrimSpace(values[0]) != "" {
+				if d.Evidence == nil {
+					d.Evidence = make(map[string]string)
+				}
+				d.Evidence[need] = strings.TrimSpace(values[0])
+			}
+		}
+		return r.config.Act.Deny(ctx, id, d)
+	})
 }
 
-func (r *Room) stop(w http.ResponseWriter, req *http.Request, action string, result request.Result) {
-	r.act(w, req, action, func(ctx context.Context, id request.ID) error {
-		return r.config.Act.Stop(ctx, id, request.Ending{
-			Result: result, Code: strings.TrimSpace(req.PostFormValue("code")), Reason: strings.TrimSpace(req.PostFormValue("reason")),
-		})
+func (r *Room) assign(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "assign", func(ctx context.Context, id request.ID) error {
+		answers, err := r.config.Act.AssignAll(ctx, []request.ID{id}, strings.TrimSpace(req.PostFormValue("assignee")))
+		if err == nil && len(answers) == 1 {
+			err = answers[0]
+		}
+		return err
 	})
 }
 
@@ -117,6 +137,10 @@ func (r *Room) act(w http.ResponseWriter, req *http.Request, action string, do f
 	defer cancel()
 	// The context names who is signed in. All who sign in with the token are one
 	// person: what takes two takes somebody else as well.
+	if err := r.gate.Note(ctx, action+" request "+string(id)); err != nil {
+		r.fail(w, req, err)
+		return
+	}
 	err = do(ctx, id)
 	if err == nil {
 		r.config.Logger.InfoContext(ctx, "staff decided", slog.String("request", string(id)), slog.String("action", action))

@@ -35,8 +35,11 @@ const Name = "console"
 type Actor interface {
 	// Attest records that by vouches for the requester.
 	Attest(ctx context.Context, id request.ID, v request.Verified, by string) error
-	// Stop ends a request as denied or cancelled.
+	// Stop ends a request as cancelled, Deny as denied. Denials are the ways in
+	// which a request can be denied; none when its law lists none.
 	Stop(ctx context.Context, id request.ID, e request.Ending) error
+	Deny(ctx context.Context, id request.ID, d request.Refusal) error
+	Denials(r *store.Request) ([]request.RefusalCode, error)
 	// Retry sends a connector's jobs again, or those of all when connector is
 	// empty. A limit other than 0 lifts the connector's cap for this request.
 	Retry(ctx context.Context, id request.ID, connector string, limit int64) error
@@ -47,6 +50,13 @@ type Actor interface {
 	Hold(ctx context.Context, id request.ID, h request.Hold) (request.ID, error)
 	EndHold(ctx context.Context, id, hold request.ID) error
 	FleetActor
+	// RetryAll, ExtendAll and AssignAll decide about at most 500 requests in one
+	// transaction and answer each, in order. The error is for all of them.
+	RetryAll(ctx context.Context, ids []request.ID) ([]error, error)
+	ExtendAll(ctx context.Context, ids []request.ID, reason string) ([]error, error)
+	AssignAll(ctx context.Context, ids []request.ID, who string) ([]error, error)
+	// Digests are what requests are found by that name one of the identifiers.
+	Digests(ids []request.Identifier) ([][]byte, error)
 }
 
 // Config is what the console needs. All fields without a default are required.
@@ -153,6 +163,13 @@ func (r *Room) routes() []route {
 		{"GET /events", true, r.allEvents},
 		{"GET /requests/{id}/live", true, r.requestLive},
 		{"GET /requests/{id}/events", true, r.requestEvents},
+		{"POST /find/person", false, r.findPerson},
+		{"POST /filters", false, r.saveFilter},
+		{"POST /filters/drop", false, r.dropFilter},
+		{"POST /bulk/retry", false, r.bulkRetry},
+		{"POST /bulk/assign", false, r.bulkAssign},
+		{"POST /bulk/extend", false, r.bulkExtend},
+		{"POST /requests/{id}/assign", false, r.assign},
 		{"POST /requests/{id}/verify", false, r.verify},
 		{"POST /requests/{id}/cancel", false, r.cancel},
 		{"POST /requests/{id}/deny", false, r.deny},

@@ -55,6 +55,52 @@ func (a *actor) Stop(_ context.Context, id request.ID, e request.Ending) error {
 	return a.note("stop %s %s %s %q", id, e.Result, e.Code, e.Reason)
 }
 
+func (a *actor) Deny(_ context.Context, id request.ID, d request.Refusal) error {
+	return a.note("deny %s %s %q %v", id, d.Code, d.Reason, d.Evidence)
+}
+
+func (a *actor) Denials(r *store.Request) ([]request.RefusalCode, error) {
+	if r.Right() != request.Delete {
+		return nil, nil
+	}
+	return []request.RefusalCode{
+		{Code: "unverified_delete", Citation: "11 CCR 7022(a)", Text: "We could not verify who asks."},
+		{Code: "fraud", Citation: "11 CCR 7026(e)", Text: "We believe that the request is fraudulent.", Needs: []string{"document"}, TwoPeople: true},
+	}, nil
+}
+
+func (a *actor) RetryAll(_ context.Context, ids []request.ID) ([]error, error) {
+	return a.answers(ids), a.note("retry all %d", len(ids))
+}
+
+func (a *actor) ExtendAll(_ context.Context, ids []request.ID, reason string) ([]error, error) {
+	return a.answers(ids), a.note("extend all %d %q", len(ids), reason)
+}
+
+func (a *actor) AssignAll(_ context.Context, ids []request.ID, who string) ([]error, error) {
+	return a.answers(ids), a.note("assign all %d %q", len(ids), who)
+}
+
+// answers refuses every second request of many.
+func (a *actor) answers(ids []request.ID) []error {
+	out := make([]error, len(ids))
+	for i := range ids {
+		if i%2 == 1 {
+			out[i] = request.ErrNothingToRetry
+		}
+	}
+	return out
+}
+
+func (a *actor) Digests(ids []request.Identifier) ([][]byte, error) {
+	n, err := ids[0].Normalize()
+	if err != nil {
+		return nil, request.FieldErrors{{Field: "identifier", Problem: "can't be used", Fix: "check it"}}
+	}
+	sum := sha256.Sum256([]byte(n.Reveal()))
+	return [][]byte{sum[:]}, nil
+}
+
 func (a *actor) Retry(_ context.Context, id request.ID, connector string, limit int64) error {
 	return a.note("retry %s %q %d", id, connector, limit)
 }
@@ -125,6 +171,7 @@ type made struct {
 	attention string
 	jobs      []store.Job
 	edit      func(*store.Request)
+	people    [][]byte
 }
 
 func (d *desk) add(t testing.TB, m made) request.ID {
@@ -166,7 +213,7 @@ func (d *desk) add(t testing.TB, m made) request.ID {
 	if m.edit != nil {
 		m.edit(&r)
 	}
-	if _, err := d.store.Create(t.Context(), []store.New{{Request: r}}); err != nil {
+	if _, err := d.store.Create(t.Context(), []store.New{{Request: r, People: m.people}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{r.ID}}, true, func(snaps []*store.Snapshot) error {

@@ -201,7 +201,7 @@ func TestEveryPageIsDecent(t *testing.T) {
 func TestListTells(t *testing.T) {
 	d := newDesk(t)
 	ids := d.company(t)
-	d.fetch(t, "/").says(t, "All Awaiting verification 1", "Running 5", "Closing 1 Closed", "Deletion "+string(ids["late"]), "2 days late",
+	d.fetch(t, "/").says(t, "All 13 Open 9 Awaiting verification 1", "Running 5", "Closing 1 Closed 4", "13 requests, newest first", "Deletion "+string(ids["late"]), "2 days late",
 		"A system failed", "4 days left", "adtech, analytics, crm, a decision", "verification", "Complete, some kept by law", "the log", "delivery", "the coordinator", "29 Apr 2026")
 	for query, want := range map[string]int{
 		"": 13, "?state=running": 5, "?state=running&right=delete": 3, "?attention=1": 4, "?right=opt_out_sale_share": 2, "?state=resolving": 0, "?regime=us-ca-ccpa": 13, "?regime=us-va-vcdpa": 0,

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/habeas-data/habeas/services/console/access"
@@ -65,28 +64,6 @@ type option struct {
 	Chosen       bool
 }
 
-// count is how many requests are in a state, with a link to them; Count is
-// empty for those that nobody counts.
-type count struct {
-	Label, Count, Link string
-	Current            bool
-}
-
-type listPage struct {
-	page
-	Counts        []count
-	States        []option
-	Rights        []option
-	Regime        string
-	AttentionOnly bool
-	Filtered      bool
-	Rows          []row
-	// Older and Newest link to other pages of the listing; empty where there
-	// are none.
-	Older, Newest string
-	AuditURL      string
-}
-
 type requestPage struct {
 	page
 	detail
@@ -111,155 +88,6 @@ func (p *requestPage) StopForm(action string) form {
 		f.Code, f.Text = p.Typed.Get("code"), p.Typed.Get("reason")
 	}
 	return f
-}
-
-func (r *Room) list(w http.ResponseWriter, req *http.Request)     { r.showList(w, req, "list.html") }
-func (r *Room) listLive(w http.ResponseWriter, req *http.Request) { r.showList(w, req, "list-live") }
-
-func (r *Room) showList(w http.ResponseWriter, req *http.Request, template string) {
-	p, err := r.readList(req)
-	if err != nil {
-		r.fail(w, req, err)
-		return
-	}
-	r.render(w, req, http.StatusOK, template, p)
-}
-
-// find goes to the request that an id names. It is for ids alone: an address
-// of a page is no place for what names a person.
-func (r *Room) find(w http.ResponseWriter, req *http.Request) {
-	id, err := request.ParseID(strings.ToLower(strings.TrimSpace(req.URL.Query().Get("id"))))
-	if err != nil {
-		r.fail(w, req, store.ErrNotFound)
-		return
-	}
-	http.Redirect(w, req, "/requests/"+string(id), http.StatusSeeOther) //nolint:gosec // an id is a UUID, and the path is ours
-}
-
-func (r *Room) readList(req *http.Request) (*listPage, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), readTimeout)
-	defer cancel()
-	query := req.URL.Query()
-	f := store.Filter{State: request.State(query.Get("state")), Right: request.Right(query.Get("right")), Regime: query.Get("regime"), Attention: query.Get("attention") != ""}
-	if (f.State != "" && !f.State.Valid()) || (f.Right != "" && !f.Right.Valid()) {
-		return nil, errBadLink
-	}
-	if text := query.Get("before"); text != "" {
-		c, err := parseCursor(text)
-		if err != nil {
-			return nil, errBadLink
-		}
-		f.Before = c
-	}
-	now := r.config.Now()
-	standing, err := r.config.Store.Standing(ctx, now, now)
-	if err != nil {
-		return nil, err
-	}
-	requests, err := r.config.Store.List(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]request.ID, len(requests))
-	for i := range requests {
-		ids[i] = requests[i].ID
-	}
-	jobs, err := r.config.Store.JobsOf(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	p := &listPage{
-		page: page{Title: "Requests", Events: "/events", Live: "/live" + suffix(filterQuery(f))}, AttentionOnly: f.Attention, AuditURL: r.config.AuditURL,
-		Filtered: f.State != "" || f.Right != "" || f.Regime != "" || f.Attention, Regime: f.Regime, Counts: countsOf(standing, f), States: stateOptions(f.State), Rights: rightOptions(f.Right),
-	}
-	for i := range requests {
-		p.Rows = append(p.Rows, rowOf(&requests[i], jobs[ids[i]], r.config.Now()))
-	}
-	if f.Before.ID != "" {
-		newest := f
-		newest.Before = store.Cursor{}
-		p.Newest = "/" + suffix(filterQuery(newest))
-	}
-	if n := len(requests); n == store.PageSize(0) {
-		older := f
-		older.Before = store.Cursor{CreatedAt: requests[n-1].CreatedAt, ID: requests[n-1].ID}
-		p.Older = "/" + suffix(filterQuery(older))
-	}
-	return p, nil
-}
-
-// filterQuery writes a filter as the query that readList reads.
-func filterQuery(f store.Filter) url.Values {
-	q := url.Values{}
-	if f.State != "" {
-		q.Set("state", string(f.State))
-	}
-	if f.Right != "" {
-		q.Set("right", string(f.Right))
-	}
-	if f.Regime != "" {
-		q.Set("regime", f.Regime)
-	}
-	if f.Attention {
-		q.Set("attention", "1")
-	}
-	if f.Before.ID != "" {
-		q.Set("before", f.Before.CreatedAt.UTC().Format(time.RFC3339Nano)+"_"+string(f.Before.ID))
-	}
-	return q
-}
-
-func suffix(q url.Values) string {
-	if len(q) == 0 {
-		return ""
-	}
-	return "?" + q.Encode()
-}
-
-func parseCursor(text string) (store.Cursor, error) {
-	at, id, _ := strings.Cut(text, "_")
-	created, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil {
-		return store.Cursor{}, err
-	}
-	parsed, err := request.ParseID(id)
-	return store.Cursor{CreatedAt: created, ID: parsed}, err
-}
-
-// countsOf lists the states that open requests are in. Those that are closed
-// are not counted: there is no end of them.
-func countsOf(standing store.Standing, f store.Filter) []count {
-	link := func(s request.State) string {
-		return "/" + suffix(filterQuery(store.Filter{State: s, Right: f.Right, Regime: f.Regime, Attention: f.Attention}))
-	}
-	out := []count{{Label: "All", Link: link(""), Current: f.State == ""}}
-	for _, s := range request.States() {
-		c := count{Label: inWords(stateWords, s).Label, Link: link(s), Current: s == f.State}
-		if n := standing.Open[s]; s != request.Closed {
-			if n == 0 && !c.Current {
-				continue
-			}
-			c.Count = number(n)
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-func stateOptions(chosen request.State) []option {
-	out := []option{{Label: "Any state", Chosen: chosen == ""}}
-	for _, s := range request.States() {
-		out = append(out, option{string(s), inWords(stateWords, s).Label, s == chosen})
-	}
-	return out
-}
-
-func rightOptions(chosen request.Right) []option {
-	out := []option{{Label: "Any right", Chosen: chosen == ""}}
-	for _, right := range request.Rights() {
-		out = append(out, option{string(right), label(rightLabels, right), right == chosen})
-	}
-	return out
 }
 
 func (r *Room) request(w http.ResponseWriter, req *http.Request) {

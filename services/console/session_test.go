@@ -156,7 +156,9 @@ func TestDecisions(t *testing.T) {
 		want       string
 	}{
 		{"waiting", "verify", url.Values{"method": {" account_login "}, "level": {"reasonably_high"}}, "attest %s account_login reasonably_high by console"},
-		{"waiting", "deny", url.Values{"code": {"not_verified"}, "reason": {" no such account "}}, `stop %s denied not_verified "no such account"`},
+		{"waiting", "deny", url.Values{"code": {"not_verified"}, "reason": {" no such account "}}, `deny %s not_verified "no such account" map[]`},
+		{"waiting", "deny", url.Values{"code": {"fraud"}, "reason": {"x"}, "evidence.document": {" memo 7 "}, "evidence.facts": {""}}, `deny %s fraud "x" map[document:memo 7]`},
+		{"waiting", "assign", url.Values{"assignee": {" ana "}}, `assign all 1 "ana"`},
 		{"deletion", "cancel", url.Values{"code": {"withdrawn"}, "reason": {"by phone"}}, `stop %s cancelled withdrawn "by phone"`},
 		{"deletion", "retry", nil, `retry %s "" 0`},
 		{"deletion", "retry", url.Values{"connector": {"analytics"}}, `retry %s "analytics" 0`},

@@ -22,13 +22,14 @@ type row struct {
 	Answer    deadline
 	Attention string
 	Waiting   []string
+	Assignee  string
 }
 
 func rowOf(r *store.Request, jobs []store.Job, now time.Time) row {
 	out := row{
 		ID: r.ID, Right: label(rightLabels, r.Right()), State: inWords(stateWords, r.State()),
 		Received: momentOf(r.Terms.Received), Answer: deadlineOf(r.Request, now),
-		Attention: label(attentionLabels, r.Attention), Waiting: waitingFor(r, jobs),
+		Attention: label(attentionLabels, r.Attention), Waiting: waitingFor(r, jobs), Assignee: r.Assignee,
 	}
 	if r.Ending != nil {
 		out.Result = inWords(resultWords, r.Ending.Result)
@@ -182,7 +183,7 @@ type overLimit struct {
 
 func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
 	d := detail{
-		row: rowOf(r, jobs, now), Regime: r.Regime, Channel: plain(string(r.Channel)), Tenant: r.Tenant,
+		row: rowOf(r, jobs, now), Regime: r.Regime, Channel: label(channelLabels, r.Channel), Tenant: r.Tenant,
 		Created: momentOf(r.CreatedAt), Updated: momentOf(r.UpdatedAt), Closed: momentOf(r.ClosedAt),
 		Clocks: clocksOf(r.Request), Verification: verificationOf(r.Request), Evidence: evidenceOf(r),
 	}

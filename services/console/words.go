@@ -33,6 +33,10 @@ var rightLabels = map[request.Right]string{
 	request.OptInSaleShare: "Opt in to sale", request.Appeal: "Appeal",
 }
 
+var channelLabels = map[request.Channel]string{
+	request.ChannelAPI: "API", request.ChannelAgent: "Agent's system", request.ChannelGPC: "Browser's signal", request.ChannelDROP: "State's deletion platform",
+}
+
 var stateWords = map[request.State]word{
 	request.Received:             {Label: "Received", Tone: idle},
 	request.AwaitingVerification: {Label: "Awaiting verification", Tone: warn},

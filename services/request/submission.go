@@ -88,6 +88,14 @@ const (
 	ChannelDROP     Channel = "drop"      // the state's deletion platform
 )
 
+// Channels returns the channels.
+func Channels() []Channel {
+	return []Channel{ChannelAPI, ChannelWeb, ChannelEmail, ChannelPhone, ChannelMail, ChannelInPerson, ChannelAgent, ChannelGPC, ChannelDROP}
+}
+
+// Valid reports whether c is one of the channels.
+func (c Channel) Valid() bool { return slices.Contains(Channels(), c) }
+
 // Subject is who a request is about.
 type Subject string
 

@@ -162,6 +162,16 @@ func (g *Gate) record(req *http.Request, part, allowed bool) error {
 	return err
 }
 
+// Note puts on record that who is signed in did something.
+func (g *Gate) Note(ctx context.Context, what string) error {
+	who := Of(ctx)
+	err := g.config.Record(ctx, store.Access{At: g.config.Now().UTC(), Who: who.Who, Role: who.role(), Purpose: "console: " + what, Allowed: true})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return nil
+}
+
 // Enter begins a session for who gives the token, by form, or by link the code
 // that works once. Errors are [ErrWrong] and [ErrTooMany].
 func (g *Gate) Enter(w http.ResponseWriter, req *http.Request, given string, link bool) error {

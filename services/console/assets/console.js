@@ -2,6 +2,22 @@
 // the parts again and puts them in place. Without it a reload does the same.
 "use strict";
 
+// One box chooses all requests of the page.
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "choose-all") return;
+  for (const box of document.querySelectorAll("input[name=request]")) box.checked = event.target.checked;
+});
+
+// With the focus in a row, j and k go to the next and the one before, and x
+// chooses it.
+document.addEventListener("keydown", (event) => {
+  const row = event.target.closest?.("#rows tbody tr");
+  if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+  const other = { j: row.nextElementSibling, k: row.previousElementSibling }[event.key];
+  if (other) other.querySelector("a").focus();
+  if (event.key === "x") row.querySelector("input[name=request]")?.click();
+});
+
 (() => {
   const { live, events } = document.body.dataset;
   if (!live || !events || !window.EventSource) return;
@@ -19,7 +35,9 @@
         field === document.activeElement ||
         (field.tagName === "SELECT"
           ? [...field.options].some((o) => o.selected !== o.defaultSelected) && field.selectedIndex > 0
-          : field.value !== field.defaultValue),
+          : field.type === "checkbox"
+            ? field.checked !== field.defaultChecked
+            : field.value !== field.defaultValue),
     );
 
   const replace = (fresh) => {
