@@ -17,6 +17,7 @@ need cc gcc libc6-dev
 need python3 python3
 need openssl openssl
 need chromium chromium
+need pdftotext poppler-utils
 need npm npm
 PATH=$PATH:/usr/sbin need mariadbd mariadb-server
 need redis-server redis-server

@@ -36,6 +36,7 @@ func (r *Room) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/keys", r.private(r.keys))
 	mux.HandleFunc("GET /v1/rejected", r.private(r.rejected))
 	mux.HandleFunc("GET /v1/population", r.private(r.population))
+	mux.HandleFunc("GET /v1/head", r.private(r.newest))
 	mux.HandleFunc("GET /v1/period", r.private(r.period))
 	mux.HandleFunc("GET /v1/intakes", r.private(r.intakes))
 	mux.HandleFunc("GET /v1/sample", r.private(r.sample))

@@ -18,6 +18,15 @@ import (
 	"github.com/habeas-data/habeas/services/audit/ledger"
 )
 
+// newest streams the newest head and nothing else.
+func (r *Room) newest(ctx context.Context, l *ledger.Log, _ *http.Request, a *answer) error {
+	_, head, err := r.head(ctx, l)
+	if err != nil {
+		return err
+	}
+	return a.line(auditapi.Line{Head: head})
+}
+
 // days reads the days of a period. The second is not part of it.
 func days(q url.Values) (from, to time.Time, err error) {
 	from, fromErr := time.Parse(time.DateOnly, q.Get("from"))

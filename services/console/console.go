@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,6 +27,7 @@ import (
 	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/tokens"
 )
 
 // Name is the room's name on the bus.
@@ -71,6 +73,10 @@ type Config struct {
 	// Login is the company's own login for staff; without an issuer there is
 	// none.
 	Login access.LoginConfig
+	// Evidence is the log for auditors; nil for a console that knows of none.
+	Evidence Evidence
+	// Tokens keeps the tokens of the API; nil for a console that keeps none.
+	Tokens *tokens.Keeper
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.
@@ -106,6 +112,9 @@ func New(c Config) (*Room, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Evidence == nil {
+		c.Evidence = noLog{}
 	}
 	r := &Room{config: c, hub: newHub(), fleets: fleets{age: time.Second}}
 	var err error
@@ -147,7 +156,7 @@ type route struct {
 }
 
 func (r *Room) routes() []route {
-	return []route{
+	return slices.Concat([]route{
 		{"GET /assets/{name}", false, serveAsset},
 		{"GET /login", false, r.login},
 		{"POST /login", false, r.login},
@@ -188,7 +197,7 @@ func (r *Room) routes() []route {
 		{"GET /letters/live", true, r.lettersLive},
 		{"POST /letters/retry", false, r.retryLetters},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
-	}
+	}, r.evidenceRoutes(), r.tokenRoutes())
 }
 
 // Handler serves the console. Who has no session is sent to /login and gets one

@@ -22,6 +22,7 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
+	"github.com/habeas-data/habeas/services/tokens"
 )
 
 const token = "the-token-of-this-deployment"
@@ -123,6 +124,8 @@ type desk struct {
 	store  *litestore.Store
 	bus    *wiretest.Bus
 	act    *actor
+	log    *log
+	tokens *tokens.Keeper
 	server *httptest.Server
 	client *http.Client // signed in
 }
@@ -138,10 +141,11 @@ func newDesk(t testing.TB) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() }) // a test may have closed it
-	d := &desk{store: s, bus: wiretest.New(t), act: &actor{}}
+	d := &desk{store: s, bus: wiretest.New(t), act: &actor{}, log: &log{}}
+	d.tokens = &tokens.Keeper{Store: s, Record: s.PutAccess, Now: func() time.Time { return now }}
 	d.room, err = New(Config{
 		Store: s, Conn: d.bus.Conn, Act: d.act, Token: token, Once: token, AuditURL: "/log",
-		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Evidence: d.log, Tokens: d.tokens, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -150,6 +150,8 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusBadRequest, &errorPage{Heading: "The form could not be read", Text: "Nothing was changed. Go back and try again."}
 	case errors.Is(err, errNoConnector):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such connector", Text: "No connector of this name has ever announced itself. Check the link, or look for it in the list."}
+	case errors.Is(err, errBadPeriod):
+		status, p = http.StatusBadRequest, &errorPage{Heading: "No such period", Text: "Give two days, the first before the second: the first day of the period, and the day after its last."}
 	case errors.Is(err, errForeign):
 		status, p = http.StatusForbidden, &errorPage{Heading: "Refused", Text: "This came from another site. Nothing was changed. Go to the console itself and try again."}
 	case errors.Is(err, access.ErrRole):

@@ -54,7 +54,19 @@ func (c *Client) Population(ctx context.Context, from, to string, fn func(Line) 
 	return c.stream(ctx, "/v1/population?"+url.Values{"from": {from}, "to": {to}}.Encode(), fn)
 }
 
-// Period does the same for every record of a period, and for those that are
+// Head returns the newest head.
+func (c *Client) Head(ctx context.Context) (*Head, error) {
+	var head *Head
+	if err := c.stream(ctx, "/v1/head", func(l Line) error { head = l.Head; return nil }); err != nil {
+		return nil, err
+	}
+	if head == nil {
+		return nil, errors.New("the audit room sent no head")
+	}
+	return head, nil
+}
+
+// Period streams every record of a period, and for those that are
 // needed to judge them, by leaf number. The days are yyyy-mm-dd, to not included.
 func (c *Client) Period(ctx context.Context, from, to string, fn func(Line) error) error {
 	return c.stream(ctx, "/v1/period?"+url.Values{"from": {from}, "to": {to}}.Encode(), fn)

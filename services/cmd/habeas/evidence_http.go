@@ -58,7 +58,7 @@ func isDay(text string) bool {
 }
 
 // sendZip answers with what write writes. An error before the first byte is
-// answered; after it, the zip lacks its end and can't be opened.
+// answered; after it the connection breaks, and the zip lacks its end.
 func sendZip(w http.ResponseWriter, req *http.Request, logger *slog.Logger, name string, write func(context.Context, io.Writer) error) {
 	out := &zipAnswer{w: w, name: name}
 	err := write(req.Context(), out)
@@ -66,6 +66,7 @@ func sendZip(w http.ResponseWriter, req *http.Request, logger *slog.Logger, name
 	case err == nil:
 	case out.begun:
 		logger.WarnContext(req.Context(), "sending evidence", slog.Any("error", err))
+		panic(http.ErrAbortHandler)
 	case errors.Is(err, auditapi.ErrNotFound):
 		http.Error(w, "the log has no records of this", http.StatusNotFound)
 	default:

@@ -271,7 +271,12 @@ func (r *runtime) addConsole(context.Context) error {
 		clear(r.mounts)
 		r.mountEvidence()
 	}
+	var evidence console.Evidence
+	if r.log.here != nil || r.Audit.URL != "" {
+		evidence = logPages{r.logClient()}
+	}
 	c, err := console.New(console.Config{
+		Evidence: evidence, Tokens: r.guard.Keeper,
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})
 	if err != nil {

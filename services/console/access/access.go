@@ -97,6 +97,21 @@ var Table = map[string]Permission{
 	"POST /requests/{id}/extend":  Decide,
 	"POST /requests/{id}/hold":    Decide,
 	"POST /requests/{id}/unhold":  Decide,
+
+	"GET /evidence":                           Evidence,
+	"GET /evidence/verify":                    Evidence,
+	"GET /evidence/period":                    Evidence,
+	"GET /evidence/period/pack":               Evidence,
+	"GET /evidence/sample":                    Evidence,
+	"GET /evidence/consistency":               Evidence,
+	"GET /evidence/find":                      Evidence,
+	"GET /evidence/requests/{id}":             Evidence,
+	"GET /evidence/requests/{id}/pack":        Evidence,
+	"GET /evidence/requests/{id}/certificate": Evidence,
+
+	"GET /tokens":              Manage,
+	"POST /tokens":             Manage,
+	"POST /tokens/{id}/revoke": Manage,
 }
 
 // Identity is who is signed in.
