@@ -8,6 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strings"
+
+	"github.com/habeas-data/habeas/services/request"
 )
 
 //go:embed assets templates
@@ -35,7 +38,10 @@ func assetVersions() map[string]string {
 }
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset": func(name string) string { return "/assets/" + name + "?v=" + versions[name] },
+	"asset":  func(name string) string { return "/assets/" + name + "?v=" + versions[name] },
+	"right":  func(right string) string { return label(rightLabels, request.Right(right)) },
+	"result": func(result string) string { return inWords(resultWords, request.Result(result)).Label },
+	"words":  func(code string) string { return strings.ReplaceAll(code, "_", " ") },
 }).ParseFS(files, "templates/*.html"))
 
 func serveAsset(w http.ResponseWriter, req *http.Request) {

@@ -290,7 +290,7 @@ func (r *Room) showPeriod(w http.ResponseWriter, req *http.Request, p *periodPag
 	}
 	p.Query = url.Values{"from": {from}, "to": {to}}.Encode()
 	for _, kind := range slices.Sorted(maps.Keys(p.Types)) {
-		p.Kinds = append(p.Kinds, kindCount{plain(kind), number(p.Types[kind])})
+		p.Kinds = append(p.Kinds, kindCount{kind, number(p.Types[kind])})
 	}
 	if n := len(p.Rows); n == perPage && !p.Sampled {
 		p.Next = "/evidence/period?" + p.Query + "&after=" + strconv.FormatInt(p.Rows[n-1].IntakeLeaf, 10)

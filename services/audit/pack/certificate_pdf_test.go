@@ -37,7 +37,7 @@ func pdfText(t *testing.T, l *storyLog, name string) string {
 		t.Fatal(err)
 	}
 	pictures := filepath.Join("..", "..", "..", "build", "screenshots")
-	if err := os.MkdirAll(pictures, 0o755); err != nil { //nolint:gosec // pictures of test documents
+	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := exec.CommandContext(t.Context(), "pdftoppm", "-png", "-r", "70", path, filepath.Join(pictures, name)).CombinedOutput(); err != nil || len(text) > 0 {

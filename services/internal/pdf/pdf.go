@@ -169,7 +169,7 @@ func (d *Document) page() *bytes.Buffer { return d.pages[len(d.pages)-1] }
 
 // block writes a paragraph, over as many pages as it takes.
 func (d *Document) block(text string, font Font, size, x, wide float64) {
-	for _, paragraph := range strings.Split(text, "\n") {
+	for paragraph := range strings.SplitSeq(text, "\n") {
 		d.lines(wrap(paragraph, font, size, wide), font, size, x)
 	}
 }
@@ -207,7 +207,7 @@ var escape = strings.NewReplacer(`\`, `\\`, `(`, `\(`, `)`, `\)`).Replace
 func wrap(text string, font Font, size, wide float64) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		for {
 			with := strings.TrimPrefix(line+" "+word, " ")
 			if measure(with, font, size) <= wide {
