@@ -251,7 +251,7 @@ func TestAuditorsSeeNobody(t *testing.T) {
 		}
 		path = strings.ReplaceAll(path, "{$}", "")
 		for _, id := range append([]request.ID{evidenceID}, ids["deletion"], ids["copied"], ids["denied"]) {
-			at := strings.NewReplacer("{id}", string(id), "{name}", "crm").Replace(path)
+			at := strings.NewReplacer("{id}", string(id), "{connector}", "crm").Replace(path)
 			if strings.Contains(at, "{") {
 				continue
 			}
