@@ -97,9 +97,12 @@ func (st *step) acknowledged(end request.Ending) (request.Ending, bool) {
 // deletion concerns everything that service providers and contractors ever got,
 // and what was sold to or shared with third parties (11 CCR 7022(b)(2)-(3)); an
 // opt-out what third parties bought or were shared between the request and now
-// (11 CCR 7026(f)(2)).
+// (11 CCR 7026(f)(2)). Nobody made up was given to anybody.
 func (st *step) received() []disclosure.Entry {
 	r := &st.s.Request
+	if r.Channel == request.ChannelProbe {
+		return nil
+	}
 	deleting := r.Right() == request.Delete
 	var from time.Time
 	if !deleting {

@@ -98,6 +98,9 @@ type Entry struct {
 	// Attested, when set, is who vouches for the requester, with At and By
 	// filled in by intake.
 	Attested *request.Verified
+	// Probe marks a made-up request; see [request.ChannelProbe]. Only the
+	// company's own watch over its doors may set it.
+	Probe bool
 }
 
 // Taken is what came of one entry: a stored or earlier request, or an error.
@@ -160,6 +163,13 @@ func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, err
 	now := r.Now().UTC()
 	if e.Submission.Regime == "" {
 		e.Submission.Regime = r.Regime
+	}
+	switch {
+	case e.Probe:
+		e.Submission.Channel = request.ChannelProbe
+	case e.Submission.Channel == request.ChannelProbe:
+		// Otherwise a request could be kept out of the log.
+		return store.New{}, request.FieldErrors{{Field: "channel", Problem: "is for the watch over the doors alone", Fix: "say how the request was made, such as web or phone"}}
 	}
 	s, err := e.Submission.Normalize()
 	if err != nil {
@@ -283,11 +293,11 @@ func asField(err error) error {
 // designated reports whether the company named a channel for requests.
 func (r *Room) designated(c request.Channel) bool {
 	if len(r.Channels) > 0 {
-		return slices.Contains(r.Channels, c)
+		return c == request.ChannelProbe || slices.Contains(r.Channels, c)
 	}
 	return slices.Contains([]request.Channel{
 		request.ChannelAPI, request.ChannelWeb, request.ChannelEmail, request.ChannelPhone, request.ChannelMail, request.ChannelInPerson,
-		request.ChannelAgent, request.ChannelGPC, request.ChannelDROP,
+		request.ChannelAgent, request.ChannelGPC, request.ChannelDROP, request.ChannelProbe,
 	}, c)
 }
 

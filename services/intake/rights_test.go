@@ -134,6 +134,14 @@ func TestSecondStep_IN5_OO6(t *testing.T) {
 	})
 }
 
+// RE-1: no caller can keep a request out of the log by calling it made up.
+func TestNobodyMakesUp_RE1(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		r.post("/v1/requests", `{"right":"delete","channel":"probe","identifiers":[{"kind":"email","value":"jane@example.com"}]}`).
+			problem(http.StatusUnprocessableEntity).names(t, "body.channel")
+	})
+}
+
 // CL-5: an opt-out by a form counts wherever the choice is asked for, until an
 // opt-in in two steps; what a signal did is left to who heard it.
 func TestChoseElsewhere_CL5(t *testing.T) {

@@ -86,6 +86,9 @@ const (
 	ChannelAgent    Channel = "agent_api" // an authorised agent's system
 	ChannelGPC      Channel = "gpc"       // an opt-out preference signal
 	ChannelDROP     Channel = "drop"      // the state's deletion platform
+	// ChannelProbe is the company's own made-up request, which shows that the way
+	// works. Nobody made it: it is in no log of requests and no yearly numbers.
+	ChannelProbe Channel = "probe"
 )
 
 // Channels returns the channels.

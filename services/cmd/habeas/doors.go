@@ -25,7 +25,8 @@ import (
 type doorsConfig struct {
 	// URL is where people reach the portal, such as https://privacy.example.com.
 	URL string `yaml:"url"`
-	// Watch tries the doors at URL every ten minutes.
+	// Watch tries the doors at URL every ten minutes, and makes a made-up request
+	// there once a day.
 	Watch bool `yaml:"watch"`
 	// DeliveryURL is where packages are fetched from; empty for the same
 	// address as the portal.
@@ -136,7 +137,10 @@ func (r *runtime) addDoors(ctx context.Context) error {
 		r.mounts[path] = e.Handler()
 	}
 	if c.Watch {
-		r.group.Add("watching the doors", portal.Watch{URL: c.URL, Base: portalBase, Logger: logger}.Run)
+		r.group.Add("watching the doors", portal.Watch{
+			URL: c.URL, Base: portalBase, Logger: logger,
+			Probe: &portal.Probe{URL: c.URL, Base: portalBase, Secret: pepper, Lookup: r.intake.Lookup},
+		}.Run)
 	}
 	r.mounts["/v1/signals"] = r.protect(e.Trusted())
 	r.mounts["/v1/signals/lift"] = r.protect(e.Lifting())

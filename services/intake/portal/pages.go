@@ -221,6 +221,7 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 	if key := values.Get("key"); key != "" && len(key) <= 100 {
 		e.IdempotencyKey = "portal/" + key
 	}
+	e.Probe = p.probes(v.r, e)
 	if values.Get("scope") == "some" {
 		if e.Submission.Portions = values["portion"]; len(e.Submission.Portions) == 0 {
 			return e, "required_choice"

@@ -88,7 +88,7 @@ type Portal struct {
 	brand []byte
 }
 
-type keys struct{ link, cookie []byte }
+type keys struct{ link, cookie, probe []byte }
 
 //go:embed templates/*.html
 var templateFiles embed.FS
@@ -119,6 +119,9 @@ func New(c Config) (*Portal, error) {
 	}
 	if p.keys.cookie, err = hkdf.Key(sha256.New, c.Secret, nil, "habeas portal: cookies v1", 32); err != nil {
 		return nil, fmt.Errorf("deriving the portal's keys: %w", err)
+	}
+	if p.keys.probe, err = probeKey(c.Secret); err != nil {
+		return nil, err
 	}
 	for _, language := range verify.Languages() {
 		if p.words[language], err = loadWords(language); err != nil {

@@ -19,21 +19,28 @@ import (
 
 // Watch tries the doors from where people come, so that a form that stopped
 // working is known within the hour and not after forty days (11 CCR 7004;
-// Todd Snyder (2025)). It makes no request: it loads every form in every
-// language and sends a signal without an identifier.
+// Todd Snyder (2025)). It loads every form in every language and sends a signal
+// without an identifier, which makes no request; the one that is made up goes the
+// whole way, once a day, with Probe.
 type Watch struct {
 	// URL is where people reach the portal, and Base the portal's path there.
 	URL, Base string
 	// Every is how often; 0 means ten minutes.
-	Every  time.Duration
+	Every time.Duration
+	// Probe makes the day's request; nil makes none.
+	Probe  *Probe
 	Client *http.Client
 	Logger *slog.Logger
 }
 
 const watchEvery = 10 * time.Minute
 
+// wholeWay is the name of the made-up request among the doors.
+const wholeWay = "the whole way"
+
 // Run tries the doors until ctx ends and keeps the gauge
-// habeas.intake.door.failing: 1 for a door that fails, 0 for one that works.
+// habeas.intake.door.failing: 1 for a door that fails, 0 for one that works. The
+// day's request counts as a door.
 func (w Watch) Run(ctx context.Context) error {
 	gauge, err := otel.Meter("habeas/intake").Int64Gauge("habeas.intake.door.failing", metric.WithDescription("Whether a door did not work when it was last tried."))
 	if err != nil {
@@ -46,13 +53,19 @@ func (w Watch) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		for _, d := range w.Doors() {
+		tell := func(door string, err error) {
 			failing := int64(0)
-			if err := w.Try(ctx, d); err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil {
 				failing = 1
-				w.Logger.ErrorContext(ctx, "a door does not work", slog.String("door", d.Path), slog.Any("error", err))
+				w.Logger.ErrorContext(ctx, "a door does not work", slog.String("door", door), slog.Any("error", err))
 			}
-			gauge.Record(ctx, failing, metric.WithAttributes(attribute.String("door", d.Path)))
+			gauge.Record(ctx, failing, metric.WithAttributes(attribute.String("door", door)))
+		}
+		for _, d := range w.Doors() {
+			tell(d.Path, w.Try(ctx, d))
+		}
+		if w.Probe != nil {
+			tell(wholeWay, w.Probe.Step(ctx))
 		}
 		select {
 		case <-ctx.Done():

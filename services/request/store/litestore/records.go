@@ -42,7 +42,7 @@ func init() {
 
 // received is the condition of a query: a request is stored on the day it is
 // received or later, which the index on created_at knows.
-const received = `(@tenant = '' OR r.tenant = @tenant) AND (@regime = '' OR r.regime = @regime)
+const received = `r.channel <> 'probe' AND (@tenant = '' OR r.tenant = @tenant) AND (@regime = '' OR r.regime = @regime)
 	AND r.created_at >= @created AND json_extract(r.terms, '$.Due.received') BETWEEN @from AND @to`
 
 func named(q store.LogQuery, more ...any) []any {

@@ -33,8 +33,9 @@ func read[T any](ctx context.Context, s *Store, columns []row.Column[T], text st
 }
 
 // received is the condition of a query: a request is stored on the day it is
-// received or later, which the index on created_at knows.
-const received = `(@tenant = '' OR r.tenant = @tenant) AND (@regime = '' OR r.regime = @regime)
+// received or later, which the index on created_at knows. What the company made up
+// itself was received from nobody.
+const received = `r.channel <> 'probe' AND (@tenant = '' OR r.tenant = @tenant) AND (@regime = '' OR r.regime = @regime)
 	AND r.created_at >= @created AND r.terms -> 'Due' ->> 'received' BETWEEN @from AND @to`
 
 func named(q store.LogQuery) pgx.NamedArgs {

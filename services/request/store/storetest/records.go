@@ -55,6 +55,7 @@ type history struct {
 	origin   request.Origin
 	parent   request.ID
 	tenant   string
+	channel  request.Channel // web when empty
 }
 
 func (p history) store(t testing.TB, s store.Store) request.ID {
@@ -63,6 +64,9 @@ func (p history) store(t testing.TB, s store.Store) request.ID {
 	ok(t, err)
 	id := request.NewID()
 	r := request.Request{ID: id, Tenant: p.tenant, Regime: "us-ca-ccpa", Channel: request.ChannelWeb, Terms: terms(p.right)}
+	if p.channel != "" {
+		r.Channel = p.channel
+	}
 	r.Terms.Received = day.Start(time.UTC).Add(20 * time.Hour)
 	r.Terms.Due.Received = day
 	r.Case = request.Case{Origin: p.origin, Parent: p.parent}
@@ -102,6 +106,7 @@ func testTally(t *testing.T, s RecordStore) {
 	for _, p := range []history{
 		{right: request.Delete, received: "2025-12-31", closed: "2026-01-05T20:00:00Z", result: done}, // the year before
 		{right: request.Delete, received: "2026-01-01", closed: "2026-01-11T20:00:00Z", result: done},
+		{right: request.OptOutSaleShare, received: "2026-01-01", closed: "2026-01-01T21:00:00Z", result: done, channel: request.ChannelProbe}, // nobody's
 		{right: request.Delete, received: "2026-01-01", closed: "2026-01-11T20:00:01Z", result: done},
 		{right: request.Delete, received: "2026-03-01", closed: "2026-03-11T20:00:00Z", result: kept, code: "D8"},
 		{right: request.Delete, received: "2026-03-01", closed: "2026-03-02T07:30:00Z", result: done}, // still 1 March there
