@@ -72,15 +72,35 @@ func (a *adtech) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter) e
 // Resolve implements [sdk.Resolver]: the cookies and devices that are hers
 // alone. What a household shares would lead to the others in it.
 func (a *adtech) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
+	if p.OptsOut() {
+		return a.linked(ctx, p)
+	}
 	r, err := a.known(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("resolving: %w", err)
 	}
+	return identifiers(r.own()), nil
+}
+
+// linked are all cookies and devices that advertising links to p, shared or not:
+// an opt-out has to reach as far as the links it is about.
+func (a *adtech) linked(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
+	if err := a.graph.ready(ctx); err != nil {
+		return nil, fmt.Errorf("resolving for an opt-out: %w", err)
+	}
+	r, err := a.graph.wide(ctx, a.graph.db, p)
+	if err != nil {
+		return nil, fmt.Errorf("resolving for an opt-out: %w", err)
+	}
+	return identifiers(r.nodes), nil
+}
+
+func identifiers(nodes []node) []sdk.Identifier {
 	var ids []sdk.Identifier
-	for _, n := range r.own() {
+	for _, n := range nodes {
 		ids = append(ids, sdk.ID(sdk.Kind(n.kind), n.value))
 	}
-	return ids, nil
+	return ids
 }
 
 // known is what the graph surely has of p.

@@ -225,8 +225,14 @@ func (w *worker) open(t *task) *habeasv1.Outcome {
 	if since := t.job.GetSinceTime(); since.IsValid() {
 		t.person = t.person.WithSince(since.AsTime())
 	}
+	if t.job.GetRight() == rightOptOut {
+		t.person = t.person.ForOptOut()
+	}
 	return nil
 }
+
+// rightOptOut is [habeasv1.Job.Right] of an opt-out of sale and sharing.
+const rightOptOut = "opt_out_sale_share"
 
 // missingKinds returns the kinds that would help when p has nothing the system
 // can act on, or nil. A name alone is nothing to act on: people share names.

@@ -66,6 +66,7 @@ type Person struct {
 	ids      []Identifier
 	since    time.Time
 	excluded []string
+	optOut   bool
 }
 
 // NewPerson makes a Person of the identifiers, without duplicates.
@@ -82,7 +83,7 @@ func NewPerson(ids ...Identifier) Person {
 // With returns p with more identifiers.
 func (p Person) With(ids ...Identifier) Person {
 	q := NewPerson(append(slices.Clone(p.ids), ids...)...)
-	q.since, q.excluded = p.since, p.excluded
+	q.since, q.excluded, q.optOut = p.since, p.excluded, p.optOut
 	return q
 }
 
@@ -105,6 +106,18 @@ func (p Person) WithSince(t time.Time) Person {
 
 // Since is the start of the look-back window, or the zero time for everything.
 func (p Person) Since() time.Time { return p.since }
+
+// ForOptOut returns p as somebody who opts out of sale and sharing.
+func (p Person) ForOptOut() Person {
+	p.optOut = true
+	return p
+}
+
+// OptsOut reports whether the job is a part of an opt-out of sale and sharing.
+// What is linked to the person for advertising counts as theirs then, also when
+// it is not surely theirs alone: a [Resolver] yields it, so that the choice holds
+// wherever the link is used (11 CCR 7025(c)(1)).
+func (p Person) OptsOut() bool { return p.optOut }
 
 // Identifiers returns a copy of all identifiers.
 func (p Person) Identifiers() []Identifier { return slices.Clone(p.ids) }
@@ -134,7 +147,7 @@ func (p Person) Values(kind Kind) []string {
 
 // Only returns p with just the identifiers of the given kinds.
 func (p Person) Only(kinds ...Kind) Person {
-	q := Person{since: p.since, excluded: p.excluded}
+	q := Person{since: p.since, excluded: p.excluded, optOut: p.optOut}
 	for _, id := range p.ids {
 		if slices.Contains(kinds, id.Kind) {
 			q.ids = append(q.ids, id)

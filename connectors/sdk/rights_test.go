@@ -111,3 +111,33 @@ func TestWithdrawnJobIsNotDone(t *testing.T) {
 		t.Errorf("outcome %v, %d records are left", o, b.total(ann))
 	}
 }
+
+// chooser remembers whom it was asked to look for.
+type chooser struct {
+	*book
+	asked chan sdk.Person
+}
+
+func (c chooser) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
+	c.asked <- p
+	return c.book.Resolve(ctx, p)
+}
+
+// A connector is told that a job belongs to an opt-out, so that it resolves as
+// widely as advertising links; nothing done to a Person loses that.
+func TestResolversKnowOfAnOptOut_OO5(t *testing.T) {
+	c := chooser{newBook().put(ann, "contacts", 1), make(chan sdk.Person, 1)}
+	r := newRig(t, c)
+	r.start()
+	for _, right := range []string{"delete", "opt_out_sale_share"} {
+		j := r.job("job-"+right, habeasv1.Action_ACTION_RESOLVE, sdk.ID(sdk.Email, ann))
+		j.Right = right
+		r.do(j)
+		p, want := <-c.asked, right != "delete"
+		for _, one := range []sdk.Person{p, p.With(sdk.ID(sdk.UserID, "u-1")), p.Only(sdk.Email), p.Without("contacts")} {
+			if one.OptsOut() != want {
+				t.Errorf("%s: it is told of an opt-out: %v", right, one.OptsOut())
+			}
+		}
+	}
+}
