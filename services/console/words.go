@@ -89,6 +89,7 @@ var attentionLabels = map[string]string{
 	"over_limit":   "Too many records for one person",
 	"no_connector": "No system understands the identifiers",
 	"no_rules":     "The rules of its law are not known",
+	"mail_answer":  "The answer is to be printed and mailed; then say so with habeas request posted",
 }
 
 var scopeLabels = map[request.DeleteScope]string{

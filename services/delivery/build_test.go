@@ -99,7 +99,7 @@ type manifestFile struct {
 	}
 }
 
-func TestManifest(t *testing.T) {
+func TestManifest_KN4(t *testing.T) {
 	f := newFixture(t)
 	f.part("billing", "cards", fields{"card", "4111 1111 1111 1111", "licence", withheld("driver's licence number")}).Withheld = []string{"driver's licence number", "passport number"}
 	f.order.Notes = []delivery.Note{{Kind: delivery.NoteNotSearched, Connector: "archive", Reason: "Kept for legal purposes only.", Basis: "11 CCR 7024(c)"}}

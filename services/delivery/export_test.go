@@ -19,6 +19,9 @@ func ScanField(name, value string) (json.RawMessage, []string, error) {
 	return f.value, kinds, err
 }
 
+// IsAbout reports whether a statement about a field belongs to a column.
+func IsAbout(disputed, store, column string) bool { return isAbout(disputed, store, column) }
+
 // Harmless is what a CSV cell is made of.
 func Harmless(text string) string { return harmless(text) }
 

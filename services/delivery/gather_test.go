@@ -1,7 +1,11 @@
 package delivery_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -312,5 +316,64 @@ func TestStatementOfAnotherRequest_CO2(t *testing.T) {
 	o := d.next(t)
 	if len(o.Statements) != 1 || o.Statements[0].Field != "diagnosis" || o.Statements[0].Text.Reveal() != "It was an allergy." {
 		t.Errorf("statements are %+v", o.Statements)
+	}
+}
+
+// KN-4: an answer that is to come by mail ends nothing until somebody mailed it;
+// it is made once, can be printed meanwhile, and saying twice that it was mailed
+// is saying it once.
+func TestAnswerByMail_KN4(t *testing.T) {
+	d := newCounterWith(t, request.KnowCategories, nil, func(n *store.New, _ vault.DataKey) {
+		n.Request.Case.Answer = request.AnswerByMail
+	}, job(t, "crm", request.ActionLocate, request.JobDone, done(located("contacts", "A", 3))))
+	if err := d.queue.Posted(t.Context(), d.id); !errors.Is(err, delivery.ErrNotForMail) {
+		t.Errorf("before it was made it counts as mailed: %v", err)
+	}
+	o := d.next(t)
+	result, err := d.room.Build(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.queue.Done(t.Context(), o.RequestID, result); err != nil {
+		t.Fatal(err)
+	}
+	state := func() store.Request {
+		t.Helper()
+		r, _, err := d.store.Get(t.Context(), d.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := state(); r.State() != request.Packaging || r.Attention != delivery.AttentionMail || r.Ending != nil {
+		t.Errorf("the request is %s with attention %q and ending %+v", r.State(), r.Attention, r.Ending)
+	}
+	if page := d.download(t)["report.html"]; !strings.Contains(page, "crm") {
+		t.Error("there is nothing to print")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := d.queue.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it was handed out again: %v", err)
+	}
+	post := func() int {
+		w := httptest.NewRecorder()
+		d.room.Handler(d.queue).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/requests/"+string(d.id)+"/package", nil))
+		return w.Code
+	}
+	for range 2 {
+		if code := post(); code != http.StatusNoContent {
+			t.Errorf("status %d", code)
+		}
+	}
+	if r := state(); r.State() != request.Closing || r.Attention != "" || r.Ending.Result != request.ResultComplete || r.Ending.Code != delivery.CodeMailed {
+		t.Errorf("the request is %s with attention %q and ending %+v", r.State(), r.Attention, r.Ending)
+	}
+	other := newCounter(t, request.KnowCategories)
+	if err := other.queue.Posted(t.Context(), other.id); !errors.Is(err, delivery.ErrNotForMail) {
+		t.Errorf("an answer to fetch counts as mailed: %v", err)
+	}
+	if err := other.queue.Posted(t.Context(), request.NewID()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a request that is not there: %v", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-// Handler serves GET /v1/requests/{id}/package: the zip, streamed, and 410 once
-// its time is over. It does not authenticate.
+// Handler serves /v1/requests/{id}/package: GET is the zip, streamed, and 410 once
+// its time is over; POST says that it was mailed. It does not authenticate.
 func (r *Room) Handler(q *Queue) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
@@ -44,6 +44,24 @@ func (r *Room) Handler(q *Queue) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		if _, err := io.Copy(w, body); err != nil {
 			r.config.Logger.WarnContext(req.Context(), "sending a package", slog.String("request", string(id)), slog.Any("error", err))
+		}
+	})
+	mux.HandleFunc("POST /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
+		id, err := request.ParseID(req.PathValue("id"))
+		if err != nil {
+			problem(w, http.StatusNotFound, "no such request")
+			return
+		}
+		switch err := q.Posted(req.Context(), id); {
+		case err == nil:
+			w.WriteHeader(http.StatusNoContent)
+		case errors.Is(err, ErrNotForMail):
+			problem(w, http.StatusConflict, ErrNotForMail.Error())
+		case errors.Is(err, store.ErrNotFound):
+			problem(w, http.StatusNotFound, "no such request")
+		default:
+			r.config.Logger.ErrorContext(req.Context(), "taking that an answer was mailed", slog.String("request", string(id)), slog.Any("error", err))
+			problem(w, http.StatusServiceUnavailable, "it can't be written down now")
 		}
 	})
 	return mux

@@ -130,8 +130,18 @@ func (r *report) addStatements(statements []statementReport) {
 	}
 }
 
-// isAbout reports whether a disputed field, such as "phone" or "contacts.phone",
-// is a column of a store.
+// isAbout reports whether a disputed field is a column of a store: by its name,
+// such as "phone" or "contacts.phone", or as the data category that the portal
+// offers, such as "user.contact.phone_number", which has many names.
 func isAbout(disputed, store, column string) bool {
-	return strings.EqualFold(disputed, column) || strings.EqualFold(disputed, store+"."+column)
+	if strings.EqualFold(disputed, column) || strings.EqualFold(disputed, store+"."+column) {
+		return true
+	}
+	category, ok := strings.CutPrefix(disputed, "user.")
+	if !ok {
+		return false
+	}
+	kind, have := nameWords(category[strings.LastIndex(category, ".")+1:]), nameWords(column)
+	return len(have) > 0 && (!slices.ContainsFunc(have, func(w string) bool { return !slices.Contains(kind, w) }) ||
+		!slices.ContainsFunc(kind, func(w string) bool { return !slices.Contains(have, w) }))
 }

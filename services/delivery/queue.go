@@ -80,6 +80,9 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 			return Order{}, err
 		}
 		for _, oldest := range slices.Backward(waiting) {
+			if waitsForMail(&oldest) {
+				continue
+			}
 			if identity, ours := q.claim(oldest.ID); ours {
 				return q.order(ctx, oldest.ID, identity)
 			}
@@ -152,18 +155,19 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 			if s.Request.State() != request.Packaging {
 				continue // cancelled meanwhile, or another delivery was first
 			}
-			var states []request.JobState
-			for i := range s.Jobs {
-				if s.Jobs[i].State.Success() || !laterJob(s.Jobs, i) {
-					states = append(states, s.Jobs[i].State)
-				}
+			ending, err := concluded(s)
+			if err != nil {
+				return err
 			}
-			ending, over := request.Conclude(states)
-			if !over {
-				return fmt.Errorf("request %s: packaged while jobs are out", id)
+			if waitsForMail(&s.Request) {
+				continue // another delivery was first
 			}
 			s.Request.Package = store.Package{Key: result.Key, Identity: sealed, SHA256: result.SHA256[:], Size: result.Size}
 			s.Request.Attention, s.Request.UpdatedAt, s.Changed = "", q.now().UTC(), true
+			if byMail(&s.Request) {
+				s.Request.Attention = AttentionMail
+				continue
+			}
 			if err := s.Request.Close(request.Ending{Result: ending}); err != nil {
 				return err
 			}

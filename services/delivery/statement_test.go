@@ -49,6 +49,22 @@ func TestStatementTravels_CO2(t *testing.T) {
 	}
 }
 
+// CO-2: what the portal calls a disputed item finds the columns that hold it.
+func TestStatementFindsItsItem_CO2(t *testing.T) {
+	for _, c := range []struct {
+		disputed, column string
+		want             bool
+	}{
+		{"phone", "Phone", true}, {"contacts.phone", "phone", true}, {"deals.phone", "phone", false},
+		{"user.contact.phone_number", "phone", true}, {"user.contact.phone_number", "homePhoneNumber", true}, {"user.contact.phone_number", "number_of_seats", false},
+		{"user.contact.address.city", "bill_city", true}, {"user.name", "email", false}, {"as_described", "name", false}, {"user.name", "", false},
+	} {
+		if got := delivery.IsAbout(c.disputed, "contacts", c.column); got != c.want {
+			t.Errorf("that %s is about %q is %v", c.disputed, c.column, got)
+		}
+	}
+}
+
 // KN-10: an address of somebody else in the person's records stays theirs; her
 // own and those of offices are left.
 func TestOthersStayTheirs_KN10(t *testing.T) {

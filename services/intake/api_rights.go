@@ -45,13 +45,14 @@ type RightsBody struct {
 	TwoStep     bool             `json:"two_step,omitempty" doc:"It counts once it is confirmed; its clocks run from now. Opting in always is"`
 	Requester   string           `json:"requester,omitempty" enum:"parent,guardian,agent" doc:"Who asks, when that is not the consumer"`
 	Language    string           `json:"language,omitempty" doc:"What the person is written to in, such as en or es" pattern:"^[a-z]{2,3}$"`
+	Answer      string           `json:"answer,omitempty" enum:"mail" doc:"For requests to know: by mail; left out, it is fetched"`
 	Minor       string           `json:"minor,omitempty" enum:"under_13,13_to_15" doc:"How young the consumer is known to be"`
 }
 
 func (b *RightsBody) into(s *request.Submission) error {
 	s.Subject, s.NewPapers, s.Portions, s.TwoStep = request.Subject(b.Subject), b.NewPapers, b.Portions, b.TwoStep
 	s.Requester, s.Minor = request.Requester(b.Requester), request.Minor(b.Minor)
-	s.Language = b.Language
+	s.Language, s.Answer = b.Language, request.Answer(b.Answer)
 	for _, c := range b.Corrections {
 		s.Corrections = append(s.Corrections, request.Correction{Field: c.Field, Value: request.NewSecret(c.Value)})
 	}

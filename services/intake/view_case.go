@@ -16,6 +16,7 @@ type CaseView struct {
 	Undesignated bool              `json:"undesignated,omitempty" doc:"It came by a way the company did not name; it counts all the same"`
 	Unconfirmed  bool              `json:"unconfirmed,omitempty" doc:"Its second step is to come"`
 	Portions     []string          `json:"portions,omitempty"`
+	Answer       string            `json:"answer,omitempty" doc:"mail: the answer is sent on paper"`
 	Disputed     []string          `json:"disputed,omitempty" doc:"Names of the disputed fields"`
 	Stated       bool              `json:"stated,omitempty" doc:"The consumer's statements are kept with it"`
 	NeedsLevel   request.Level     `json:"needs_level,omitempty" doc:"How sure one must be of the requester"`
@@ -70,7 +71,7 @@ func caseView(r *store.Request) CaseView {
 	c := r.Case
 	v := CaseView{
 		PublicState: r.Public(), Requester: c.Requester, Minor: c.Minor, Undesignated: c.Undesignated, Unconfirmed: c.Unconfirmed,
-		Portions: c.Portions, Disputed: c.Disputed, Stated: c.Stated, NeedsLevel: r.Level(), Since: r.Since().String(), Clipped: r.Terms.Clipped,
+		Portions: c.Portions, Answer: string(c.Answer), Disputed: c.Disputed, Stated: c.Stated, NeedsLevel: r.Level(), Since: r.Since().String(), Clipped: r.Terms.Clipped,
 		Parent: c.Parent, Origin: c.Origin,
 	}
 	if r.Extension != nil {

@@ -17,6 +17,8 @@ type Case struct {
 	// Language is what the person is written to in, such as "es"; "" where it is
 	// not known.
 	Language string `json:"language,omitempty"`
+	// Answer is how the answer comes; "" is electronically.
+	Answer Answer `json:"answer,omitempty"`
 	// Minor is how young the consumer is known to be; "" is not known young.
 	Minor Minor `json:"minor,omitempty"`
 	// Undesignated says that it came by a way the company did not name for
@@ -73,7 +75,7 @@ type Case struct {
 
 // IsZero reports whether nothing was said or decided.
 func (c Case) IsZero() bool {
-	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
+	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Answer == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
 		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
 		c.Approvals == nil && c.Decision == nil && c.Onward == nil && c.Only == nil && c.Run == "" && c.Left == nil && c.Redone == 0

@@ -141,6 +141,9 @@ func (r *Request) MakeChild(c Child, now time.Time) (*Request, error) {
 	}
 	child.Case.Parent, child.Case.Origin = r.ID, c.Origin
 	child.Case.Minor, child.Case.Requester, child.Case.Language = r.Case.Minor, r.Case.Requester, r.Case.Language
+	if c.Right.Know() {
+		child.Case.Answer = r.Case.Answer
+	}
 	if c.Right == Delete {
 		child.Case.Portions, child.Case.Cooled = r.Case.Portions, true
 	}

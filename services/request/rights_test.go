@@ -373,6 +373,35 @@ func TestRepeatedCorrection_CO3(t *testing.T) {
 	}
 }
 
+// KN-4: how an answer comes is chosen for requests to know alone, and holds for
+// the request that follows when pieces can't be given out.
+func TestAnswerByMail_KN4(t *testing.T) {
+	for right, answers := range map[Right]map[Answer]bool{
+		KnowSpecific: {AnswerHere: true, AnswerByMail: true, "pigeon": false}, KnowCategories: {AnswerByMail: true}, Delete: {AnswerHere: true, AnswerByMail: false},
+	} {
+		for answer, good := range answers {
+			s := Submission{Regime: "us-ca-ccpa", Right: right, Identifiers: []Identifier{NewIdentifier(Email, "a@example.com")}, Answer: answer}
+			if err := s.Validate(); (err == nil) != good {
+				t.Errorf("%s by %q: %v", right, answer, err)
+			}
+		}
+	}
+	r, err := New(NewID(), Submission{Regime: "us-ca-ccpa", Right: KnowSpecific, Answer: AnswerByMail}, terms(KnowSpecific))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Case.Answer != AnswerByMail || r.Case.IsZero() {
+		t.Errorf("the case is %+v", r.Case)
+	}
+	child, err := r.MakeChild(Child{ID: NewID(), Right: KnowCategories, Origin: FromFallback}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if child.Case.Answer != AnswerByMail {
+		t.Errorf("what follows comes by %q", child.Case.Answer)
+	}
+}
+
 func TestStatementOf250Words_CO2(t *testing.T) {
 	words := func(n int) Secret { return NewSecret(strings.Repeat("planted ", n)) }
 	if err := CheckStatement("diagnosis", words(250)); err != nil {

@@ -45,6 +45,8 @@ type Submission struct {
 	// Language is what the person is written to in, such as "es"; "" where it is
 	// not known.
 	Language string
+	// Answer is how the answer to a request to know is to come.
+	Answer Answer
 	// Undesignated says that the channel is none the company named.
 	Undesignated bool
 	// Parent is the request this one follows from, and Origin how.
@@ -59,7 +61,7 @@ var languageTag = regexp.MustCompile(`^[a-z]{2,3}$`)
 func (s Submission) caseOf() Case {
 	c := Case{
 		Requester: s.Requester, Minor: s.Minor, Undesignated: s.Undesignated, Language: s.Language, Unconfirmed: s.TwoStep, Portions: s.Portions, NewPapers: s.NewPapers,
-		Parent: s.Parent, Origin: s.Origin,
+		Parent: s.Parent, Origin: s.Origin, Answer: s.Answer,
 	}
 	if s.Subject == HouseholdSubject {
 		c.Subject = s.Subject
@@ -98,6 +100,19 @@ func Channels() []Channel {
 
 // Valid reports whether c is one of the channels.
 func (c Channel) Valid() bool { return slices.Contains(Channels(), c) }
+
+// Answer is how the answer to a request to know comes: electronically, or by
+// mail where the consumer chose that (Civ. Code 1798.130(a)(2)(A)).
+type Answer string
+
+// The ways.
+const (
+	AnswerHere   Answer = ""     // to fetch where the request is
+	AnswerByMail Answer = "mail" // on paper, to the postal address that is held
+)
+
+// Valid reports whether a is one of the ways.
+func (a Answer) Valid() bool { return a == AnswerHere || a == AnswerByMail }
 
 // Subject is who a request is about.
 type Subject string
@@ -263,6 +278,9 @@ func (s Submission) checkCase(errs *FieldErrors) {
 	}
 	if s.Language != "" && !languageTag.MatchString(s.Language) {
 		errs.add("language", "is not a language", "use a tag such as en or es, or leave it out")
+	}
+	if !s.Answer.Valid() || s.Answer != AnswerHere && !s.Right.Know() {
+		errs.add("answer", "is no way for this answer to come", "leave it out, or use mail for a request to know")
 	}
 	if !s.Minor.Valid() {
 		errs.add("minor", "is unknown", "leave it out, or use under_13 or 13_to_15")

@@ -43,6 +43,7 @@ var Table = map[string]Scope{
 	"POST /v1/requests/{id}/extend":                Decide,
 	"POST /v1/requests/{id}/approve":               Decide,
 	"GET /v1/requests/{id}/package":                Package,
+	"POST /v1/requests/{id}/package":               Package,
 	"GET /v1/requests/{id}/evidence":               Evidence,
 	"GET /v1/requests/{id}/certificate":            Evidence,
 	"GET /v1/evidence":                             Evidence,

@@ -18,14 +18,14 @@ func requestCommand() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{Use: "request", Short: "Submit, show, list, cancel and retry requests"}
 	flags.add(cmd)
-	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags))
+	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
 	return cmd
 }
 
 func submitCommand(flags *clientFlags) *cobra.Command {
 	var ids []string
 	var right, method, level, key, channel, regime string
-	var everything bool
+	var everything, mail bool
 	cmd := &cobra.Command{
 		Use: "submit --right RIGHT --id KIND=VALUE …", Short: "Submit a request", Args: cobra.NoArgs,
 		Long: `Submit a request. --verified attests who the requester is; without it, requests
@@ -42,6 +42,9 @@ that the law wants verified wait. Opt-outs are never verified.`,
 			}
 			if everything {
 				body["everything"] = true
+			}
+			if mail {
+				body["answer"] = "mail"
 			}
 			if len(ids) == 0 {
 				return errors.New("--id is missing: give at least one, such as --id email=ada@example.com")
@@ -76,6 +79,7 @@ that the law wants verified wait. Opt-outs are never verified.`,
 	f.StringVar(&channel, "channel", "api", "how the request was made")
 	f.StringVar(&regime, "regime", "", "the law; left out, the configured one")
 	f.BoolVar(&everything, "everything", false, "for requests to know: as far back as the law reaches")
+	f.BoolVar(&mail, "mail", false, "for requests to know: the answer goes on paper, by mail")
 	return cmd
 }
 
@@ -253,6 +257,23 @@ func retryCommand(flags *clientFlags) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&connector, "connector", "", "only this connector's jobs")
 	return cmd
+}
+
+func postedCommand(flags *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "posted ID", Short: "Say that the answer to a request was printed and mailed, as the person chose", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := flags.open()
+			if err != nil {
+				return err
+			}
+			if err := c.call(cmd.Context(), http.MethodPost, requestPath(args[0], "/package"), nil, nil, nil); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the answer counts as mailed; the request ends")
+			return err
+		},
+	}
 }
 
 func downloadCommand(flags *clientFlags) *cobra.Command {

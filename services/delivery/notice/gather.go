@@ -97,7 +97,7 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 			}
 		}
 	}
-	if req.Ending.Result == request.ResultPartial && req.Ending.Reason != "" {
+	if req.Ending.Result == request.ResultPartial && req.Ending.Reason != "" && req.Case.Answer != request.AnswerByMail {
 		f.Missing = append(f.Missing, req.Ending.Reason)
 	}
 	return nil

@@ -131,6 +131,9 @@ func compose(w words, kind store.NoticeKind, req *store.Request, f facts, offers
 		if p.Name == "due" && f.Due.IsZero() {
 			p.Name = "due_unknown" // the rules of the law are not known: it is acknowledged all the same
 		}
+		if p.Name == "package" && req.Case.Answer == request.AnswerByMail {
+			p.Name, f.PackageUntil = "mailed", request.Date{} // it came as the person chose
+		}
 		names = append(names, p.Name)
 	}
 	names = append(names, f.more(kind, right, result, names, offers)...)

@@ -180,6 +180,10 @@ func letterCases() []letterCase {
 		{name: "DE-10 deletion done", right: request.Delete, kind: store.NoticeAnswer, change: closed(request.Ending{Result: request.ResultComplete}),
 			jobs: []store.Job{eraseJob("crm", `{"done":{},"stores":[{"store":"contacts","locatedCount":"1"}]}`)}},
 		{name: "deletion of nobody we know", right: request.Delete, kind: store.NoticeAnswer, change: closed(request.Ending{Result: request.ResultComplete})},
+		{name: "KN-4 answer by mail", right: request.KnowSpecific, kind: store.NoticeAnswer, change: func(r *request.Request) {
+			r.Case.Answer = request.AnswerByMail
+			closed(request.Ending{Result: request.ResultPartial, Code: "mailed", Reason: "the answer was sent by mail"})(r)
+		}},
 		{name: "deletion in part", right: request.Delete, kind: store.NoticeAnswer,
 			change: closed(request.Ending{Result: request.ResultPartial, Code: "failed", Reason: "One system did not answer."})},
 	}

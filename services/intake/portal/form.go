@@ -144,7 +144,7 @@ func (f form) names() []string {
 		names = append(names, f.Signature.Name)
 	}
 	if f.Range {
-		names = append(names, "range")
+		names = append(names, "range", "answer")
 	}
 	if f.Correction {
 		names = append(names, "correction", "correct_field")

@@ -227,6 +227,9 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 			return e, "required_choice"
 		}
 	}
+	if f.Range {
+		e.Submission.Answer = request.Answer(values.Get("answer"))
+	}
 	if values.Get("range") == "all" {
 		e.Submission.Range.Kind = request.RangeAll
 	}

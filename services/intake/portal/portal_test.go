@@ -443,6 +443,29 @@ func TestDownload_VE2_KN8(t *testing.T) {
 	}
 }
 
+// KN-4: a person chooses how the answer comes; what is no way is refused, and
+// nobody is asked who does not ask to know.
+func TestAnswerByMail_KN4(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	for _, path := range []string{"/privacy/know-specific", "/privacy/know-categories"} {
+		if page := b.get(path).body; !strings.Contains(page, "On paper, by mail") {
+			t.Errorf("%s does not offer mail", path)
+		}
+		for answer, want := range map[string]request.Answer{"mail": request.AnswerByMail, "": request.AnswerHere} {
+			if got := r.request(b.submit(path, "email", planted, "answer", answer)).Case.Answer; got != want {
+				t.Errorf("%s with %q: the answer comes by %q", path, answer, got)
+			}
+		}
+		if a := b.post(path, "email", planted, "answer", "pigeon"); a.code == http.StatusSeeOther {
+			t.Errorf("%s takes an answer by pigeon", path)
+		}
+	}
+	if page := b.get("/privacy/delete").body; strings.Contains(page, "On paper, by mail") {
+		t.Error("who deletes is asked how an answer should come")
+	}
+}
+
 // KN-8: once its time is over a copy is gone, and says so. A report on categories is handed out the same way.
 func TestExpiredDownload_KN8(t *testing.T) {
 	for _, path := range []string{"/privacy/know-specific", "/privacy/know-categories"} {

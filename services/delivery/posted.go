@@ -1,0 +1,78 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+// AttentionMail says that the package is made and has to be printed and mailed,
+// as the person chose. The request ends once somebody says that it was.
+const AttentionMail = "mail_answer"
+
+// CodeMailed is the code of the ending of a request whose answer was mailed.
+const CodeMailed = "mailed"
+
+// ErrNotForMail says that a request has no package that waits to be mailed.
+var ErrNotForMail = errors.New("this request has no answer that waits to be mailed")
+
+// byMail reports whether the answer to a request goes by mail.
+func byMail(r *store.Request) bool { return r.Case.Answer == request.AnswerByMail }
+
+// waitsForMail reports whether the package of a request is made and not mailed.
+func waitsForMail(r *store.Request) bool {
+	return r.State() == request.Packaging && byMail(r) && r.Package.Key != ""
+}
+
+// Posted ends a request whose answer was mailed. Saying it again changes
+// nothing. The error is [ErrNotForMail] where nothing waits to be mailed.
+func (q *Queue) Posted(ctx context.Context, id request.ID) error {
+	found, ended := false, false
+	_, err := q.config.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+		found, ended = len(snaps) == 1, false
+		if !found {
+			return nil
+		}
+		s := snaps[0]
+		if e := s.Request.Ending; e != nil && e.Code == CodeMailed {
+			return nil // said before
+		}
+		if !waitsForMail(&s.Request) {
+			return ErrNotForMail
+		}
+		ending, err := concluded(s)
+		if err != nil {
+			return err
+		}
+		ended = true
+		s.Request.Attention, s.Request.UpdatedAt, s.Changed = "", q.now().UTC(), true
+		return s.Request.Close(request.Ending{Result: ending, Code: CodeMailed, Reason: "the answer was sent by mail"})
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fmt.Errorf("request %s: %w", id, store.ErrNotFound)
+	case !ended:
+		return nil
+	}
+	return q.hint(id)
+}
+
+// concluded is how a request whose jobs are over ends.
+func concluded(s *store.Snapshot) (request.Result, error) {
+	var states []request.JobState
+	for i := range s.Jobs {
+		if s.Jobs[i].State.Success() || !laterJob(s.Jobs, i) {
+			states = append(states, s.Jobs[i].State)
+		}
+	}
+	ending, over := request.Conclude(states)
+	if !over {
+		return "", fmt.Errorf("request %s: packaged while jobs are out", s.Request.ID)
+	}
+	return ending, nil
+}
