@@ -265,6 +265,14 @@ func TestRequestTells(t *testing.T) {
 	d.fetch(t, "/requests/"+string(ids["optedOut"])).says(t, "Never asked for with this right", "Stop sale and sharing by", "There is no plan yet.")
 	d.fetch(t, "/requests/"+string(ids["waiting"])).says(t, "Not verified; needs Reasonable", "Attest the requester", "No system has been asked yet.")
 	d.fetch(t, "/requests/"+string(ids["tooMany"])).says(t, "201 344 records located, 50 000 allowed for one person; nothing was done", "Let analytics go on")
+	d.fetch(t, "/requests/"+string(ids["late"])).says(t, "This request is 2 days late. This is why:", "crm failed after 10 tries: the CRM answers 500. Put the system right, then try crm again.",
+		"crm Erase Planned : done Sent : done Located : done Answered : not well Failed 10 tries", "The request came in by web", "crm, erase: failed")
+	d.fetch(t, "/requests/"+string(ids["deletion"])).says(t, "33 days left. It waits for this:", "warehouse failed after 10 tries: the credentials are not allowed to delete from events.",
+		"analytics could not finish yet, after 3 tries: the bucket does not answer. It is tried again by itself. 15 Jun 2026, 18:20 UTC",
+		"adtech has had its job since 15 Jun 2026, 17:59 UTC and has not answered.", "crm waits until others are done.",
+		"17 located 6 erased 0 left 11 kept by law Tax records until 30 Jun 2033", "43 located", "adtech was asked to erase", "The plan was made",
+		"unverified_delete (11 CCR 7022(a))", "fraud (11 CCR 7026(e)), takes two", "Needed for fraud")
+	d.fetch(t, "/requests/"+string(ids["waiting"])).says(t, "4 days left. It waits for this: Nobody has shown yet that the person is who they say.")
 	d.fetch(t, "/requests/"+string(ids["denied"])).says(t, "Denied", "not_verified We could not verify that you are the account holder.")
 }
 
@@ -281,8 +289,8 @@ func TestOffersOnlyWhatCanBeDone(t *testing.T) {
 	ids["heldBack"] = d.add(t, held)
 	d.fetch(t, "/requests/"+string(ids["heldBack"])).says(t, "Legal hold since 15 Jun 2026, 17:00 UTC · matter-17")
 	for name, want := range map[string]string{
-		"waiting": "verify extend hold deny cancel", "deletion": "retry retry retry retry extend hold deny cancel", "tooMany": "retry approve retry extend hold deny cancel", "late": "retry retry hold deny cancel",
-		"copied": "", "optedOut": "", "denied": "", "kept": "", "packaging": "extend deny cancel", "fresh": "deny cancel", "nobody": "extend hold deny cancel", "heldBack": "unhold extend hold deny cancel",
+		"waiting": "assign assign verify extend hold deny cancel", "deletion": "retry retry retry assign assign retry extend hold deny cancel", "tooMany": "retry assign assign approve retry extend hold deny cancel", "late": "retry assign assign retry hold deny cancel",
+		"copied": "", "optedOut": "", "denied": "", "kept": "", "packaging": "assign assign extend deny cancel", "fresh": "assign assign deny cancel", "nobody": "assign assign extend hold deny cancel", "heldBack": "unhold assign assign extend hold deny cancel",
 	} {
 		var got []string
 		for _, n := range elements(d.fetch(t, "/requests/"+string(ids[name])).doc, "form") {

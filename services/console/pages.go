@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/habeas-data/habeas/services/console/access"
@@ -79,11 +81,35 @@ type form struct {
 	ID         request.ID
 	Action     string
 	Code, Text string
+	// Codes are those that the law has; none when it lists none. Needs are the
+	// names of what some of them need, with what was typed.
+	Codes []request.RefusalCode
+	Needs []need
 }
+
+// need is a field for what some denial codes need.
+type need struct{ Name, Label, For, Text string }
 
 // StopForm is the form to deny or to cancel, with what was typed before.
 func (p *requestPage) StopForm(action string) form {
 	f := form{ID: p.ID, Action: action}
+	if action == "deny" {
+		f.Codes = p.Codes
+		for _, name := range p.Needs {
+			n := need{Name: name, Label: plain(name)}
+			var codes []string
+			for _, c := range p.Codes {
+				if slices.Contains(c.Needs, name) {
+					codes = append(codes, c.Code)
+				}
+			}
+			n.For = strings.Join(codes, ", ")
+			if p.Failed == action {
+				n.Text = p.Typed.Get(evidencePrefix + name)
+			}
+			f.Needs = append(f.Needs, n)
+		}
+	}
 	if p.Failed == action {
 		f.Code, f.Text = p.Typed.Get("code"), p.Typed.Get("reason")
 	}
@@ -117,8 +143,32 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 	if err != nil {
 		return detail{}, err
 	}
-	d := detailOf(&stored, jobs, r.config.Now())
-	d.allow(access.Of(req.Context()))
+	ctx, cancel := context.WithTimeout(req.Context(), readTimeout)
+	defer cancel()
+	d, who := detailOf(&stored, jobs, r.config.Now()), access.Of(ctx)
+	d.allow(who)
+	d.Me, d.Pending = who.Who, pendingOf(&stored, jobs, who.Who)
+	if post, ok := r.config.Store.(store.Post); ok {
+		posted, err := post.NoticesOf(ctx, stored.ID)
+		d.Notices, d.NoticesError = toldOf(posted), err != nil
+	}
+	if len(jobs) == 0 {
+		if d.Foreseen, err = r.foresee(ctx, &stored); err != nil {
+			return detail{}, err
+		}
+	}
+	if d.Can.Deny {
+		if d.Codes, err = r.config.Act.Denials(&stored); err != nil {
+			return detail{}, err
+		}
+		for _, c := range d.Codes {
+			for _, need := range c.Needs {
+				if !slices.Contains(d.Needs, need) {
+					d.Needs = append(d.Needs, need)
+				}
+			}
+		}
+	}
 	return d, nil
 }
 

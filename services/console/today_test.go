@@ -5,12 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
-
-	"github.com/habeas-data/habeas/services/internal/browsertest"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -52,34 +47,6 @@ func TestFind(t *testing.T) {
 		a := d.fetch(t, "/find?id="+url.QueryEscape(unknown))
 		if a.status != http.StatusNotFound {
 			t.Errorf("%q: status %d", unknown, a.status)
-		}
-	}
-}
-
-// The pages as people see them: on a desk and on a phone, by day and by night.
-func TestLooks(t *testing.T) {
-	d := newDesk(t)
-	ids := d.company(t)
-	for i := range 40 {
-		d.add(t, made{right: request.Delete, state: request.Accepted, received: now.Add(-time.Duration(i*i) * 20 * time.Minute)})
-	}
-	b := browsertest.New(t)
-	b.Run(chromedp.Navigate(d.server.URL + "/login?token=" + token))
-	for _, p := range []struct{ name, path string }{
-		{"today", "/today"}, {"requests", "/"}, {"request", "/requests/" + string(ids["deletion"])},
-	} {
-		for _, width := range []int64{browsertest.Desktop, browsertest.Phone} {
-			for _, scheme := range []string{"light", "dark"} {
-				name := "console-" + p.name + "-" + map[int64]string{browsertest.Desktop: "desktop", browsertest.Phone: "phone"}[width] + "-" + scheme
-				b.Width(width)
-				b.Run(
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-					chromedp.Navigate(d.server.URL+p.path),
-				)
-				b.Wait(`document.querySelector("main") !== null`)
-				b.Accessible(name)
-				b.Shot(name)
-			}
 		}
 	}
 }

@@ -89,6 +89,17 @@ type detail struct {
 	Package                 *packageView
 	Evidence                evidence
 	Can                     abilities
+	Why                     *why
+	Fan                     []lane
+	History                 []event
+	Notices                 []told
+	NoticesError            bool
+	Pending                 []yes
+	Foreseen                []asking
+	Me                      string
+	Codes                   []request.RefusalCode
+	// Needs are the names of what some of the codes need.
+	Needs []string
 }
 
 type clock struct{ Name, Day, Note string }
@@ -120,13 +131,15 @@ type holdView struct {
 	ID                request.ID
 	Kind, Ref, Reason string
 	Since, Until      moment
+	// Cooling says that it is the company's own pause before an erasure.
+	Cooling bool
 }
 
 func holdsOf(r *request.Request, now time.Time) []holdView {
 	var out []holdView
 	for i := range r.Case.Holds {
 		if h := &r.Case.Holds[i]; h.Active(now) {
-			out = append(out, holdView{h.ID, label(holdLabels, h.Kind), h.Ref, h.Reason, momentOf(h.Since), momentOf(h.Until)})
+			out = append(out, holdView{h.ID, label(holdLabels, h.Kind), h.Ref, h.Reason, momentOf(h.Since), momentOf(h.Until), h.Kind == request.CoolingHold})
 		}
 	}
 	return out
@@ -161,7 +174,7 @@ func holdKinds(r *request.Request) []word {
 
 // abilities are the decisions a person can take now.
 type abilities struct {
-	Verify, Deny, Cancel, Retry, Extend, Unhold bool
+	Verify, Deny, Cancel, Retry, Extend, Unhold, Assign bool
 	// Hold are the kinds of holds that the request can be put on.
 	Hold []word
 	// Levels are those that suffice.
@@ -172,7 +185,7 @@ type abilities struct {
 
 // Any reports whether there is anything to decide.
 func (a abilities) Any() bool {
-	return a.Verify || a.Deny || a.Cancel || a.Retry || a.Extend || len(a.Hold) > 0 || len(a.Approve) > 0
+	return a.Verify || a.Assign || a.Deny || a.Cancel || a.Retry || a.Extend || len(a.Hold) > 0 || len(a.Approve) > 0
 }
 
 type overLimit struct {
@@ -204,6 +217,7 @@ func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
 		d.Package = &packageView{Size: number(r.Package.Size) + " bytes", SHA256: hex.EncodeToString(r.Package.SHA256)}
 	}
 	d.Plan, d.PlanError = planOf(r.Plan)
+	d.Why, d.Fan, d.History = whyOf(r, jobs, now), fanOf(jobs), eventsOf(r, jobs)
 	for i := range jobs {
 		d.Jobs = append(d.Jobs, jobViewOf(r, &jobs[i], now))
 	}
@@ -215,7 +229,7 @@ func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
 // allow leaves out what the roles of who looks do not let them do.
 func (d *detail) allow(who access.Identity) {
 	if !who.May(access.Operate) {
-		d.Can.Verify, d.Can.Retry, d.Can.Cancel = false, false, false
+		d.Can.Verify, d.Can.Retry, d.Can.Cancel, d.Can.Assign = false, false, false, false
 		for i := range d.Jobs {
 			d.Jobs[i].Retry = false
 		}
@@ -308,6 +322,7 @@ func abilitiesOf(r *request.Request, jobs []store.Job) abilities {
 		}
 	}
 	a.Deny = request.CanClose(r.Right(), r.State(), request.ResultDenied)
+	a.Assign = r.State() != request.Closing && r.State() != request.Closed
 	a.Cancel, a.Unhold = request.CanClose(r.Right(), r.State(), request.ResultCancelled), true
 	for i := range jobs {
 		j := &jobs[i]
