@@ -269,6 +269,9 @@ func TestAuditorsSeeNobody(t *testing.T) {
 			if strings.Contains(a.body, "planted") || strings.Contains(a.body, "example.com\"") || strings.Contains(a.body, planted) {
 				t.Errorf("%s shows personal data to an auditor", at)
 			}
+			if may && strings.Contains(a.body, `href="/requests/`) {
+				t.Errorf("%s leads an auditor where the role may not go", at)
+			}
 			seen++
 			if !strings.Contains(path, "{id}") {
 				break

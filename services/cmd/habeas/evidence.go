@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/audit/pack"
+	"github.com/habeas-data/habeas/services/request"
 )
 
 // evidenceFlags are how to reach the log, and the days of a period.
@@ -45,7 +47,7 @@ func evidenceCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "evidence", Short: "Take evidence away"}
 	flags.add(cmd)
 	cmd.PersistentFlags().StringVar(&flags.log, "log", "", "address of the audit room; left out, /log of the API's server")
-	cmd.AddCommand(evidenceExportCommand(&flags), evidenceSampleCommand(&flags))
+	cmd.AddCommand(evidenceExportCommand(&flags), evidenceSampleCommand(&flags), evidenceCertificateCommand(&flags))
 	return cmd
 }
 
@@ -82,6 +84,37 @@ came in then, so that the list of requests is complete by arithmetic.`,
 	cmd.MarkFlagsOneRequired("request", "from")
 	cmd.MarkFlagsMutuallyExclusive("request", "from")
 	cmd.MarkFlagsRequiredTogether("from", "to")
+	return cmd
+}
+
+func evidenceCertificateCommand(flags *evidenceFlags) *cobra.Command {
+	var id, out string
+	cmd := &cobra.Command{
+		Use: "certificate --request ID --out FILE", Short: "Write what the records of a request say as a PDF, for reading", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			source, err := flags.source()
+			if err != nil {
+				return err
+			}
+			var text bytes.Buffer // a page or two
+			if err := (logPages{source}).Certificate(cmd.Context(), request.ID(id), &text); err != nil {
+				return err
+			}
+			file, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) //nolint:gosec // the caller names it
+			if err != nil {
+				return fmt.Errorf("writing the certificate: %w", err)
+			}
+			_, err = text.WriteTo(file)
+			return errors.Join(err, file.Close())
+		},
+	}
+	cmd.Flags().StringVar(&id, "request", "", "the request")
+	cmd.Flags().StringVar(&out, "out", "", "the file to make")
+	for _, name := range []string{"request", "out"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flags are defined above
+		}
+	}
 	return cmd
 }
 

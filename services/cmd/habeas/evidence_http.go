@@ -19,6 +19,7 @@ import (
 func (r *runtime) mountEvidence() {
 	source := r.logClient()
 	r.mounts["/v1/requests/{id}/evidence"] = r.protect(evidenceHandler(source, r.logger))
+	r.mounts["GET /v1/requests/{id}/certificate"] = r.protect(certificateHandler(source, r.logger))
 	r.mounts["GET /v1/evidence"] = r.protect(periodHandler(source, r.logger))
 }
 
@@ -31,8 +32,23 @@ func evidenceHandler(source *auditapi.Client, logger *slog.Logger) http.Handler 
 			http.Error(w, "no such request", http.StatusNotFound)
 			return
 		}
-		sendZip(w, req, logger, "evidence-"+string(id)+".zip", func(ctx context.Context, out io.Writer) error {
+		sendFile(w, req, logger, "application/zip", "evidence-"+string(id)+".zip", func(ctx context.Context, out io.Writer) error {
 			return requestPack(ctx, source, string(id), out)
+		})
+	})
+}
+
+// certificateHandler serves GET /v1/requests/{id}/certificate: what the records of
+// a request say, as a PDF.
+func certificateHandler(source *auditapi.Client, logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		id, err := request.ParseID(req.PathValue("id"))
+		if err != nil {
+			http.Error(w, "no such request", http.StatusNotFound)
+			return
+		}
+		sendFile(w, req, logger, "application/pdf", "certificate-"+string(id)+".pdf", func(ctx context.Context, out io.Writer) error {
+			return logPages{source}.Certificate(ctx, id, out)
 		})
 	})
 }
@@ -46,7 +62,7 @@ func periodHandler(source *auditapi.Client, logger *slog.Logger) http.Handler {
 			http.Error(w, "from and to: want days as yyyy-mm-dd, the first before the second", http.StatusBadRequest)
 			return
 		}
-		sendZip(w, req, logger, "evidence-"+from+"-to-"+to+".zip", func(ctx context.Context, out io.Writer) error {
+		sendFile(w, req, logger, "application/zip", "evidence-"+from+"-to-"+to+".zip", func(ctx context.Context, out io.Writer) error {
 			return periodPack(ctx, source, from, to, out)
 		})
 	})
@@ -57,10 +73,10 @@ func isDay(text string) bool {
 	return err == nil
 }
 
-// sendZip answers with what write writes. An error before the first byte is
-// answered; after it the connection breaks, and the zip lacks its end.
-func sendZip(w http.ResponseWriter, req *http.Request, logger *slog.Logger, name string, write func(context.Context, io.Writer) error) {
-	out := &zipAnswer{w: w, name: name}
+// sendFile answers with what write writes. An error before the first byte is
+// answered; after it the connection breaks, and a zip lacks its end.
+func sendFile(w http.ResponseWriter, req *http.Request, logger *slog.Logger, typ, name string, write func(context.Context, io.Writer) error) {
+	out := &fileAnswer{w: w, typ: typ, name: name}
 	err := write(req.Context(), out)
 	switch {
 	case err == nil:
@@ -75,16 +91,16 @@ func sendZip(w http.ResponseWriter, req *http.Request, logger *slog.Logger, name
 	}
 }
 
-type zipAnswer struct {
-	w     http.ResponseWriter
-	name  string
-	begun bool
+type fileAnswer struct {
+	w         http.ResponseWriter
+	typ, name string
+	begun     bool
 }
 
-func (a *zipAnswer) Write(p []byte) (int, error) {
+func (a *fileAnswer) Write(p []byte) (int, error) {
 	if !a.begun {
 		a.begun = true
-		a.w.Header().Set("Content-Type", "application/zip")
+		a.w.Header().Set("Content-Type", a.typ)
 		a.w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
 	}
 	return a.w.Write(p)
