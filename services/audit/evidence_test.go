@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +17,7 @@ import (
 
 // From the bus to a pack that somebody else checks: what is published in any
 // order is logged, exported over HTTP and holds.
-func TestFromTheBusToThePack(t *testing.T) {
+func TestFromTheBusToThePack_RE8(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, dsn string) {
 		s := newScene(t, dsn, 2*time.Second)
 		person := make([]byte, 32)
@@ -36,6 +39,14 @@ func TestFromTheBusToThePack(t *testing.T) {
 		}
 		end := s.sign(s.coordinator, closure, "r1")
 		// The end first, the key last.
+		from := time.Now().UTC()
+		form := func(name, text string, after time.Duration) *wire.Record {
+			return s.sign(s.coordinator, &habeasv1.VersionRecord{Kind: "form", Name: name, TextSha256: []byte(text), EffectTime: timestamppb.New(from.Add(after))}, "")
+		}
+		seen := []*wire.Record{form("choice", "second", -time.Hour), form("delete", "first", -time.Hour)}
+		texts := append([]*wire.Record{form("choice", "first", -2*time.Hour), form("choice", "third", time.Hour)}, seen...)
+		s.publish(texts...)
+		s.wantLogged(texts...)
 		s.publish(end, records[2], records[1], records[0], s.keyOf(s.coordinator, nil), s.keyOf(s.crm, nil))
 		s.wantLogged(append(records, end)...)
 
@@ -47,8 +58,22 @@ func TestFromTheBusToThePack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := report.Requests[0]; !a.Closed || a.Lines[0].Stores[0].Erased != 17 || report.Records != 6 {
+		if a := report.Requests[0]; !a.Closed || a.Lines[0].Stores[0].Erased != 17 || report.Records != 8 {
 			t.Errorf("%d records, account %+v", report.Records, a)
+		}
+		// RE-8: of the forms there are those that the request saw.
+		for _, rec := range texts {
+			files, err := filepath.Glob(filepath.Join(dir, "records", "*-version.dsse.json"))
+			if err != nil || len(files) != len(seen) {
+				t.Fatalf("%d version records, %v; want %d", len(files), err, len(seen))
+			}
+			there := slices.ContainsFunc(files, func(name string) bool {
+				content, err := os.ReadFile(name)
+				return err == nil && bytes.Equal(content, rec.Envelope)
+			})
+			if there != slices.Contains(seen, rec) {
+				t.Errorf("%v is in the pack: %v", rec.Predicate, there)
+			}
 		}
 	})
 }

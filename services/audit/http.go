@@ -150,7 +150,8 @@ func proven(p *ledger.Prover, leaf ledger.Leaf) (auditapi.Line, error) {
 }
 
 // records streams the records of one request, after the key records of the
-// keys that signed them.
+// keys that signed them and the version records of what was in force when it
+// came: the forms, rules and notices that it saw.
 func (r *Room) records(ctx context.Context, l *ledger.Log, req *http.Request, a *answer) error {
 	id := req.URL.Query().Get("request")
 	if id == "" {
@@ -188,7 +189,11 @@ func (r *Room) records(ctx context.Context, l *ledger.Log, req *http.Request, a 
 		k, ok := rec.Predicate.(*habeasv1.KeyRecord)
 		return !ok || !signers[k.GetFingerprint()]
 	})
-	return send(a, prover, append(keys, leaves...))
+	versions, err := inForce(ctx, l, leaves, prover.Size())
+	if err != nil {
+		return err
+	}
+	return send(a, prover, slices.Concat(keys, versions, leaves))
 }
 
 // collect reads leaves into memory, so that no query is open while others run.

@@ -24,6 +24,9 @@ func (l *Log) Prover(ctx context.Context, head SignedHead) *Prover {
 	return &Prover{head: head, hashes: l.hashReader(ctx, head.tree())}
 }
 
+// Size is how many leaves the head has.
+func (p *Prover) Size() int64 { return p.head.Size }
+
 // Inclusion proves that the leaf is under the head, as a C2SP tlog-proof@v1.
 func (p *Prover) Inclusion(leaf int64) ([]byte, error) {
 	if leaf < 0 || leaf >= p.head.Size {
