@@ -35,14 +35,19 @@ var offices = []string{
 	"service", "security", "legal", "abuse", "postmaster", "notifications", "accounts", "feedback",
 }
 
-// ownership tells the person's addresses from those of others.
-type ownership map[string]bool
+// ownership tells the person's addresses from those of others. It is not safe
+// for concurrent use.
+type ownership struct {
+	own map[string]bool
+	// among remembers which names of fields speak of others who took part.
+	among map[string]bool
+}
 
 func newOwnership(own []request.Identifier) ownership {
-	o := make(ownership, len(own))
+	o := ownership{own: make(map[string]bool, len(own)), among: map[string]bool{}}
 	for _, id := range own {
 		if id.Kind == request.Email {
-			o[strings.ToLower(id.Reveal())] = true
+			o.own[strings.ToLower(id.Reveal())] = true
 		}
 	}
 	return o
@@ -51,7 +56,19 @@ func newOwnership(own []request.Identifier) ownership {
 func (o ownership) others(found string) bool {
 	found = strings.ToLower(found)
 	office, _, _ := strings.Cut(found, "@")
-	return !o[found] && !slices.Contains(offices, office)
+	return !o.own[found] && !slices.Contains(offices, office)
+}
+
+// amongOthers reports whether a field of a name says who else took part.
+func (o ownership) amongOthers(name string) bool {
+	among, known := o.among[name]
+	if !known {
+		among = slices.ContainsFunc(nameWords(name), func(w string) bool { return slices.Contains(participants, w) })
+		if len(o.among) < maxNames && len(name) <= maxName {
+			o.among[name] = among
+		}
+	}
+	return among
 }
 
 // mask replaces the addresses of others in the value of a field and reports
@@ -61,7 +78,7 @@ func (o ownership) mask(name, text string) (masked string, found bool) {
 	if !strings.Contains(text, "@") {
 		return text, false
 	}
-	among := slices.ContainsFunc(nameWords(name), func(w string) bool { return slices.Contains(participants, w) })
+	among := o.amongOthers(name)
 	if !among && address.FindString(text) == strings.TrimSpace(text) {
 		return text, false
 	}

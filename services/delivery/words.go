@@ -20,6 +20,9 @@ var wordFiles embed.FS
 // is not known.
 var Languages = []string{"en", "es"}
 
+// Texts are the pages and words of reports.
+func Texts() []fs.FS { return []fs.FS{pageFiles, wordFiles} }
+
 // words are what a report says in one language, by name.
 type words struct {
 	language string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/services/delivery"
 	"github.com/habeas-data/habeas/services/delivery/notice"
 	"github.com/habeas-data/habeas/services/intake/portal"
 	"github.com/habeas-data/habeas/services/records"
@@ -19,7 +20,7 @@ import (
 )
 
 // texts are what this program decides and shows by: the regimes and calendars,
-// the pages of the portal and their words, the notices, and the company's own
+// the pages of the portal and their words, the notices, the reports, and the company's own
 // files.
 func (c *config) texts() ([]records.Text, error) {
 	all, err := records.Files("regime", regimes.Files())
@@ -38,6 +39,13 @@ func (c *config) texts() ([]records.Text, error) {
 		return nil, err
 	}
 	all = append(all, notices...)
+	for _, fsys := range delivery.Texts() {
+		reports, err := records.Files("report", fsys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, reports...)
+	}
 	for kind, name := range map[string]string{"tenant": c.Intake.Tenant, "doors": c.Intake.Doors} {
 		if name == "" {
 			continue
