@@ -132,7 +132,7 @@ type step struct {
 func (st *step) undo() {
 	s := st.s
 	s.Changed, s.ChangedJobs, s.Records, s.Notices, s.Jobs, st.send = false, nil, nil, nil, s.Jobs[:s.Stored], nil
-	s.Suppress, s.Unsuppress, s.Incidents = nil, nil, nil
+	s.Suppress, s.Unsuppress, s.Retained, s.Incidents = nil, nil, nil, nil
 	s.Onward, s.ChangedOnward = s.Onward[:s.StoredOnward], nil
 	st.verifications, st.forgotten = nil, nil
 	st.decisions, st.spawn, st.look, st.withdrawn, st.ask = nil, false, nil, nil, false

@@ -2,7 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/suppression"
@@ -32,10 +36,36 @@ func (r *Room) suppress(ctx context.Context, peppers suppression.Peppers, st *st
 	switch req.Right() {
 	case request.Delete:
 		st.s.Suppress = peppers.Entries(ids, store.WhyDeleted, st.w.now)
+		st.s.Retained = st.retained(st.s.Suppress)
 	case request.OptOutSaleShare:
 		st.s.Suppress = peppers.Entries(ids, store.WhyOptedOut, st.w.now)
 	case request.OptInSaleShare:
 		st.s.Unsuppress = peppers.Every(ids, store.WhyOptedOut)
 	}
 	return nil
+}
+
+// retained is what each connector said in the end that it had to keep, for each of
+// the entries.
+func (st *step) retained(entries []store.Suppressed) []store.Retained {
+	var out []store.Retained
+	for i := range st.s.Jobs {
+		j, o := &st.s.Jobs[i], &habeasv1.Outcome{}
+		if j.Action != request.ActionErase || st.last(j.Connector, false) != i || len(j.Outcome) == 0 || protojson.Unmarshal(j.Outcome, o) != nil {
+			continue
+		}
+		for _, s := range o.GetStores() {
+			if s.GetKeptCount() == 0 || s.GetBasis() == "" {
+				continue
+			}
+			var until time.Time
+			if s.GetUntilTime().IsValid() && s.GetUntilTime().AsTime().Unix() > 0 {
+				until = s.GetUntilTime().AsTime()
+			}
+			for _, e := range entries {
+				out = append(out, store.Retained{Digest: e.Digest, Pepper: e.Pepper, Connector: j.Connector, Store: s.GetStore(), Basis: s.GetBasis(), Until: until})
+			}
+		}
+	}
+	return out
 }

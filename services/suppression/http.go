@@ -1,6 +1,7 @@
 package suppression
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,22 @@ func readQuestion(body interface{ Read([]byte) (int, error) }) ([]request.Identi
 	if err := dec.Decode(&q); err != nil {
 		return nil, errors.New("not a question") // the error may quote what was sent
 	}
+	return q.identifiers()
+}
+
+// readIdentifiers reads the list of identifiers of a question alone.
+func readIdentifiers(list json.RawMessage) ([]request.Identifier, error) {
+	var q question
+	dec := json.NewDecoder(bytes.NewReader(list))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q.Identifiers); err != nil {
+		return nil, errors.New("not a question") // the error may quote what was sent
+	}
+	return q.identifiers()
+}
+
+// identifiers brings those of a question into canonical form.
+func (q question) identifiers() ([]request.Identifier, error) {
 	if n := len(q.Identifiers); n == 0 || n > checkMost {
 		return nil, request.FieldErrors{{Field: "identifiers", Problem: fmt.Sprintf("has %d entries", n), Fix: fmt.Sprintf("send 1 to %d", checkMost)}}
 	}

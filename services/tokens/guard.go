@@ -49,6 +49,7 @@ var Table = map[string]Scope{
 	"GET /v1/evidence":                             Evidence,
 	"GET /log/v1/":                                 Evidence,
 	"POST /v1/suppression:check":                   Suppression,
+	"POST /v1/kept:check":                          Suppression,
 	"GET /v1/tokens":                               Manage,
 	"POST /v1/tokens":                              Manage,
 	"DELETE /v1/tokens/{id}":                       Manage,

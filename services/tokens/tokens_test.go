@@ -94,7 +94,7 @@ func TestScopes(t *testing.T) {
 		{"read", "GET", "/v1/requests"}, {"read", "GET", "/v1/requests/x"}, {"read", "GET", "/v1/connectors"},
 		{"operate", "POST", "/v1/requests/x/retry"}, {"decide", "POST", "/v1/requests/x/deny"},
 		{"package", "GET", "/v1/requests/x/package"}, {"evidence", "GET", "/v1/requests/x/evidence"}, {"evidence", "GET", "/log/v1/records"},
-		{"evidence", "GET", "/v1/evidence?from=2026-01-01"}, {"suppression", "POST", "/v1/suppression:check"}, {"manage", "GET", "/v1/tokens"},
+		{"evidence", "GET", "/v1/evidence?from=2026-01-01"}, {"suppression", "POST", "/v1/suppression:check"}, {"suppression", "POST", "/v1/kept:check"}, {"manage", "GET", "/v1/tokens"},
 		{"read", "GET", "/v1/replays:preview"}, {"operate", "POST", "/v1/replays"}, {"operate", "POST", "/v1/incidents/x/close"}, {"decide", "POST", "/v1/suppression:release"},
 		{"all", "PUT", "/v1/something/new"}, {"all", "DELETE", "/v1/requests"},
 	} {

@@ -248,6 +248,7 @@ func (r *runtime) openIntake() error {
 	if err := r.addLedger(company, set); err != nil {
 		return err
 	}
+	r.mounts["POST /v1/kept:check"] = r.protect(list.UseHandler(r.logger.With("room", "intake")))
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
 	r.mounts["POST /v1/suppression:release"] = r.protect(list.ReleaseHandler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))

@@ -226,6 +226,8 @@ type Snapshot struct {
 	// Suppress are entries of the suppression list to be added, and Unsuppress
 	// those to be taken away, with the request.
 	Suppress, Unsuppress []Suppressed
+	// Retained is what was kept of the person, to be remembered with the request.
+	Retained []Retained
 	// Incidents are what the request found; one that is there is left alone.
 	Incidents []Incident
 	// Onward are those who have to be told of it, oldest first; they are loaded

@@ -23,6 +23,20 @@ type Suppressions interface {
 	Peppers(ctx context.Context) ([]Pepper, error)
 	// PutPeppers adds keys; one that is there stays as it is.
 	PutPeppers(ctx context.Context, peppers []Pepper) error
+	// Retained returns what was kept of the people of the digests.
+	Retained(ctx context.Context, digests [][]byte) ([]Retained, error)
+}
+
+// Retained says that records of an erased person were kept in a store, and what for.
+type Retained struct {
+	// Digest is of one identifier, under the key named by Pepper.
+	Digest           []byte
+	Pepper           string
+	Connector, Store string
+	// Basis is the code of why, and the only purpose the records may serve (11
+	// CCR 7022(f)(3)). Until is when it ends; zero is not known.
+	Basis string
+	Until time.Time
 }
 
 // Why is why somebody is on the suppression list.

@@ -62,6 +62,28 @@ func unsuppress(ctx context.Context, tx *sql.Tx, entries []store.Suppressed) err
 		func(e store.Suppressed) []any { return []any{e.Digest, string(e.Why)} })
 }
 
+// retain remembers what was kept; of what is there it takes the newer end.
+func retain(ctx context.Context, tx *sql.Tx, kept []store.Retained) error {
+	return anyNumber(ctx, tx, `INSERT INTO retained (digest, pepper, connector, store, basis, until) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (digest, connector, store, basis) DO UPDATE SET until = excluded.until`, kept,
+		func(k store.Retained) []any {
+			return []any{k.Digest, k.Pepper, k.Connector, k.Store, k.Basis, micros(k.Until)}
+		})
+}
+
+// Retained implements [store.Suppressions].
+func (s *Store) Retained(ctx context.Context, digests [][]byte) ([]store.Retained, error) {
+	list := make([]string, len(digests))
+	for i, d := range digests {
+		list[i] = hex.EncodeToString(d)
+	}
+	out, err := query(ctx, s.db, row.Retained, "SELECT "+row.Names(row.Retained)+" FROM retained WHERE digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY digest, connector, store, basis", idList(list))
+	if err != nil {
+		return nil, fmt.Errorf("reading what was kept: %w", err)
+	}
+	return out, nil
+}
+
 // anyNumber runs a statement for each row, whether or not it changes one.
 func anyNumber[T any](ctx context.Context, tx *sql.Tx, text string, rows []T, args func(T) []any) error {
 	if len(rows) == 0 {

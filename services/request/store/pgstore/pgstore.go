@@ -317,6 +317,9 @@ func write(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 	if err := suppress(ctx, tx, c.Suppress); err != nil {
 		return err
 	}
+	if err := retain(ctx, tx, c.Retained); err != nil {
+		return err
+	}
 	if err := putIncidents(ctx, tx, c.Incidents); err != nil {
 		return err
 	}

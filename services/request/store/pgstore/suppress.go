@@ -76,6 +76,41 @@ func unsuppress(ctx context.Context, tx pgx.Tx, entries []store.Suppressed) erro
 	return err
 }
 
+// retain remembers what was kept; of what is there it takes the newer end. It
+// writes in the order of the key, so that two that write the same wait for each
+// other.
+func retain(ctx context.Context, tx pgx.Tx, kept []store.Retained) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	var digests [][]byte
+	var peppers, connectors, stores, bases []string
+	var until []*time.Time
+	for i := range kept {
+		k := &kept[i]
+		digests, peppers, connectors = append(digests, k.Digest), append(peppers, k.Pepper), append(connectors, k.Connector)
+		stores, bases = append(stores, k.Store), append(bases, k.Basis)
+		var end *time.Time
+		if !k.Until.IsZero() {
+			end = &k.Until
+		}
+		until = append(until, end)
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO retained (digest, pepper, connector, store, basis, until)
+		SELECT DISTINCT ON (d, c, s, b) d, p, c, s, b, u FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS n (d, p, c, s, b, u)
+		ORDER BY d, c, s, b, u DESC ON CONFLICT (digest, connector, store, basis) DO UPDATE SET until = excluded.until`, digests, peppers, connectors, stores, bases, until)
+	return err
+}
+
+// Retained implements [store.Suppressions].
+func (s *Store) Retained(ctx context.Context, digests [][]byte) ([]store.Retained, error) {
+	out, err := read(ctx, s, row.Retained, "SELECT "+row.Names(row.Retained)+" FROM retained WHERE digest = ANY($1) ORDER BY digest, connector, store, basis", digests)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was kept: %w", err)
+	}
+	return out, nil
+}
+
 // CountSuppressed implements [store.Suppressions].
 func (s *Store) CountSuppressed(ctx context.Context) (n int64, err error) {
 	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM suppression`).Scan(&n); err != nil {

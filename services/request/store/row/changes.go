@@ -13,6 +13,7 @@ type Changes struct {
 	Onward, NewOnward []*Onward
 	// Suppress are entries to add, Unsuppress entries to take away.
 	Suppress, Unsuppress []store.Suppressed
+	Retained             []store.Retained
 	Incidents            []store.Incident
 }
 
@@ -51,6 +52,7 @@ func Of(snaps []*store.Snapshot) (Changes, error) {
 		c.Notices = append(c.Notices, s.Notices...)
 		c.Suppress, c.Unsuppress = append(c.Suppress, s.Suppress...), append(c.Unsuppress, s.Unsuppress...)
 		c.Incidents = append(c.Incidents, s.Incidents...)
+		c.Retained = append(c.Retained, s.Retained...)
 		for i := range s.Records {
 			c.Records = append(c.Records, &s.Records[i])
 		}

@@ -17,3 +17,13 @@ var Peppers = []Column[store.Pepper]{
 	{"sealed", Bytes, false, func(p *store.Pepper) any { return &p.Sealed }},
 	{"created_at", Time, false, func(p *store.Pepper) any { return &p.CreatedAt }},
 }
+
+// Retained are the columns of table retained.
+var Retained = []Column[store.Retained]{
+	{"digest", Bytes, false, func(k *store.Retained) any { return &k.Digest }},
+	{"pepper", Text, false, func(k *store.Retained) any { return &k.Pepper }},
+	{"connector", Text, false, func(k *store.Retained) any { return &k.Connector }},
+	{"store", Text, false, func(k *store.Retained) any { return &k.Store }},
+	{"basis", Text, false, func(k *store.Retained) any { return &k.Basis }},
+	{"until", Time, false, func(k *store.Retained) any { return &k.Until }},
+}

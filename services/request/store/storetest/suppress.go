@@ -84,3 +84,34 @@ func testSuppressed(t *testing.T, s store.Store) {
 		}
 	}
 }
+
+// testRetained checks what is remembered of records that were kept: it comes with its
+// request, all or nothing, and the newer end counts.
+func testRetained(t *testing.T, s store.Store) {
+	ok(t, s.PutPeppers(t.Context(), []store.Pepper{{ID: "one", WrappedKey: []byte{1}, Sealed: []byte{2}, CreatedAt: start}}))
+	news := sample(request.Running, 0)
+	add(t, s, news)
+	person := digest()
+	invoice := store.Retained{Digest: person, Pepper: "one", Connector: "billing", Store: "invoices", Basis: "D8", Until: start.AddDate(7, 0, 0)}
+	deal := store.Retained{Digest: person, Pepper: "one", Connector: "crm", Store: "deals", Basis: "D1"}
+	other := store.Retained{Digest: digest(), Pepper: "one", Connector: "crm", Store: "deals", Basis: "D1"}
+	change(t, s, news.Request.ID, func(snap *store.Snapshot) { snap.Retained = []store.Retained{deal, invoice, other} })
+	later := invoice
+	later.Until = start.AddDate(8, 0, 0)
+	change(t, s, news.Request.ID, func(snap *store.Snapshot) { snap.Retained = []store.Retained{later} })
+	got, err := s.Retained(t.Context(), [][]byte{person, person, digest()})
+	ok(t, err)
+	same(t, "what was kept of one person", []store.Retained{later, deal}, got)
+	unknown := deal
+	unknown.Digest, unknown.Pepper = digest(), "nobody's"
+	_, err = s.Advance(t.Context(), byID(news.Request.ID), true, func(snaps []*store.Snapshot) error {
+		snaps[0].Retained = []store.Retained{unknown}
+		return nil
+	})
+	if err == nil {
+		t.Error("a row under an unknown key was taken")
+	}
+	if none, err := s.Retained(t.Context(), nil); err != nil || len(none) > 0 {
+		t.Errorf("%d rows of nobody: %v", len(none), err)
+	}
+}
