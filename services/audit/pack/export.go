@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/audit/auditapi"
@@ -46,6 +48,24 @@ func Export(ctx context.Context, source Source, requestID, dir string, progress 
 		return fmt.Errorf("writing the evidence pack: %w", err)
 	}
 	progress("written to " + dir)
+	return nil
+}
+
+// ExportTo hands the files of a request's pack to a sink, as [Export] writes them.
+// An error leaves a sink with nothing, or with a part of a pack when it is its own.
+func ExportTo(ctx context.Context, source Source, requestID string, sink Sink) error {
+	files, err := gather(ctx, source, requestID)
+	if err == nil {
+		_, err = complete(files)
+	}
+	if err != nil {
+		return fmt.Errorf("exporting the evidence of request %s: %w", requestID, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := sink.Put(name, files[name]); err != nil {
+			return fmt.Errorf("writing the evidence pack: %w", err)
+		}
+	}
 	return nil
 }
 

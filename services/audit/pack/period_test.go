@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -355,4 +356,68 @@ func mustJSON(t *testing.T, v any) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// many is a period of n leaves about ten requests: a handful of records, over and
+// over.
+type many struct {
+	n    int64
+	recs []*wire.Record
+	head *auditapi.Head
+}
+
+func (m *many) Period(_ context.Context, _, _ string, fn func(auditapi.Line) error) error {
+	if err := fn(auditapi.Line{Head: m.head}); err != nil {
+		return err
+	}
+	for leaf := range m.n {
+		rec := m.recs[leaf%int64(len(m.recs))]
+		proof := fmt.Sprintf("c2sp.org/tlog-proof@v1\nindex %d\n%s\n%s", leaf, strings.Repeat("lqKW0iTyhcZ77pPDD4owkVfw2qNdxbh+QQt4YwoJz8c=\n", 24), m.head.Checkpoint)
+		if err := fn(auditapi.Line{Record: &auditapi.Record{Leaf: leaf, Type: string(rec.Type), Digest: rec.Digest[:], Envelope: rec.Envelope, Proof: proof}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scale weighs what is in memory whenever a file is written.
+type scale struct {
+	files int
+	most  uint64
+}
+
+func (s *scale) Put(string, []byte) error {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s.files, s.most = s.files+1, max(s.most, m.HeapAlloc)
+	return nil
+}
+
+// A period is exported in the memory of one file, however long it is.
+func TestPeriodInConstantMemory(t *testing.T) {
+	q := newQuarter(t)
+	m := &many{head: &auditapi.Head{Origin: q.Origin(), VerifierKey: q.VerifierKey(), Checkpoint: string(q.closed.Note), Period: &auditapi.Period{From: "2026-07-01", To: "2026-10-01", Close: string(q.closed.Note)}}}
+	for i := range 10 {
+		id := fmt.Sprintf("01912d68-0000-7000-8000-%012d", i)
+		rec, err := q.coordinator.Sign(&habeasv1.IntakeRecord{RequestId: id, Regime: "us-ca-ccpa", Right: "delete"}, id, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.recs = append(m.recs, rec)
+	}
+	var weighed [2]scale
+	for i, n := range []int64{3 * leavesInFile, 30 * leavesInFile} {
+		m.n, m.head.Period.CloseSize = n, n
+		if s, err := ExportPeriod(t.Context(), m, "2026-07-01", "2026-10-01", &weighed[i]); err != nil || s.Requests != 10 || s.Leaves() != n {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	if weighed[1].files-weighed[0].files != 27 {
+		t.Errorf("%d and %d files", weighed[0].files, weighed[1].files)
+	}
+	if weighed[1].most > weighed[0].most+2<<20 {
+		t.Errorf("%d bytes for ten times the leaves, %d before", weighed[1].most, weighed[0].most)
+	}
+	t.Logf("at most %d KiB with 3072 leaves, %d KiB with 30720", weighed[0].most>>10, weighed[1].most>>10)
 }

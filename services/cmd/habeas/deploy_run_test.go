@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"database/sql"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/audit/pack"
 	"github.com/habeas-data/habeas/services/internal/pgtest"
+	"github.com/habeas-data/habeas/services/tokens"
 )
 
 // deployDatabases runs postgres/roles.sql on a new server, twice, and returns
@@ -212,8 +214,11 @@ func TestDeployedRoomsWork(t *testing.T) {
 	rooms := map[string]*process{}
 	for _, name := range []string{"coordinator", "coordinator", "audit", "delivery", "intake", "console"} {
 		p := &process{name: name, addr: freeAddress(t)}
-		p.start(t, []string{trust, "HABEAS_LOG_LEVEL=warn", "HABEAS_HTTP_ADDR=" + p.addr, "HABEAS_NATS_URL=" + bus.url()},
-			habeas, name, "--config", deployConfig(t, secrets, name))
+		env := []string{trust, "HABEAS_LOG_LEVEL=warn", "HABEAS_HTTP_ADDR=" + p.addr, "HABEAS_NATS_URL=" + bus.url()}
+		if name == "console" {
+			env = append(env, "HABEAS_AUDIT_URL=http://"+rooms["audit"].addr+logPrefix)
+		}
+		p.start(t, env, habeas, name, "--config", deployConfig(t, secrets, name))
 		if name == "coordinator" { // the first makes the streams
 			eventually(t, name+" ready", func() error { return get("http://"+p.addr+"/readyz", "", nil) })
 		}
@@ -274,6 +279,22 @@ func TestDeployedRoomsWork(t *testing.T) {
 		}
 		if _, err := pack.Verify(out, keys); err != nil {
 			t.Errorf("%s: %v", right, err)
+		}
+		var auditors tokens.View
+		if err := cl.call(t.Context(), http.MethodPost, "/v1/tokens", nil, tokens.Body{Name: "auditors", Scopes: []tokens.Scope{tokens.Evidence}, Days: 1}, &auditors); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{requestPath(v.ID, "/evidence"), "/v1/evidence?from=2026-01-01&to=2200-01-01"} {
+			var zipped bytes.Buffer
+			if err := get("http://"+rooms["console"].addr+path, auditors.Secret, &zipped); err != nil {
+				t.Errorf("the console's %s: %v", path, err)
+			}
+			if _, err := zip.NewReader(bytes.NewReader(zipped.Bytes()), int64(zipped.Len())); err != nil {
+				t.Errorf("the console's %s: %v", path, err)
+			}
+		}
+		if err := get("http://"+rooms["intake"].addr+requestPath(v.ID), auditors.Secret, nil); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("an auditor's token sees a request: %v", err)
 		}
 		if right == "know_specific" {
 			if err := get("http://"+rooms["delivery"].addr+requestPath(v.ID, "/package"), cl.token, io.Discard); err != nil {

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 
 	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/audit/pack"
@@ -106,20 +103,10 @@ func (a *fileAnswer) Write(p []byte) (int, error) {
 	return a.w.Write(p)
 }
 
-// requestPack writes the pack of a request as a zip. It is made and checked on
-// disk first.
+// requestPack writes the pack of a request as a zip, once it is made and checked.
 func requestPack(ctx context.Context, source *auditapi.Client, id string, out io.Writer) error {
-	dir, err := os.MkdirTemp("", "habeas-evidence-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // it holds nothing personal
-	folder := filepath.Join(dir, "evidence")
-	if err := pack.Export(ctx, source, id, folder, nil); err != nil {
-		return err
-	}
-	z := zip.NewWriter(out)
-	if err := z.AddFS(os.DirFS(folder)); err != nil {
+	z := pack.NewZip(out)
+	if err := pack.ExportTo(ctx, source, id, z); err != nil {
 		return err
 	}
 	return z.Close()
