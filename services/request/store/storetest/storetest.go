@@ -84,7 +84,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"shred at once", testShredAtOnce},
 		{"suppression list", testSuppressed},
 		{"what was kept", testRetained},
-		{"kept for restores", testRetained},
+		{"kept for restores", testKept},
 		{"forgotten by a restore", testForgotten},
 		{"replays", testReplays},
 		{"incidents", testIncidents},
