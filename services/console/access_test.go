@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/habeas-data/habeas/services/console/access"
 )
@@ -40,7 +39,7 @@ func TestViewsAreOnRecord(t *testing.T) {
 	d.fetch(t, "/requests/"+id+"/live")
 	d.fetch(t, "/requests/"+id+"/live")
 	d.fetch(t, "/requests/"+id)
-	list, err := d.store.Accesses(t.Context(), now.Add(-time.Hour), 10)
+	list, err := d.looks(t)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -213,7 +212,7 @@ func TestTakingEvidenceIsOnRecord(t *testing.T) {
 			t.Errorf("%s: status %d, %s, %v", path, a.status, a.body, a.header)
 		}
 	}
-	list, err := d.store.Accesses(t.Context(), now.Add(-time.Hour), 10)
+	list, err := d.looks(t)
 	if err != nil || len(list) != 3 {
 		t.Fatalf("on record: %+v, %v", list, err)
 	}

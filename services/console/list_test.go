@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
@@ -86,7 +85,7 @@ func TestFindPerson(t *testing.T) {
 	}
 	a.decent(t, true)
 	a.says(t, "1 request, newest first, of one person")
-	list, err := d.store.Accesses(t.Context(), now.Add(-time.Hour), 10)
+	list, err := d.looks(t)
 	if err != nil || len(list) != 1 || list[0].Purpose != "console: search by an identifier" {
 		t.Errorf("on record is %+v, %v", list, err)
 	}
@@ -149,7 +148,7 @@ func TestBulk(t *testing.T) {
 			t.Errorf("asked for %q, want %q", d.act.calls, c.want)
 		}
 	}
-	list, err := d.store.Accesses(t.Context(), now.Add(-time.Hour), 10)
+	list, err := d.looks(t)
 	if err != nil || len(list) != 3 || list[0].Purpose != "console: retry 2 requests" {
 		t.Errorf("on record is %+v, %v", list, err)
 	}

@@ -87,14 +87,14 @@ func (g *Guard) init() {
 	}
 }
 
-// need is the scope that a call asks for.
-func (g *Guard) need(req *http.Request) Scope {
+// need is the scope that a call asks for, and the pattern of its route.
+func (g *Guard) need(req *http.Request) (Scope, string) {
 	g.once.Do(g.init)
 	_, pattern := g.routes.Handler(req)
 	if s, ok := Table[pattern]; ok {
-		return s
+		return s, pattern
 	}
-	return All
+	return All, pattern
 }
 
 // Protect lets those through to next who send, as a bearer, the deployment's
@@ -106,15 +106,22 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		secret, sent := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 		have := sha256.Sum256([]byte(secret))
+		need, route := g.need(req)
 		if sent && g.Deployment != "" && subtle.ConstantTimeCompare(want[:], have[:]) == 1 {
-			next.ServeHTTP(w, req)
+			if route != listing || g.mayList(w, req, look{"the deployment's own token", All, true}) {
+				next.ServeHTTP(w, req)
+			}
 			return
 		}
 		token, ok := g.check(w, req, secret)
 		if !ok {
 			return
 		}
-		if need := g.need(req); !Allows(token, need) {
+		allowed := Allows(token, need)
+		if route == listing && !g.mayList(w, req, look{token.ID, need, allowed}) {
+			return
+		}
+		if !allowed {
 			problem(w, http.StatusForbidden, fmt.Sprintf("this token is not for that: it needs the scope %s", need))
 			return
 		}

@@ -114,6 +114,11 @@ var Table = map[string]Permission{
 	"POST /tokens/{id}/revoke": Manage,
 }
 
+// listings are the routes that show the log of requests, which serves compliance
+// alone (11 CCR 7101(d)): each page of it that is opened is on record, and each
+// that is refused.
+var listings = map[string]bool{"GET /{$}": true}
+
 // Identity is who is signed in.
 type Identity struct {
 	// Who names the person in records, the same at every login. It is the name

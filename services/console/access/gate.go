@@ -125,8 +125,11 @@ func (g *Gate) Need(pattern string, part bool, next http.HandlerFunc, refuse fun
 			refuse(w, req, ErrNoSession)
 		case !known || !Of(ctx).May(need):
 			g.config.Logger.WarnContext(ctx, "somebody was kept from what their roles do not allow", slog.String("who", Of(ctx).Who), slog.String("route", pattern))
-			if need == Look {
+			switch {
+			case need == Look:
 				_ = g.record(req, part, false) // refused either way
+			case listings[pattern]:
+				_ = g.recordList(req, false) // refused either way
 			}
 			refuse(w, req, ErrRole)
 		default:
@@ -136,9 +139,23 @@ func (g *Gate) Need(pattern string, part bool, next http.HandlerFunc, refuse fun
 					return
 				}
 			}
+			if listings[pattern] && !part {
+				if err := g.recordList(req, true); err != nil {
+					refuse(w, req, fmt.Errorf("%w: %w", ErrRecord, err))
+					return
+				}
+			}
 			next(w, req)
 		}
 	}
+}
+
+// recordList puts a look at the list of requests on record.
+func (g *Gate) recordList(req *http.Request, allowed bool) error {
+	who := Of(req.Context())
+	return g.config.Record(req.Context(), store.Access{
+		At: g.config.Now().UTC(), Who: who.Who, Role: who.role(), Purpose: "console: the list of requests", Allowed: allowed,
+	})
 }
 
 // record puts a view on record: every page, and of what a page goes on to fetch

@@ -40,7 +40,7 @@ func TestLoginAtTheCompany(t *testing.T) {
 			t.Errorf("%s %s: status %d, want %d", one.method, one.path, status, one.status)
 		}
 	}
-	if len(c.looks) != 1 || c.looks[0].Who != "id1" || c.looks[0].Role != "approver" || !c.looks[0].Allowed {
+	if len(c.looks) != 2 || c.looks[0].Purpose != "console: the list of requests" || c.looks[1].Who != "id1" || c.looks[1].Role != "approver" || !c.looks[1].Allowed {
 		t.Errorf("on record: %+v", c.looks)
 	}
 }
