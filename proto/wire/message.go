@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,12 +60,15 @@ func CheckJob(j *habeasv1.Job) error {
 	return nil
 }
 
-// DiscoveredMessage makes the message for resolved identifiers.
+// DiscoveredMessage makes the message for resolved identifiers. Its id is of
+// what was sealed: the same message published twice is one, and what a job that
+// was sent again finds anew is another.
 func DiscoveredMessage(d *habeasv1.Discovered) (*nats.Msg, error) {
 	if d.GetJobId() == "" || CheckName(d.GetConnector()) != nil || len(d.GetSealedSubject()) == 0 || d.GetSealerKey() == "" {
 		return nil, errors.New("discovered: job_id, connector, sealed_subject and sealer_key are required")
 	}
-	return protoMessage(DiscoveredSubject(d.GetConnector()), d, d.GetJobId()+"/discovered")
+	sum := sha256.Sum256(d.GetSealedSubject())
+	return protoMessage(DiscoveredSubject(d.GetConnector()), d, d.GetJobId()+"/discovered/"+hex.EncodeToString(sum[:8]))
 }
 
 // ParseDiscovered reads a Discovered message.

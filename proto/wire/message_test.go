@@ -46,6 +46,14 @@ func TestMessagesRoundTrip(t *testing.T) {
 	if msg.Subject != "habeas.v1.discovered.crm" || wire.IssuerOf(msg.Subject) != "crm" {
 		t.Errorf("subject %s", msg.Subject)
 	}
+	again, err := wire.DiscoveredMessage(d)
+	if err != nil || again.Header.Get(nats.MsgIdHdr) != msg.Header.Get(nats.MsgIdHdr) {
+		t.Errorf("what was found once has two ids: %v", err)
+	}
+	again, err = wire.DiscoveredMessage(&habeasv1.Discovered{JobId: "job-1", RequestId: "req-1", Connector: "crm", SealedSubject: []byte{2}, SealerKey: "X"})
+	if err != nil || again.Header.Get(nats.MsgIdHdr) == msg.Header.Get(nats.MsgIdHdr) {
+		t.Errorf("what was found anew has the id of what may be lost: %v", err)
+	}
 	if have, err := wire.ParseDiscovered(msg.Header, msg.Data); err != nil || !proto.Equal(d, have) {
 		t.Errorf("%v: %v", err, have)
 	}

@@ -55,7 +55,10 @@ func (r *Room) watch(ctx context.Context) error {
 			if !ok {
 				return errors.New("the watch ended")
 			}
-			if entry != nil && entry.Operation() == jetstream.KeyValuePut {
+			switch {
+			case entry == nil: // that was all there was
+				r.heardOnce.Do(func() { close(r.heard) })
+			case entry.Operation() == jetstream.KeyValuePut:
 				r.announced(ctx, entry)
 			}
 		case <-check.C:
@@ -66,6 +69,23 @@ func (r *Room) watch(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// askAnnounced reads what a connector has announced, without waiting to be told.
+func (r *Room) askAnnounced(ctx context.Context, name string) error {
+	kv, err := r.JS.KeyValue(ctx, wire.BucketConnectors)
+	if err != nil {
+		return fmt.Errorf("opening the bucket of connectors: %w", err)
+	}
+	entry, err := kv.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading what %s announced: %w", name, err)
+	}
+	r.announced(ctx, entry)
+	return nil
 }
 
 // announced takes a connector's manifest or sign of life.

@@ -69,6 +69,10 @@ type Room struct {
 	held        heldBack
 	counters    counters
 
+	// heard is closed once everything was read that connectors had announced.
+	heard     chan struct{}
+	heardOnce sync.Once
+
 	// reconsider is set when connectors came or changed, for requests that
 	// nobody could be asked for.
 	reconsider atomic.Bool
@@ -92,7 +96,7 @@ func New(c Config) (*Room, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), every: time.Second, err: errors.New("starting")}
+	r := &Room{Config: c, planning: make(chan struct{}, 1), hinted: make(chan []request.ID, 1024), heard: make(chan struct{}), every: time.Second, err: errors.New("starting")}
 	r.suppression = suppression.List{Store: c.Store, Vault: c.Vault}
 	return r, r.counters.init()
 }
@@ -137,11 +141,17 @@ func (r *Room) Run(ctx context.Context) error {
 		return fmt.Errorf("subscribing to hints: %w", err)
 	}
 	defer func() { _ = hints.Unsubscribe() }() // the connection may be closed already
-	r.setReady(nil)
-	r.reconsider.Store(true)
 	g, ctx := errgroup.WithContext(ctx)
 	defer r.background.Wait()
 	g.Go(func() error { return r.watchConnectors(ctx) })
+	// A plan made before all connectors are known would leave out a copy.
+	select {
+	case <-r.heard:
+	case <-ctx.Done():
+		return g.Wait()
+	}
+	r.setReady(nil)
+	r.reconsider.Store(true)
 	g.Go(func() error { return r.planLoop(ctx) })
 	g.Go(func() error { return r.hintLoop(ctx) })
 	g.Go(func() error { return r.sweepLoop(ctx) })

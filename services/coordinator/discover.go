@@ -36,7 +36,10 @@ func (r *Room) takeDiscovered(ctx context.Context, batch []jetstream.Msg) error 
 	}()
 	var ids []request.ID
 	for i, m := range batch {
-		f := r.open(ctx, m)
+		f, err := r.open(ctx, m)
+		if err != nil {
+			return err
+		}
 		if f == nil {
 			continue
 		}
@@ -76,8 +79,8 @@ func (r *Room) takeDiscovered(ctx context.Context, batch []jetstream.Msg) error 
 }
 
 // open reads a message of what was discovered. It returns nil for one that it
-// refused.
-func (r *Room) open(ctx context.Context, m jetstream.Msg) *find {
+// refused, and an error when that can't be known yet.
+func (r *Room) open(ctx context.Context, m jetstream.Msg) (*find, error) {
 	d, err := wire.ParseDiscovered(m.Headers(), m.Data())
 	if err == nil && d.GetConnector() != wire.IssuerOf(m.Subject()) {
 		err = errors.New("discovered: field connector is not who published it")
@@ -88,17 +91,25 @@ func (r *Room) open(ctx context.Context, m jetstream.Msg) *find {
 	}
 	if err != nil {
 		r.reject(ctx, "malformed", m, err)
-		return nil
+		return nil, nil
 	}
 	c, known := r.connectors.get(d.GetConnector())
 	if !known || c.SealKey != d.GetSealerKey() {
+		// What was announced may be on its way to us still, and what was found
+		// comes only once.
+		if err := r.askAnnounced(ctx, d.GetConnector()); err != nil {
+			return nil, err
+		}
+		c, known = r.connectors.get(d.GetConnector())
+	}
+	if !known || c.SealKey != d.GetSealerKey() {
 		r.reject(ctx, "unknown_key", m, errors.New("sealed by a key the connector did not announce"))
-		return nil
+		return nil, nil
 	}
 	subject, err := r.SealKey.OpenSubject(d.GetSealedSubject(), d.GetSealerKey(), d.GetJobId())
 	if err != nil {
 		r.reject(ctx, "sealed_for_another", m, err)
-		return nil
+		return nil, nil
 	}
 	f := &find{request: id, job: request.ID(d.GetJobId()), connector: c.Name}
 	for _, i := range subject.GetIdentifiers() {
@@ -112,14 +123,14 @@ func (r *Room) open(ctx context.Context, m jetstream.Msg) *find {
 		}
 		f.found = append(f.found, normal)
 	}
-	return f
+	return f, nil
 }
 
 // merge adds what was found for a resolve job that is still worked for. What
 // comes later than that is not kept: nobody needs it any more.
 func (st *step) merge(key vault.DataKey, f *find) error {
 	switch st.s.Request.State() {
-	case request.Accepted, request.Resolving, request.Running:
+	case request.Accepted, request.Held, request.Resolving, request.Running:
 	default:
 		return nil
 	}
