@@ -55,9 +55,12 @@ func laneOf(j *store.Job) lane {
 	case j.State == request.JobSent || j.State == request.JobDeferred:
 		reached = 1
 	}
+	looked := len(j.Located) > 0 || len(outcomeOf(j.Outcome).GetStores()) > 0 || j.State.Success()
 	for i, name := range stepNames {
 		s := laneStep{Label: name, Mark: "todo", Said: "to come"}
 		switch {
+		case name == "Located" && j.State.Terminal() && !looked:
+			s.Said = "not reached"
 		case i < reached || i == reached && j.State.Success():
 			s.Mark, s.Said = "done", "done"
 		case i == reached && j.State.Terminal():

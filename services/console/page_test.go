@@ -266,7 +266,7 @@ func TestRequestTells(t *testing.T) {
 	d.fetch(t, "/requests/"+string(ids["waiting"])).says(t, "Not verified; needs Reasonable", "Attest the requester", "No system has been asked yet.")
 	d.fetch(t, "/requests/"+string(ids["tooMany"])).says(t, "201 344 records located, 50 000 allowed for one person; nothing was done", "Let analytics go on")
 	d.fetch(t, "/requests/"+string(ids["late"])).says(t, "This request is 2 days late. This is why:", "crm failed after 10 tries: the CRM answers 500. Put the system right, then try crm again.",
-		"crm Erase Planned : done Sent : done Located : done Answered : not well Failed 10 tries", "The request came in by web", "crm, erase: failed")
+		"crm Erase Planned : done Sent : done Located : not reached Answered : not well Failed 10 tries", "The request came in by web", "crm, erase: failed")
 	d.fetch(t, "/requests/"+string(ids["deletion"])).says(t, "33 days left. It waits for this:", "warehouse failed after 10 tries: the credentials are not allowed to delete from events.",
 		"analytics could not finish yet, after 3 tries: the bucket does not answer. It is tried again by itself. 15 Jun 2026, 18:20 UTC",
 		"adtech has had its job since 15 Jun 2026, 17:59 UTC and has not answered.", "crm waits until others are done.",

@@ -132,8 +132,12 @@ func (r *Room) showRequest(w http.ResponseWriter, req *http.Request, template st
 		return
 	}
 	base := "/requests/" + string(d.ID)
+	live := page{Title: d.Right + " request", Events: base + "/events", Live: base + "/live"}
+	if problem != "" {
+		live.Events, live.Live = "", "" // what was typed stays as it is
+	}
 	r.render(w, req, status, template, &requestPage{
-		page: page{Title: d.Right + " request", Events: base + "/events", Live: base + "/live"}, detail: d,
+		page: live, detail: d,
 		Failed: failed, Problem: problem, Typed: req.PostForm, AuditURL: r.config.AuditURL,
 	})
 }

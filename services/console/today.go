@@ -2,7 +2,11 @@ package console
 
 import (
 	"context"
+	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -11,7 +15,8 @@ import (
 
 // How much of what presses is shown, and over how many days the charts reach.
 const (
-	pressingRows = 25
+	pressingRows = 12
+	personRows   = 10
 	chartDays    = 30
 )
 
@@ -44,13 +49,31 @@ var troubleWords = map[store.IncidentKind]string{
 	store.NotThrough:  "The daily made-up request did not go through",
 }
 
+func troubleOf(trouble []store.Trouble) []troubleRow {
+	var out []troubleRow
+	for _, t := range trouble {
+		source := t.Connector
+		if t.Store != "" {
+			source += ", " + t.Store
+		}
+		out = append(out, troubleRow{troubleWords[t.Kind], source, number(t.Incidents), number(t.Records), momentOf(t.Last)})
+	}
+	return out
+}
+
+// todayPage is made of parts that are read apart: one that can't be read says
+// so, and the others are there.
 type todayPage struct {
 	page
-	Trouble        []troubleRow
-	Figures        []figure
-	Pressing       []row
-	Stuck          []stuckRow
-	Arrived, Ended chart
+	Figures  []figure
+	Trouble  []troubleRow
+	Pressing []row
+	Persons  []row
+	Stuck    []stuckRow
+	Forecast []forecast
+	Charts   []chart
+	// Down names the parts that could not be read.
+	Down map[string]bool
 }
 
 func (r *Room) today(w http.ResponseWriter, req *http.Request)     { r.showToday(w, req, "today.html") }
@@ -65,73 +88,119 @@ func (r *Room) showToday(w http.ResponseWriter, req *http.Request, template stri
 	r.render(w, req, http.StatusOK, template, p)
 }
 
+// listed is what the listings of today are made of.
+type listed struct {
+	requests []store.Request
+	jobs     map[request.ID][]store.Job
+}
+
+func (l listed) rows(now time.Time, slow map[string]time.Time) []row {
+	out := make([]row, len(l.requests))
+	for i := range l.requests {
+		of := &l.requests[i]
+		out[i] = rowOf(of, l.jobs[of.ID], now)
+		out[i].Risk = riskOf(of, l.jobs[of.ID], slow)
+	}
+	return out
+}
+
+// readToday reads the parts at once. The error is for all of them.
 func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	now := r.config.Now().UTC()
-	standing, err := r.config.Store.Standing(ctx, now, now.AddDate(0, 0, soon))
-	if err != nil {
-		return nil, err
-	}
-	pressing, err := r.config.Store.Pressing(ctx, pressingRows)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]request.ID, len(pressing))
-	for i := range pressing {
-		ids[i] = pressing[i].ID
-	}
-	jobs, err := r.config.Store.JobsOf(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	stuck, err := r.config.Store.Stuck(ctx)
-	if err != nil {
-		return nil, err
-	}
-	trouble, err := r.config.Store.Trouble(ctx)
-	if err != nil {
-		return nil, err
-	}
 	first := now.Truncate(24*time.Hour).AddDate(0, 0, 1-chartDays)
-	each, err := r.config.Store.Days(ctx, first)
-	if err != nil {
-		return nil, err
+	var standing store.Standing
+	var recipients []figure
+	var trouble []store.Trouble
+	var first25, persons listed
+	var each []store.Day
+	var stuck []store.Stuck
+	var ahead []forecast
+	parts := []struct {
+		name string
+		read func() error
+		err  error
+	}{
+		{name: "figures", read: func() (err error) {
+			if standing, err = r.config.Store.Standing(ctx, now, now.AddDate(0, 0, soon)); err == nil {
+				recipients, err = r.recipientFigures(ctx, now)
+			}
+			return err
+		}},
+		{name: "trouble", read: func() (err error) {
+			trouble, err = r.config.Store.Trouble(ctx)
+			return err
+		}},
+		{name: "charts", read: func() (err error) {
+			each, err = r.config.Store.Days(ctx, first)
+			return err
+		}},
+		{name: "pressing", read: func() (err error) {
+			if first25.requests, err = r.config.Store.Pressing(ctx, pressingRows); err == nil {
+				first25.jobs, err = r.config.Store.JobsOf(ctx, idsOf(first25.requests))
+			}
+			return err
+		}},
+		{name: "persons", read: func() (err error) {
+			if persons.requests, err = r.config.Store.List(ctx, store.Filter{Attention: true, Sort: store.SortDue, Limit: personRows}); err == nil {
+				persons.jobs, err = r.config.Store.JobsOf(ctx, idsOf(persons.requests))
+			}
+			return err
+		}},
+		{name: "stuck", read: func() (err error) {
+			if stuck, err = r.config.Store.Stuck(ctx); err == nil {
+				ahead, err = r.forecast(ctx, stuck, now)
+			}
+			return err
+		}},
 	}
-	p := &todayPage{page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Figures: figuresOf(standing)}
-	recipients, err := r.recipientFigures(ctx, now)
-	if err != nil {
-		return nil, err
+	var g sync.WaitGroup
+	for i := range parts {
+		g.Go(func() { parts[i].err = parts[i].read() })
 	}
-	p.Figures = append(p.Figures, recipients...)
-	for i := range pressing {
-		p.Pressing = append(p.Pressing, rowOf(&pressing[i], jobs[ids[i]], now))
-	}
-	for _, t := range trouble {
-		source := t.Connector
-		if t.Store != "" {
-			source += ", " + t.Store
+	g.Wait()
+	p := &todayPage{page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Down: make(map[string]bool)}
+	var last error
+	for _, part := range parts {
+		if part.err != nil {
+			p.Down[part.name], last = true, part.err
+			r.config.Logger.ErrorContext(ctx, "reading a part of today", slog.String("part", part.name), slog.Any("error", part.err))
 		}
-		p.Trouble = append(p.Trouble, troubleRow{troubleWords[t.Kind], source, number(t.Incidents), number(t.Records), momentOf(t.Last)})
 	}
+	if len(p.Down) == len(parts) {
+		return nil, last
+	}
+	slow := make(map[string]time.Time)
+	for _, f := range ahead {
+		slow[f.Connector] = f.free
+	}
+	p.Forecast, p.Trouble, p.Figures = ahead, troubleOf(trouble), append(figuresOf(standing, ahead), recipients...)
+	p.Pressing, p.Persons = first25.rows(now, slow), persons.rows(now, slow)
 	for _, s := range stuck {
 		p.Stuck = append(p.Stuck, stuckRow{s.Connector, inWords(jobWords, s.State), s.Code, number(s.Jobs), momentOf(s.Oldest)})
 	}
-	p.Arrived, p.Ended = chartsOf(each, first)
+	p.Charts = chartsOf(each, first)
 	return p, nil
 }
 
-func figuresOf(s store.Standing) []figure {
-	var open int64
+func figuresOf(s store.Standing, ahead []forecast) []figure {
+	var open, slow int64
+	for _, f := range ahead {
+		if f.risk > 0 {
+			slow++
+		}
+	}
 	for _, n := range s.Open {
 		open += n
 	}
 	out := []figure{
-		{Label: "Late", Count: number(s.Late), Tone: bad},
-		{Label: "Due within " + days(soon), Count: number(s.Soon), Tone: warn},
-		{Label: "Need a person", Count: number(s.Attention), Tone: warn, Link: "/?attention=1"},
+		{Label: "Late", Count: number(s.Late), Tone: bad, Link: "/?due=late&sort=due"},
+		{Label: "Due within " + days(soon), Count: number(s.Soon), Tone: warn, Link: "/?due=week&sort=due"},
+		{Label: "Systems too slow", Count: number(slow), Tone: bad, Link: "#forecast"},
+		{Label: "Need a person", Count: number(s.Attention), Tone: warn, Link: "/?attention=1&sort=due"},
 		{Label: "Awaiting verification", Count: number(s.Open[request.AwaitingVerification]), Tone: idle, Link: "/?state=awaiting_verification"},
-		{Label: "Open", Count: number(open), Tone: idle, Link: "/"},
+		{Label: "Open", Count: number(open), Tone: idle, Link: "/?state=open"},
 	}
 	for i := range out {
 		if out[i].Count == "0" {
@@ -151,6 +220,8 @@ type chart struct {
 type bar struct {
 	X, Y, Width, Height int
 	Text                string
+	// Bad is what should not be.
+	Bad bool
 }
 
 // Units of the drawings; 2 of each step are the gap.
@@ -162,32 +233,56 @@ const (
 // Box is the size of the drawing.
 func (c chart) Box() [2]int { return [2]int{chartDays * chartStep, chartHeight} }
 
-// chartsOf draws arrivals and closings from the first day on. Days that each
+// chartsOf draws arrivals and closings from the first day on, how old what was
+// closed had become, and how long before its deadline that was. Days that each
 // leaves out are empty.
-func chartsOf(each []store.Day, first time.Time) (arrived, closed chart) {
-	var in, out [chartDays]int64
+func chartsOf(each []store.Day, first time.Time) []chart {
+	var in, out, age, margin [chartDays]float64
+	var arrived, closed, late int64
+	var taken, spare time.Duration
 	for _, d := range each {
-		if i := int(d.Day.Sub(first).Hours() / 24); i >= 0 && i < chartDays {
-			in[i], out[i] = d.Arrived, d.Closed
-		}
-	}
-	return chartOf("Arrived", in[:], first), chartOf("Closed", out[:], first)
-}
-
-func chartOf(title string, counts []int64, first time.Time) chart {
-	var most, total int64
-	for _, n := range counts {
-		most, total = max(most, n), total+n
-	}
-	c := chart{Title: title, Total: number(total), Most: number(most), From: first.Format("2 Jan"), To: first.AddDate(0, 0, len(counts)-1).Format("2 Jan")}
-	for i, n := range counts {
-		if n == 0 {
+		i := int(d.Day.Sub(first).Hours() / 24)
+		if i < 0 || i >= chartDays {
 			continue
 		}
-		height := max(int(n*chartHeight/most), 1)
+		in[i], out[i] = float64(d.Arrived), float64(d.Closed)
+		arrived, closed, late, taken, spare = arrived+d.Arrived, closed+d.Closed, late+d.Late, taken+d.Taken, spare+d.Spare
+		if d.Closed > 0 {
+			age[i], margin[i] = inDays(d.Taken, d.Closed), inDays(d.Spare, d.Closed)
+		}
+	}
+	whole, tenth := func(v float64) string { return number(int64(v)) }, func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) + " days" }
+	mean := func(sum time.Duration) string {
+		if closed == 0 {
+			return "–"
+		}
+		return tenth(inDays(sum, closed))
+	}
+	return []chart{
+		chartOf("Arrived", number(arrived), whole, in[:], first),
+		chartOf("Closed", number(closed)+", "+number(late)+" of them late", whole, out[:], first),
+		chartOf("Age when closed", mean(taken), tenth, age[:], first),
+		chartOf("Time left when closed", mean(spare), tenth, margin[:], first),
+	}
+}
+
+// inDays is a mean in days.
+func inDays(sum time.Duration, n int64) float64 { return sum.Hours() / 24 / float64(n) }
+
+func chartOf(title, total string, said func(float64) string, values []float64, first time.Time) chart {
+	var most float64
+	for _, v := range values {
+		most = max(most, math.Abs(v))
+	}
+	c := chart{Title: title, Total: total, Most: said(most), From: first.Format("2 Jan"), To: first.AddDate(0, 0, len(values)-1).Format("2 Jan")}
+	for i, v := range values {
+		if v == 0 {
+			continue
+		}
+		height := max(int(math.Abs(v)*chartHeight/most), 1)
 		c.Bars = append(c.Bars, bar{
 			X: i*chartStep + 1, Y: chartHeight - height, Width: chartStep - 2, Height: height,
-			Text: first.AddDate(0, 0, i).Format("2 Jan") + ": " + number(n),
+			Text: first.AddDate(0, 0, i).Format("2 Jan") + ": " + said(v), Bad: v < 0,
 		})
 	}
 	return c

@@ -1,10 +1,13 @@
 package console
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -22,8 +25,9 @@ func TestTodayTells(t *testing.T) {
 	}
 	a := d.fetch(t, "/today")
 	a.says(t, "What went wrong after an answer", "warehouse, events Erased records came back 2 7")
-	a.says(t, "Late 1", "Due within 7 days 2", "Need a person 4", "Awaiting verification 1", "Open 9",
-		"Arrived in the last 30 days: 11", "Closed in the last 30 days: 4",
+	a.says(t, "Late 1", "Due within 7 days 2", "Systems too slow 1", "Need a person 4", "Awaiting verification 1", "Open 9",
+		"Arrived in the last 30 days: 11", "Closed in the last 30 days: 4, 0 of them late", "Age when closed in the last 30 days: 2.1 days", "Time left when closed in the last 30 days:",
+		"adtech 2 nothing in 24 hours – 1", "adtech will be too slow at its pace",
 		"warehouse Failed denied 1", "crm Failed exhausted 1", "analytics Waiting unavailable 1", "analytics Over the limit, not done over_limit 1")
 	var order []string
 	for _, n := range elements(a.doc, "a") {
@@ -49,4 +53,53 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: status %d", unknown, a.status)
 		}
 	}
+}
+
+// broken is a store that can't tell what is stuck.
+type broken struct{ store.Store }
+
+func (broken) Stuck(context.Context) ([]store.Stuck, error) {
+	return nil, errors.New("lost the database of " + planted)
+}
+
+// One part that can't be read says so, and the others are there.
+func TestTodayWithoutAPart(t *testing.T) {
+	d := newDesk(t)
+	d.company(t)
+	d.room.config.Store = broken{d.store}
+	a := d.fetch(t, "/today")
+	a.decent(t, true)
+	if a.status != http.StatusOK || strings.Count(a.text(), "does not answer for this part") != 1 {
+		t.Errorf("status %d, it says %s", a.status, a.text())
+	}
+	a.says(t, "Late 1", "First to be late", "Arrived in the last 30 days: 11", "Too many records for one person")
+}
+
+// A system that answers ten jobs an hour needs two hours for twenty.
+func TestForecast(t *testing.T) {
+	d := newDesk(t)
+	if err := d.store.PutConnector(t.Context(), store.Connector{Name: "crm", Manifest: []byte{}, Key: []byte{}, SeenAt: now, UpdatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	jobs := func(n int, state request.JobState) (out []store.Job) {
+		for range n {
+			out = append(out, store.Job{Connector: "crm", Action: request.ActionErase, State: state})
+		}
+		return out
+	}
+	d.add(t, made{right: request.Delete, state: request.Running, received: now, jobs: jobs(20, request.JobPlanned)})
+	id := d.add(t, made{right: request.Delete, state: request.Running, received: now, jobs: jobs(20, request.JobDone)})
+	soonDue := made{right: request.Delete, state: request.Running, received: now, jobs: jobs(20, request.JobPlanned), edit: func(r *store.Request) { r.RespondBy = now.Add(time.Hour) }}
+	d.add(t, soonDue)
+	// They were answered over the last two hours: ten an hour.
+	if _, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+		for i := range snaps[0].Jobs {
+			snaps[0].Jobs[i].UpdatedAt = now.Add(-time.Duration(i) * 2 * time.Hour / 19)
+			snaps[0].Touch(i)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.fetch(t, "/today").says(t, "crm 40 10 an hour 15 Jun 2026, 22:00 UTC 1", "crm will be too slow at its pace")
 }

@@ -23,6 +23,8 @@ type row struct {
 	Attention string
 	Waiting   []string
 	Assignee  string
+	// Risk says why it will be late as things go; see [forecast].
+	Risk string
 }
 
 func rowOf(r *store.Request, jobs []store.Job, now time.Time) row {

@@ -24,7 +24,7 @@ const (
 	Desktop = 1280
 )
 
-const timeout = 2 * time.Minute
+const timeout = 5 * time.Minute
 
 // Browser is a running Chromium with one tab.
 type Browser struct {
@@ -121,7 +121,7 @@ func (b *Browser) Text(expression string) string {
 // Wait waits until an expression is true, through navigations.
 func (b *Browser) Wait(expression string) {
 	b.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -133,7 +133,7 @@ func (b *Browser) Wait(expression string) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			b.t.Fatalf("in the browser: after 20 s it is not true that %s", expression)
+			b.t.Fatalf("in the browser: after a minute it is not true that %s", expression)
 		}
 	}
 }
