@@ -27,10 +27,10 @@ type Scope string
 
 // Scopes.
 const (
-	Submit      Scope = "submit"      // hand requests in
+	Submit      Scope = "submit"      // hand in requests, signals, post and disclosures
 	Read        Scope = "read"        // see how requests and connectors stand
-	Operate     Scope = "operate"     // verify, retry, cancel, hold
-	Decide      Scope = "decide"      // deny, extend, lift a cap
+	Operate     Scope = "operate"     // verify, retry, cancel, pause
+	Decide      Scope = "decide"      // deny, extend, hold, lift a cap
 	Package     Scope = "package"     // download people's packages: personal data
 	Evidence    Scope = "evidence"    // take evidence away
 	Suppression Scope = "suppression" // ask whether somebody may be imported
@@ -43,10 +43,10 @@ var Scopes = []struct {
 	Scope Scope
 	For   string
 }{
-	{Submit, "hand requests in"},
+	{Submit, "hand in requests, signals, post and disclosures"},
 	{Read, "see how requests and connectors stand"},
-	{Operate, "verify, retry, cancel, hold"},
-	{Decide, "deny, extend, lift a cap"},
+	{Operate, "verify, retry, cancel, pause"},
+	{Decide, "deny, extend, hold, lift a cap"},
 	{Package, "download people's packages: personal data"},
 	{Evidence, "take evidence away"},
 	{Suppression, "ask whether somebody may be imported"},

@@ -221,7 +221,7 @@ func TestAlteredPeriod_RE6(t *testing.T) {
 			if len(original[name]) == 0 {
 				t.Skip("it is empty")
 			}
-			for i := range (*samples + 7) / 8 {
+			for i := range (*samples + 11) / 12 {
 				files := maps.Clone(original)
 				at := random.IntN(len(files[name]))
 				files[name] = bytes.Clone(files[name])
@@ -407,17 +407,17 @@ func TestPeriodInConstantMemory(t *testing.T) {
 		m.recs = append(m.recs, rec)
 	}
 	var weighed [2]scale
-	for i, n := range []int64{3 * leavesInFile, 30 * leavesInFile} {
+	for i, n := range []int64{2 * leavesInFile, 10 * leavesInFile} {
 		m.n, m.head.Period.CloseSize = n, n
 		if s, err := ExportPeriod(t.Context(), m, "2026-07-01", "2026-10-01", &weighed[i]); err != nil || s.Requests != 10 || s.Leaves() != n {
 			t.Fatalf("%+v, %v", s, err)
 		}
 	}
-	if weighed[1].files-weighed[0].files != 27 {
+	if weighed[1].files-weighed[0].files != 8 {
 		t.Errorf("%d and %d files", weighed[0].files, weighed[1].files)
 	}
 	if weighed[1].most > weighed[0].most+2<<20 {
-		t.Errorf("%d bytes for ten times the leaves, %d before", weighed[1].most, weighed[0].most)
+		t.Errorf("%d bytes for five times the leaves, %d before", weighed[1].most, weighed[0].most)
 	}
-	t.Logf("at most %d KiB with 3072 leaves, %d KiB with 30720", weighed[0].most>>10, weighed[1].most>>10)
+	t.Logf("at most %d KiB with 2048 leaves, %d KiB with 10240", weighed[0].most>>10, weighed[1].most>>10)
 }
