@@ -30,6 +30,8 @@ func abilities(c Connector) []habeasv1.Action {
 	add(optOuter, habeasv1.Action_ACTION_OPT_OUT)
 	add(corrects(c), habeasv1.Action_ACTION_CORRECT)
 	add(limiter, habeasv1.Action_ACTION_LIMIT)
+	_, resumer := c.(Resumer)
+	add(resumer, habeasv1.Action_ACTION_OPT_IN)
 	return actions
 }
 

@@ -228,6 +228,20 @@ func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.O
 	return w.choose(ctx, t, o.OptOut, o.OptedOut, "the opt-out succeeded and is not in force")
 }
 
+func (w *worker) doOptIn(ctx context.Context, t *task, r Resumer) (*habeasv1.Outcome, error) {
+	// An opt-out is in force when it is for every identifier, and lifted when it
+	// is for none.
+	lifted := func(ctx context.Context, p Person) (bool, error) {
+		for _, id := range p.Only(w.Manifest.Accepts...).Identifiers() {
+			if out, err := r.OptedOut(ctx, NewPerson(id)); err != nil || out {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	return w.choose(ctx, t, r.OptIn, lifted, "the opt-in succeeded and the opt-out is still in force")
+}
+
 func (w *worker) doLimit(ctx context.Context, t *task, l Limiter) (*habeasv1.Outcome, error) {
 	return w.choose(ctx, t, l.LimitSPI, l.LimitedSPI, "the limit succeeded and is not in force")
 }

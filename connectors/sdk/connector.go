@@ -93,6 +93,18 @@ type OptOuter interface {
 	OptedOut(ctx context.Context, p Person) (bool, error)
 }
 
+// A Resumer is an [OptOuter] whose system can take an opt-out back.
+type Resumer interface {
+	OptOuter
+	// OptIn lets the sale and sharing of the person's data go on, after the
+	// person allowed it again in two steps (11 CCR 7028). What the opt-out
+	// withdrew need not be made anew. It lifts the choice of the person's own
+	// identifiers alone; what is shared with somebody who opted out stays opted
+	// out. Opting in somebody who is not opted out succeeds. The runtime then
+	// asks OptedOut of each identifier alone, which must say no.
+	OptIn(ctx context.Context, p Person) error
+}
+
 // A Resolver is a Connector that knows further identifiers of a person.
 type Resolver interface {
 	Connector

@@ -9,7 +9,7 @@
 //
 // The driver is what the author cannot avoid; all else is ours. An author
 // writes [Connector] and, for each ability the system has, one more method:
-// [Eraser], [Exporter], [Corrector], [OptOuter], [Resolver]. The runtime finds
+// [Eraser], [Exporter], [Corrector], [OptOuter], [Resumer], [Resolver]. The runtime finds
 // abilities by type assertion. [Main] makes a program of it, and package
 // sdktest holds the promises every connector must keep.
 //

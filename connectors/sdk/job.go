@@ -191,6 +191,8 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 		return w.doExport(ctx, t, w.Connector.(Exporter))
 	case habeasv1.Action_ACTION_OPT_OUT:
 		return w.doOptOut(ctx, t, w.Connector.(OptOuter))
+	case habeasv1.Action_ACTION_OPT_IN:
+		return w.doOptIn(ctx, t, w.Connector.(Resumer))
 	case habeasv1.Action_ACTION_CORRECT:
 		return w.doCorrect(ctx, t, w.Connector.(Corrector))
 	case habeasv1.Action_ACTION_LIMIT:

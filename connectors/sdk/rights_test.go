@@ -141,3 +141,47 @@ func TestResolversKnowOfAnOptOut_OO5(t *testing.T) {
 		}
 	}
 }
+
+// resumable is a book that takes opt-outs back, or only says so.
+type resumable struct {
+	*book
+	lies bool
+}
+
+func (r *resumable) OptIn(_ context.Context, p sdk.Person) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.lies {
+		delete(r.out, p.Values(sdk.Email)[0])
+	}
+	return nil
+}
+
+func TestOptInIsReadBack_OO6(t *testing.T) {
+	b := &resumable{book: newBook().put(ann, "contacts", 1)}
+	r := newRig(t, b)
+	r.start()
+	ask := func(job string, action habeasv1.Action) *habeasv1.Outcome {
+		return r.do(r.job(job, action, sdk.ID(sdk.Email, ann)))
+	}
+	if o := ask("job-1", habeasv1.Action_ACTION_OPT_OUT); o.GetDone() == nil {
+		t.Fatalf("outcome %v", o)
+	}
+	if o := ask("job-2", habeasv1.Action_ACTION_OPT_IN); o.GetDone() == nil || b.out[ann] {
+		t.Errorf("outcome %v, opted out is %v", o, b.out[ann])
+	}
+	if o := ask("job-3", habeasv1.Action_ACTION_OPT_IN); o.GetDone() == nil {
+		t.Errorf("opting in who is in: %v", o)
+	}
+	b.mu.Lock()
+	b.lies, b.out[ann] = true, true
+	b.mu.Unlock()
+	if o := ask("job-4", habeasv1.Action_ACTION_OPT_IN); o.GetFailed().GetCode() != string(sdk.StillThere) {
+		t.Errorf("an opt-in that does not lift: %v", o)
+	}
+	other := newRig(t, newBook().put(ann, "contacts", 1))
+	other.start()
+	if o := other.do(other.job("job-1", habeasv1.Action_ACTION_OPT_IN, sdk.ID(sdk.Email, ann))); o.GetNotSupported() == nil {
+		t.Errorf("one that can only opt out: %v", o)
+	}
+}

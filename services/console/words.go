@@ -75,7 +75,7 @@ var jobWords = map[request.JobState]word{
 
 var actionLabels = map[request.Action]string{
 	request.ActionResolve: "Find identifiers", request.ActionLocate: "Look", request.ActionExport: "Copy",
-	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit",
+	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit", request.ActionOptIn: "Opt in",
 }
 
 var holdLabels = map[request.HoldKind]string{

@@ -62,6 +62,7 @@ var actions = map[habeasv1.Action]request.Action{
 	habeasv1.Action_ACTION_CORRECT: request.ActionCorrect,
 	habeasv1.Action_ACTION_LIMIT:   request.ActionLimit,
 	habeasv1.Action_ACTION_OPT_OUT: request.ActionOptOut,
+	habeasv1.Action_ACTION_OPT_IN:  request.ActionOptIn,
 }
 
 func wireAction(a request.Action) habeasv1.Action {

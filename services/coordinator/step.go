@@ -229,7 +229,7 @@ func (st *step) action(c Connector) request.Action {
 	if c.Can(want) {
 		return want
 	}
-	if want == request.ActionOptOut || want == request.ActionLimit || !c.Can(request.ActionLocate) {
+	if want == request.ActionOptOut || want == request.ActionOptIn || want == request.ActionLimit || !c.Can(request.ActionLocate) {
 		return ""
 	}
 	return request.ActionLocate
@@ -315,10 +315,15 @@ func (st *step) conclude() error {
 	if err := st.moveTo(resolving); err != nil {
 		return err
 	}
-	st.attend(states, acting || resolving)
+	// Whoever was only asked for identifiers was not asked to do anything; and
+	// nobody need be told that sale and sharing may go on.
+	asked := acting || r.Right() == request.OptInSaleShare
+	st.attend(states, asked || resolving)
 	result, over := request.Conclude(states)
-	// Whoever was only asked for identifiers was not asked to do anything.
-	if !over || !acting || r.Attention != "" {
+	if len(states) == 0 && asked {
+		result, over = request.ResultComplete, true
+	}
+	if !over || !asked || r.Attention != "" {
 		return nil
 	}
 	st.s.Changed = true

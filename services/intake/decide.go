@@ -84,6 +84,9 @@ func (r *Room) Confirm(ctx context.Context, id request.ID) error {
 			return nil, err
 		}
 		if req.Right().Desk() {
+			if req.Right() == request.OptInSaleShare {
+				req.Spawn(request.OptInSaleShare, request.FromConsent, r.Now().UTC(), "")
+			}
 			return &habeasv1.DecisionRecord{Decision: "confirmed"}, req.Close(request.Ending{Result: request.ResultComplete})
 		}
 		if err := req.Move(request.AwaitingVerification); err != nil {

@@ -127,11 +127,12 @@ const (
 	FromAppeal    Origin = "appeal"    // an appeal against a denial, or what it granted
 	FromRecheck   Origin = "recheck"   // a later look whether what was erased is still gone
 	FromReplay    Origin = "replay"    // a system was restored and has forgotten what was done
+	FromConsent   Origin = "consent"   // connectors are told that sale and sharing may go on (11 CCR 7028)
 )
 
 // Ours reports whether the company asked on its own, so that nobody is written
 // to and nothing counts as a request of a person.
-func (o Origin) Ours() bool { return o == FromRecheck || o == FromReplay }
+func (o Origin) Ours() bool { return o == FromRecheck || o == FromReplay || o == FromConsent }
 
 // Child is a request that follows from another. Its id is fixed when it is
 // decided upon, before it exists, so that it is made once.

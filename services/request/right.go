@@ -18,7 +18,8 @@ const (
 	LimitSPI        Right = "limit_spi"          // Civ. Code 1798.121: limit the use of sensitive personal information
 )
 
-// The rights that are decided at the desk: no connector is asked for them.
+// The rights that are decided at the desk. What an opt-in means for connectors
+// is asked of them afterwards, by a request that follows from it.
 const (
 	OptInSaleShare Right = "opt_in_sale_share" // 11 CCR 7028, 7070-7071: to allow sale and sharing, in two steps
 	Appeal         Right = "appeal"            // against a denial, where a regime gives one (Va. Code 59.1-577(C))
@@ -38,7 +39,7 @@ func Rights() []Right {
 	return []Right{KnowCategories, KnowSpecific, Delete, Correct, OptOutSaleShare, LimitSPI}
 }
 
-// DeskRights returns the rights that are decided without asking a connector.
+// DeskRights returns the rights that are decided before any connector is asked.
 func DeskRights() []Right { return []Right{OptInSaleShare, Appeal} }
 
 // ReservedRights returns the names that are kept for rights to come.
@@ -59,7 +60,7 @@ func ParseRight(text string) (Right, error) {
 // Valid reports whether r is one of the rights.
 func (r Right) Valid() bool { return r.Action() != "" || r.Desk() }
 
-// Desk reports whether r is decided without asking a connector.
+// Desk reports whether r is decided before any connector is asked.
 func (r Right) Desk() bool { return r == OptInSaleShare || r == Appeal }
 
 // Know reports whether r is a right to know.
@@ -96,6 +97,8 @@ func (r Right) Action() Action {
 		return ActionOptOut
 	case LimitSPI:
 		return ActionLimit
+	case OptInSaleShare:
+		return ActionOptIn
 	default:
 		return ""
 	}
@@ -113,12 +116,13 @@ const (
 	ActionCorrect Action = "correct" // put fields right
 	ActionOptOut  Action = "opt_out" // stop sale and sharing
 	ActionLimit   Action = "limit"   // limit the use of sensitive personal information
+	ActionOptIn   Action = "opt_in"  // take an opt-out back
 )
 
 // Valid reports whether a is one of the actions.
 func (a Action) Valid() bool {
 	switch a {
-	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut, ActionLimit:
+	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut, ActionLimit, ActionOptIn:
 		return true
 	default:
 		return false

@@ -59,8 +59,9 @@ func init() {
 	allowed[KnowCategories] = allowed[KnowSpecific]
 	allowed[Correct] = allowed[Delete]
 	allowed[LimitSPI] = allowed[OptOutSaleShare]
-	allowed[OptInSaleShare] = "received closing complete\nclosing closed"
-	allowed[Appeal] = allowed[OptInSaleShare]
+	allowed[Appeal] = "received closing complete\nclosing closed"
+	// An opt-in is decided at the desk, and connectors are told of it as of an opt-out.
+	allowed[OptInSaleShare] = allowed[OptOutSaleShare] + "\nreceived closing complete"
 }
 
 // stoppable lists where a request may be denied or cancelled.
@@ -69,7 +70,7 @@ func stoppable(right Right, s State) bool {
 	case Received:
 		return true
 	case Accepted, Resolving, Running:
-		return !right.Desk()
+		return right != Appeal
 	case AwaitingVerification, Held:
 		return right == KnowCategories || right == KnowSpecific || right == Delete || right == Correct
 	case Packaging:

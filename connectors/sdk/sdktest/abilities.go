@@ -42,50 +42,125 @@ func checkOptOut(t *testing.T, w *world) {
 	if !ok {
 		t.Skip("the connector is no OptOuter")
 	}
-	out := func(t *testing.T, p sdk.Person) (in bool) {
-		t.Helper()
-		err := w.do(t.Context(), func(ctx context.Context) (err error) {
-			in, err = o.OptedOut(ctx, p)
-			return err
-		})
-		if err != nil {
-			t.Fatalf("OptedOut: %v", err)
-		}
-		return in
+	c := choice{w, "opted out", "OptOut", o.OptOut, o.OptedOut}
+	c.check(t)
+}
+
+func checkLimit(t *testing.T, w *world) {
+	l, ok := w.connector.(sdk.Limiter)
+	if !ok {
+		t.Skip("the connector is no Limiter")
 	}
-	optOut := func(t *testing.T, p sdk.Person) {
-		t.Helper()
-		if out(t, p) {
-			t.Fatal("opted out before having asked")
-		}
-		for range 2 {
-			if err := w.do(t.Context(), func(ctx context.Context) error { return o.OptOut(ctx, p) }); err != nil {
-				t.Fatalf("OptOut: %v", err)
-			}
-		}
-		for end := time.Now().Add(w.manifest.Settle); !out(t, p); {
-			if !time.Now().Before(end) {
-				t.Fatal("not opted out after OptOut succeeded")
-			}
-			select {
-			case <-t.Context().Done():
-				t.Fatal(t.Context().Err())
-			case <-time.After(50 * time.Millisecond):
-			}
+	c := choice{w, "limited", "LimitSPI", l.LimitSPI, l.LimitedSPI}
+	c.check(t)
+}
+
+// choice is something a person may choose: how it is made, and asked for.
+type choice struct {
+	w       *world
+	is, set string
+	make    func(context.Context, sdk.Person) error
+	holds   func(context.Context, sdk.Person) (bool, error)
+}
+
+// in asks whether the choice is in force for somebody.
+func (c *choice) in(t *testing.T, p sdk.Person) (in bool) {
+	t.Helper()
+	err := c.w.do(t.Context(), func(ctx context.Context) (err error) {
+		in, err = c.holds(ctx, p)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("asking whether somebody is %s: %v", c.is, err)
+	}
+	return in
+}
+
+// twice makes the choice two times and waits until it is in force.
+func (c *choice) twice(t *testing.T, p sdk.Person) {
+	t.Helper()
+	if c.in(t, p) {
+		t.Fatalf("%s before having asked", c.is)
+	}
+	for range 2 {
+		if err := c.w.do(t.Context(), func(ctx context.Context) error { return c.make(ctx, p) }); err != nil {
+			t.Fatalf("%s: %v", c.set, err)
 		}
 	}
+	c.w.until(t, "not "+c.is+" after "+c.set+" succeeded", func() bool { return c.in(t, p) })
+}
+
+// until waits for what an act brings about, as long as the system settles.
+func (w *world) until(t *testing.T, otherwise string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(w.manifest.Settle); !ok(); {
+		if !time.Now().Before(end) {
+			t.Fatal(otherwise)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (c *choice) check(t *testing.T) {
+	t.Helper()
+	w := c.w
 	t.Run("takes_effect_for_her_alone", func(t *testing.T) {
-		optOut(t, w.her.Person)
+		c.twice(t, w.her.Person)
 		for _, p := range w.others {
-			if out(t, p.Person) {
-				t.Error("somebody else is opted out as well")
+			if c.in(t, p.Person) {
+				t.Errorf("somebody else is %s as well", c.is)
 			}
 		}
 	})
 	t.Run("is_no_erasure", func(t *testing.T) {
-		wantPlanted(t, "the person who opted out", w.locate(t, w.her.Person), w.her)
+		wantPlanted(t, "the person who is "+c.is, w.locate(t, w.her.Person), w.her)
 	})
-	t.Run("is_remembered_for_a_stranger", func(t *testing.T) { optOut(t, w.stranger) })
+	t.Run("is_remembered_for_a_stranger", func(t *testing.T) { c.twice(t, w.stranger) })
+}
+
+// checkOptIn takes opt-outs back: hers, twice, while others and strangers stay
+// opted out, and one that was never made.
+func checkOptIn(t *testing.T, w *world) {
+	r, ok := w.connector.(sdk.Resumer)
+	if !ok {
+		t.Skip("the connector is no Resumer")
+	}
+	c := choice{w, "opted out", "OptOut", r.OptOut, r.OptedOut}
+	optIn := func(t *testing.T, p sdk.Person) {
+		t.Helper()
+		for range 2 {
+			if err := w.do(t.Context(), func(ctx context.Context) error { return r.OptIn(ctx, p) }); err != nil {
+				t.Fatalf("OptIn: %v", err)
+			}
+		}
+		w.until(t, "still opted out after OptIn succeeded", func() bool { return !c.in(t, p) })
+	}
+	t.Run("of_one_who_never_opted_out_succeeds", func(t *testing.T) { optIn(t, w.her.Person) })
+	t.Run("lifts_hers_alone", func(t *testing.T) {
+		c.twice(t, w.her.Person)
+		c.twice(t, w.others[0].Person)
+		c.twice(t, w.stranger)
+		optIn(t, w.her.Person)
+		for _, id := range w.her.Person.Identifiers() {
+			if slices.Contains(w.manifest.Accepts, id.Kind) && c.in(t, sdk.NewPerson(id)) {
+				t.Errorf("still opted out by her %s", id.Kind)
+			}
+		}
+		for _, p := range []sdk.Person{w.others[0].Person, w.stranger} {
+			if !c.in(t, p) {
+				t.Error("somebody else is opted in as well")
+			}
+		}
+	})
+	t.Run("of_a_stranger_is_forgotten_too", func(t *testing.T) { optIn(t, w.stranger) })
+	t.Run("changes_no_record", func(t *testing.T) {
+		wantPlanted(t, "the person who opted in", w.locate(t, w.her.Person), w.her)
+	})
+	t.Run("can_be_taken_back", func(t *testing.T) { c.twice(t, w.her.Person) })
 }
 
 func checkResolve(t *testing.T, w *world) {
@@ -160,6 +235,13 @@ func (w *world) calls(p sdk.Person) map[string]func(context.Context) error {
 	if c, ok := w.connector.(sdk.OptOuter); ok {
 		calls["OptOut"] = func(ctx context.Context) error { return c.OptOut(ctx, p) }
 		calls["OptedOut"] = func(ctx context.Context) error { _, err := c.OptedOut(ctx, p); return err }
+	}
+	if c, ok := w.connector.(sdk.Resumer); ok {
+		calls["OptIn"] = func(ctx context.Context) error { return c.OptIn(ctx, p) }
+	}
+	if c, ok := w.connector.(sdk.Limiter); ok {
+		calls["LimitSPI"] = func(ctx context.Context) error { return c.LimitSPI(ctx, p) }
+		calls["LimitedSPI"] = func(ctx context.Context) error { _, err := c.LimitedSPI(ctx, p); return err }
 	}
 	if c, ok := w.connector.(sdk.Resolver); ok {
 		calls["Resolve"] = func(ctx context.Context) error { _, err := c.Resolve(ctx, p); return err }

@@ -104,7 +104,8 @@ type reference struct{ *memory }
 var (
 	_ sdk.Exporter    = reference{}
 	_ sdk.Corrector   = reference{}
-	_ sdk.OptOuter    = reference{}
+	_ sdk.Resumer     = reference{}
+	_ sdk.Limiter     = reference{}
 	_ sdk.Resolver    = reference{}
 	_ sdk.BatchEraser = reference{}
 )
@@ -212,6 +213,26 @@ func optOutKey(p sdk.Person) string {
 }
 
 func (c reference) OptOut(ctx context.Context, p sdk.Person) error {
+	return c.choose(ctx, "out "+optOutKey(p), true)
+}
+
+func (c reference) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
+	return c.chosen(ctx, "out "+optOutKey(p))
+}
+
+func (c reference) OptIn(ctx context.Context, p sdk.Person) error {
+	return c.choose(ctx, "out "+optOutKey(p), false)
+}
+
+func (c reference) LimitSPI(ctx context.Context, p sdk.Person) error {
+	return c.choose(ctx, "limit "+optOutKey(p), true)
+}
+
+func (c reference) LimitedSPI(ctx context.Context, p sdk.Person) (bool, error) {
+	return c.chosen(ctx, "limit "+optOutKey(p))
+}
+
+func (c reference) choose(ctx context.Context, key string, yes bool) error {
 	leave, err := c.enter(ctx)
 	if err != nil {
 		return err
@@ -220,17 +241,17 @@ func (c reference) OptOut(ctx context.Context, p sdk.Person) error {
 	if c.optOut == nil {
 		c.optOut = map[string]bool{}
 	}
-	c.optOut[optOutKey(p)] = true
+	c.optOut[key] = yes
 	return nil
 }
 
-func (c reference) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
+func (c reference) chosen(ctx context.Context, key string) (bool, error) {
 	leave, err := c.enter(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer leave()
-	return c.optOut[optOutKey(p)], nil
+	return c.optOut[key], nil
 }
 
 func (c reference) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {

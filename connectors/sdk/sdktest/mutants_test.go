@@ -32,6 +32,8 @@ type broken struct {
 	export      func(context.Context, sdk.Person, sdk.RecordWriter) error
 	correct     func(context.Context, sdk.Person, []sdk.Correction) error
 	optOut      func(context.Context, sdk.Person) error
+	optIn       func(context.Context, sdk.Person) error
+	limit       func(context.Context, sdk.Person) error
 	resolve     func(context.Context, sdk.Person) ([]sdk.Identifier, error)
 	locateBatch func(context.Context, []sdk.Person) ([][]sdk.Found, error)
 	eraseBatch  func(context.Context, []sdk.Person) []error
@@ -70,6 +72,20 @@ func (b *broken) OptOut(ctx context.Context, p sdk.Person) error {
 		return b.optOut(ctx, p)
 	}
 	return b.reference.OptOut(ctx, p)
+}
+
+func (b *broken) OptIn(ctx context.Context, p sdk.Person) error {
+	if b.optIn != nil {
+		return b.optIn(ctx, p)
+	}
+	return b.reference.OptIn(ctx, p)
+}
+
+func (b *broken) LimitSPI(ctx context.Context, p sdk.Person) error {
+	if b.limit != nil {
+		return b.limit(ctx, p)
+	}
+	return b.reference.LimitSPI(ctx, p)
 }
 
 func (b *broken) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
@@ -434,6 +450,71 @@ var mutants = []mutant{
 	{"erases who opts out", "opt_out/is_no_erasure", with(func(r reference, b *broken) {
 		b.optOut = func(ctx context.Context, p sdk.Person) error {
 			if err := r.OptOut(ctx, p); err != nil {
+				return err
+			}
+			return r.Erase(ctx, p)
+		}
+	})},
+	{"opts nobody in", "opt_in/lifts_hers_alone", with(func(_ reference, b *broken) {
+		b.optIn = func(ctx context.Context, _ sdk.Person) error { return ctx.Err() }
+	})},
+	{"opts everybody in", "opt_in/lifts_hers_alone", with(func(r reference, b *broken) {
+		b.optIn = func(ctx context.Context, _ sdk.Person) error {
+			leave, err := r.enter(ctx)
+			if err != nil {
+				return err
+			}
+			defer leave()
+			clear(r.optOut)
+			return nil
+		}
+	})},
+	{"does not opt in whom it does not hold", "opt_in/of_a_stranger_is_forgotten_too", with(func(r reference, b *broken) {
+		b.optIn = func(ctx context.Context, p sdk.Person) error {
+			if found, err := r.Locate(ctx, p); err != nil || len(found) == 0 {
+				return err
+			}
+			return r.OptIn(ctx, p)
+		}
+	})},
+	{"fails for who never opted out", "opt_in/of_one_who_never_opted_out_succeeds", with(func(r reference, b *broken) {
+		b.optIn = func(ctx context.Context, p sdk.Person) error {
+			if out, err := r.OptedOut(ctx, p); err != nil || !out {
+				return errors.Join(err, sdk.Permanent(errors.New("there is no opt-out")))
+			}
+			return r.OptIn(ctx, p)
+		}
+	})},
+	{"erases who opts in", "opt_in/changes_no_record", with(func(r reference, b *broken) {
+		b.optIn = func(ctx context.Context, p sdk.Person) error {
+			if err := r.OptIn(ctx, p); err != nil {
+				return err
+			}
+			return r.Erase(ctx, p)
+		}
+	})},
+	{"limits nobody", "limit/takes_effect_for_her_alone", with(func(_ reference, b *broken) {
+		b.limit = func(ctx context.Context, _ sdk.Person) error { return ctx.Err() }
+	})},
+	{"limits the others", "limit/takes_effect_for_her_alone", with(func(r reference, b *broken) {
+		b.limit = func(ctx context.Context, p sdk.Person) error {
+			if err := r.LimitSPI(ctx, sdk.NewPerson(sdk.ID(sdk.Email, "person2@example.com"))); err != nil {
+				return err
+			}
+			return r.LimitSPI(ctx, p)
+		}
+	})},
+	{"forgets the limit of a stranger", "limit/is_remembered_for_a_stranger", with(func(r reference, b *broken) {
+		b.limit = func(ctx context.Context, p sdk.Person) error {
+			if found, err := r.Locate(ctx, p); err != nil || len(found) == 0 {
+				return err
+			}
+			return r.LimitSPI(ctx, p)
+		}
+	})},
+	{"erases instead of limiting", "limit/is_no_erasure", with(func(r reference, b *broken) {
+		b.limit = func(ctx context.Context, p sdk.Person) error {
+			if err := r.LimitSPI(ctx, p); err != nil {
 				return err
 			}
 			return r.Erase(ctx, p)

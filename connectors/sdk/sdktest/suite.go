@@ -58,6 +58,8 @@ func Run(t *testing.T, newSystem func(t testing.TB) System) {
 	check("export", checkExport)
 	check("correct", checkCorrect)
 	check("opt_out", checkOptOut)
+	check("opt_in", checkOptIn)
+	check("limit", checkLimit)
 	check("resolve", checkResolve)
 	check("batches_agree_with_single_calls", checkBatch)
 	check("cancelled_contexts_stop", checkCancelled)

@@ -59,12 +59,12 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 		), ended AS (
 			SELECT r.consumer_right, r.reason_code, r.terms, CASE WHEN r.closed_at IS NULL THEN '' ELSE r.result END AS result, r.closed_at
 			FROM request r
-			WHERE coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
+			WHERE coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay', 'consent') AND `+received+`
 				AND NOT (r.result = 'denied' AND r.closed_at IS NOT NULL AND r.id IN (SELECT parent FROM fallback))
 			UNION ALL
 			SELECT r.consumer_right, r.reason_code, r.terms, 'partial', f.closed_at
 			FROM fallback f CROSS JOIN request r ON r.id = f.parent
-			WHERE r.result = 'denied' AND r.closed_at IS NOT NULL AND coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
+			WHERE r.result = 'denied' AND r.closed_at IS NOT NULL AND coalesce(json_extract(r.details, '$.origin'), '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay', 'consent') AND `+received+`
 		), counted AS (
 			SELECT consumer_right, result, CASE WHEN result IN ('', 'complete') THEN '' ELSE reason_code END AS reason_code,
 				CAST(coalesce(julianday(habeas_date(closed_at, json_extract(terms, '$.Due.zone'))) - julianday(json_extract(terms, '$.Due.received')), -1) AS integer) AS days

@@ -56,7 +56,7 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 				CASE WHEN r.closed_at IS NULL THEN '' WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN 'partial' ELSE r.result END AS result,
 				CASE WHEN f.parent IS NOT NULL AND r.result = 'denied' THEN f.closed_at ELSE r.closed_at END AS closed_at
 			FROM request r LEFT JOIN fallback f ON f.parent = r.id
-			WHERE coalesce(r.details ->> 'origin', '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay') AND `+received+`
+			WHERE coalesce(r.details ->> 'origin', '') NOT IN ('fallback', 'retention', 'appeal', 'recheck', 'replay', 'consent') AND `+received+`
 		), counted AS (
 			SELECT consumer_right, result, CASE WHEN result IN ('', 'complete') THEN '' ELSE reason_code END AS reason_code,
 				coalesce((closed_at AT TIME ZONE (terms -> 'Due' ->> 'zone'))::date - (terms -> 'Due' ->> 'received')::date, -1)::bigint AS days
