@@ -37,7 +37,7 @@ type adtech struct {
 var (
 	_ sdk.Eraser   = (*adtech)(nil)
 	_ sdk.Exporter = (*adtech)(nil)
-	_ sdk.OptOuter = (*adtech)(nil)
+	_ sdk.Resumer  = (*adtech)(nil)
 	_ sdk.Resolver = (*adtech)(nil)
 	_ io.Closer    = (*adtech)(nil)
 )

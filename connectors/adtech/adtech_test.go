@@ -248,6 +248,56 @@ func TestOptOut(t *testing.T) {
 	}
 }
 
+// TestOptIn takes back what somebody chose who shares a browser: her own devices
+// are opted in, and the other person's are not.
+func TestOptIn(t *testing.T) {
+	b := newBench(t, 0)
+	ctx := t.Context()
+	if err := b.OptOut(ctx, sdk.NewPerson(sdk.ID(sdk.CookieID, demo.SharedCookie))); err != nil {
+		t.Fatal(err)
+	}
+	her, other := demo.PersonAt(demo.Namesake), demo.PersonAt(demo.OtherNamesake)
+	// She names everything, the household's browser not.
+	p := sdk.NewPerson(email(demo.Namesake), sdk.ID(sdk.UserID, her.UserID), sdk.ID(sdk.CookieID, her.CookieIDs[0]))
+	for range 2 {
+		if err := b.OptIn(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marked := func(value string) bool {
+		return b.number(t, `SELECT COUNT(*) FROM identifiers WHERE value = $1 AND opted_out_at IS NOT NULL`, value) > 0
+	}
+	for _, id := range append(her.DeviceIDs, her.CookieIDs...) {
+		if marked(id) {
+			t.Error("a device or cookie of hers is still marked")
+		}
+	}
+	for _, id := range append(append(other.DeviceIDs, other.CookieIDs...), demo.SharedCookie) {
+		if !marked(id) {
+			t.Error("a device or cookie that is not hers alone was opted in")
+		}
+	}
+	for n, want := range map[int]bool{demo.Namesake: false, demo.OtherNamesake: true} {
+		if in, err := b.OptedOut(ctx, sdk.NewPerson(email(n))); err != nil || in != want {
+			t.Errorf("person %d: opted out %v, %v", n, in, err)
+		}
+		if got := b.number(t, `SELECT COUNT(*) FROM profiles WHERE profile_id = $1 AND opted_out_at IS NOT NULL`, demo.AdtechProfile(n)) > 0; got != want {
+			t.Errorf("person %d: the profile is marked %v", n, got)
+		}
+	}
+	// Nobody knows which of the two a browser's yes is from: it opens the browser
+	// and no profile.
+	if err := b.OptIn(ctx, sdk.NewPerson(sdk.ID(sdk.CookieID, demo.SharedCookie))); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.number(t, `SELECT COUNT(*) FROM profiles WHERE profile_id = $1 AND opted_out_at IS NOT NULL`, demo.AdtechProfile(demo.OtherNamesake)); n != 1 || marked(demo.SharedCookie) {
+		t.Errorf("after a browser's yes the other's profile is marked %d times, the browser %v", n, marked(demo.SharedCookie))
+	}
+	if n := b.number(t, `SELECT COUNT(*) FROM audiences WHERE withdrawn_at IS NULL AND profile_id = $1`, demo.AdtechProfile(demo.Namesake)); n != 0 {
+		t.Error("she was put back into audiences")
+	}
+}
+
 // TestChoiceOutlivesErasure: a choice made on the site, known by a mark on the
 // profile alone, still holds for all her names when she comes back.
 func TestChoiceOutlivesErasure(t *testing.T) {

@@ -138,6 +138,86 @@ func (a *adtech) remembered(ctx context.Context, q querier, list []string) (int,
 	return int(n), err
 }
 
+// OptIn implements [sdk.Resumer]: it forgets the choice of the identifiers she
+// named and of what is hers alone, and takes the marks off. A browser or device
+// that she shares with somebody and did not name stays opted out, and what the
+// opt-out withdrew from audiences is not put back. Partners are not told: OpenDSR has no request that takes a
+// suppression back, so they go on suppressing her until the company tells them
+// another way.
+func (a *adtech) OptIn(ctx context.Context, p sdk.Person) error {
+	if len(a.digests.ofPerson(p)) == 0 {
+		return ctx.Err()
+	}
+	if err := a.graph.ready(ctx); err != nil {
+		return fmt.Errorf("opting in: %w", err)
+	}
+	err := a.graph.change(ctx, func(tx querier) error {
+		r, err := a.graph.wide(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		r = r.only(p)
+		if err := a.forget(ctx, tx, append(a.digests.ofPerson(p), a.digests.ofReach(r, r.nodes)...)); err != nil {
+			return err
+		}
+		return a.unmark(ctx, tx, p, r)
+	})
+	if err != nil {
+		return fmt.Errorf("opting in: %w", err)
+	}
+	return nil
+}
+
+// only is the part of r that is p's and nobody else's: her profile, which has an
+// account or address of hers or is the only one in reach, and what is tied to
+// nothing else.
+func (r reach) only(p sdk.Person) reach {
+	var own reach
+	for _, f := range r.profiles {
+		if len(r.profiles) == 1 || slices.Contains(p.Values(sdk.UserID), f.user) || slices.Contains(hashes(p.Values(sdk.Email)), f.email) {
+			own.profiles = append(own.profiles, f)
+		}
+	}
+	for _, n := range r.own() {
+		if len(n.links) > 0 && !slices.ContainsFunc(n.links, func(l link) bool { return !own.has([]string{l.profile}) }) {
+			own.nodes = append(own.nodes, n)
+		}
+	}
+	return own
+}
+
+// forget takes digests off the list of opt-outs, and choices that have none
+// left.
+func (a *adtech) forget(ctx context.Context, tx querier, list []string) error {
+	where, args := in(slices.Compact(slices.Sorted(slices.Values(list))))
+	if _, err := tx.ExecContext(ctx, `DELETE FROM opt_out_keys WHERE digest`+where, args...); err != nil {
+		return fmt.Errorf("forgetting an opt-out: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM opt_outs WHERE opt_out_id NOT IN (SELECT opt_out_id FROM opt_out_keys)`); err != nil {
+		return fmt.Errorf("forgetting an opt-out: %w", err)
+	}
+	return nil
+}
+
+// unmark takes the marks off r and the cookies and devices she named.
+func (a *adtech) unmark(ctx context.Context, tx querier, p sdk.Person, r reach) error {
+	for _, f := range r.profiles {
+		if _, err := tx.ExecContext(ctx, `UPDATE profiles SET opted_out_at = NULL WHERE profile_id = $1`, f.id); err != nil {
+			return fmt.Errorf("unmarking a profile: %w", err)
+		}
+	}
+	named := nodesOf(p)
+	for _, n := range r.nodes {
+		named = append(named, sdk.ID(sdk.Kind(n.kind), n.value))
+	}
+	for _, id := range named {
+		if _, err := tx.ExecContext(ctx, `UPDATE identifiers SET opted_out_at = NULL WHERE kind = $1 AND value = $2`, string(id.Kind), id.Value.Reveal()); err != nil {
+			return fmt.Errorf("unmarking an identifier: %w", err)
+		}
+	}
+	return nil
+}
+
 // carryOver makes sure that somebody who had opted out stays opted out when her
 // rows are gone (Civ. Code 1798.105(c)(2)).
 func (a *adtech) carryOver(ctx context.Context, tx querier, p sdk.Person, r reach) error {

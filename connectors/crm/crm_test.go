@@ -160,8 +160,8 @@ func TestConfiguration(t *testing.T) {
 	if err := m.Validate(); err != nil || m.Tier != sdk.IdentityStore {
 		t.Errorf("manifest: %v, tier %v", err, m.Tier)
 	}
-	if _, ok := c.(sdk.OptOuter); !ok {
-		t.Error("the CRM connector opts nobody out")
+	if _, ok := c.(sdk.Resumer); !ok {
+		t.Error("the CRM connector opts nobody out and in again")
 	}
 }
 

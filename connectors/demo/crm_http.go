@@ -49,6 +49,7 @@ func (c *CRM) routes() {
 		"GET /v1/deletions/{id}":                  c.showDeletion,
 		"PUT /v1/opt-outs":                        c.putOptOut,
 		"GET /v1/opt-outs":                        c.showOptOut,
+		"DELETE /v1/opt-outs":                     c.dropOptOut,
 	} {
 		c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, h) })
 	}
@@ -335,16 +336,35 @@ func (c *CRM) putOptOut(r *http.Request) (int, any, error) {
 		kind, value = "phone", choice.Phone
 	}
 	c.optOuts[optOutKey(kind, value)] = true
+	c.setSharing(kind, value, "opted out")
+	return http.StatusNoContent, nil, nil
+}
+
+// setSharing writes a choice on the contacts it is about.
+func (c *CRM) setSharing(kind, value, sharing string) {
 	c.version++
 	for _, e := range c.records {
 		if have, _ := e.Fields[kind].(string); e.Kind == "contacts" && strings.EqualFold(have, value) {
 			updated := e.CRMRecord
 			updated.Fields = maps.Clone(e.Fields)
-			updated.Fields["sharing"] = "opted out"
+			updated.Fields["sharing"] = sharing
 			c.put(updated)
 		}
 	}
-	return http.StatusNoContent, nil, nil
+}
+
+func (c *CRM) dropOptOut(r *http.Request) (int, any, error) {
+	q := r.URL.Query()
+	for _, kind := range []string{"email", "phone"} {
+		if v := q.Get(kind); v != "" {
+			if key := optOutKey(kind, v); c.optOuts[key] {
+				delete(c.optOuts, key)
+				c.setSharing(kind, v, "opted in")
+			}
+			return http.StatusNoContent, nil, nil
+		}
+	}
+	return 0, nil, errCRMFilter
 }
 
 func (c *CRM) showOptOut(r *http.Request) (int, any, error) {

@@ -20,6 +20,7 @@ type (
 	erasing    struct{ e *engine }
 	correcting struct{ e *engine }
 	opting     struct{ e *engine }
+	resuming   struct{ e *engine }
 	resolving  struct{ e *engine }
 )
 
@@ -186,6 +187,13 @@ func (o opting) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
 		}
 	}
 	return asked > 0, nil
+}
+
+// OptIn implements [sdk.Resumer].
+func (u resuming) OptIn(ctx context.Context, p sdk.Person) error {
+	tm := u.e.newTeam(ctx, []sdk.Person{p})
+	tm.act(ctx, "opt_in")
+	return tm.errs[0]
 }
 
 func (o opting) expect(ctx context.Context, r *run, s *step, t target) (bool, error) {

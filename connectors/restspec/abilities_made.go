@@ -13,6 +13,7 @@ func combine(set int, e *engine) sdk.Connector {
 	a2 := correcting{e}
 	a3 := opting{e}
 	a4 := resolving{e}
+	a5 := resuming{e}
 	switch set {
 	case 1:
 		return struct {
@@ -218,10 +219,250 @@ func combine(set int, e *engine) sdk.Connector {
 			opting
 			resolving
 		}{l, a0, a1, a2, a3, a4}
+	case 32:
+		return struct {
+			locating
+			resuming
+		}{l, a5}
+	case 33:
+		return struct {
+			locating
+			exporting
+			resuming
+		}{l, a0, a5}
+	case 34:
+		return struct {
+			locating
+			erasing
+			resuming
+		}{l, a1, a5}
+	case 35:
+		return struct {
+			locating
+			exporting
+			erasing
+			resuming
+		}{l, a0, a1, a5}
+	case 36:
+		return struct {
+			locating
+			correcting
+			resuming
+		}{l, a2, a5}
+	case 37:
+		return struct {
+			locating
+			exporting
+			correcting
+			resuming
+		}{l, a0, a2, a5}
+	case 38:
+		return struct {
+			locating
+			erasing
+			correcting
+			resuming
+		}{l, a1, a2, a5}
+	case 39:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resuming
+		}{l, a0, a1, a2, a5}
+	case 40:
+		return struct {
+			locating
+			opting
+			resuming
+		}{l, a3, a5}
+	case 41:
+		return struct {
+			locating
+			exporting
+			opting
+			resuming
+		}{l, a0, a3, a5}
+	case 42:
+		return struct {
+			locating
+			erasing
+			opting
+			resuming
+		}{l, a1, a3, a5}
+	case 43:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resuming
+		}{l, a0, a1, a3, a5}
+	case 44:
+		return struct {
+			locating
+			correcting
+			opting
+			resuming
+		}{l, a2, a3, a5}
+	case 45:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resuming
+		}{l, a0, a2, a3, a5}
+	case 46:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resuming
+		}{l, a1, a2, a3, a5}
+	case 47:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resuming
+		}{l, a0, a1, a2, a3, a5}
+	case 48:
+		return struct {
+			locating
+			resolving
+			resuming
+		}{l, a4, a5}
+	case 49:
+		return struct {
+			locating
+			exporting
+			resolving
+			resuming
+		}{l, a0, a4, a5}
+	case 50:
+		return struct {
+			locating
+			erasing
+			resolving
+			resuming
+		}{l, a1, a4, a5}
+	case 51:
+		return struct {
+			locating
+			exporting
+			erasing
+			resolving
+			resuming
+		}{l, a0, a1, a4, a5}
+	case 52:
+		return struct {
+			locating
+			correcting
+			resolving
+			resuming
+		}{l, a2, a4, a5}
+	case 53:
+		return struct {
+			locating
+			exporting
+			correcting
+			resolving
+			resuming
+		}{l, a0, a2, a4, a5}
+	case 54:
+		return struct {
+			locating
+			erasing
+			correcting
+			resolving
+			resuming
+		}{l, a1, a2, a4, a5}
+	case 55:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resolving
+			resuming
+		}{l, a0, a1, a2, a4, a5}
+	case 56:
+		return struct {
+			locating
+			opting
+			resolving
+			resuming
+		}{l, a3, a4, a5}
+	case 57:
+		return struct {
+			locating
+			exporting
+			opting
+			resolving
+			resuming
+		}{l, a0, a3, a4, a5}
+	case 58:
+		return struct {
+			locating
+			erasing
+			opting
+			resolving
+			resuming
+		}{l, a1, a3, a4, a5}
+	case 59:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resolving
+			resuming
+		}{l, a0, a1, a3, a4, a5}
+	case 60:
+		return struct {
+			locating
+			correcting
+			opting
+			resolving
+			resuming
+		}{l, a2, a3, a4, a5}
+	case 61:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resolving
+			resuming
+		}{l, a0, a2, a3, a4, a5}
+	case 62:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+		}{l, a1, a2, a3, a4, a5}
+	case 63:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+		}{l, a0, a1, a2, a3, a4, a5}
 	default:
 		return l
 	}
 }
 
 // abilityBits are the operations in the order of combine's bits.
-var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve"}
+var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve", "opt_in"}

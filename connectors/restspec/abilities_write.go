@@ -19,6 +19,7 @@ var parts = []struct{ op, typ string }{
 	{"correct", "correcting"},
 	{"opt_out", "opting"},
 	{"resolve", "resolving"},
+	{"opt_in", "resuming"},
 }
 
 func main() {

@@ -183,6 +183,13 @@ func (c *checker) program() {
 	if len(s.OptOut) > 0 != (len(s.OptedOut) > 0) {
 		c.fault(place{"opt_out"}, "opt_out and opted_out come together: what was set has to be seen")
 	}
+	switch assumed := func(s Step) bool { return s.Assumed != "" }; {
+	case len(s.OptIn) == 0:
+	case len(s.OptOut) == 0:
+		c.fault(place{"opt_in"}, "opt_in takes an opt_out back: write that too")
+	case slices.ContainsFunc(s.OptedOut, assumed):
+		c.fault(place{"opt_in"}, "what is assumed in opted_out can't be seen to be lifted; leave opt_in out")
+	}
 }
 
 // operations are the operations in the order they are checked.
@@ -196,6 +203,7 @@ var operations = []struct {
 	{"correct", func(s *Spec) []Step { return s.Correct }},
 	{"opt_out", func(s *Spec) []Step { return s.OptOut }},
 	{"opted_out", func(s *Spec) []Step { return s.OptedOut }},
+	{"opt_in", func(s *Spec) []Step { return s.OptIn }},
 	{"resolve", func(s *Spec) []Step { return s.Resolve }},
 }
 

@@ -227,11 +227,15 @@ func TestAbilities(t *testing.T) {
 	ops := map[string]string{
 		"export": "export: [{use: locate}]\n", "erase": eraseUsers,
 		"correct": "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
-		"opt_out": "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, assumed: why}]\n",
+		"opt_in":  "opt_in: [{name: o, for: email, delete: /o, query: {e: \"{{ .email }}\"}}]\n",
+		"opt_out": "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, get: /o, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
 		"resolve": "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
 	}
 	v := newVendor(t, nil)
 	for set := range 1 << len(abilityBits) {
+		if set&(1<<3) == 0 && set&(1<<5) != 0 {
+			continue // nothing to take back
+		}
 		spec := search("")
 		for i, op := range abilityBits {
 			if set&(1<<i) != 0 {
@@ -244,14 +248,15 @@ func TestAbilities(t *testing.T) {
 		_, k := c.(sdk.Corrector)
 		_, o := c.(sdk.OptOuter)
 		_, r := c.(sdk.Resolver)
+		_, u := c.(sdk.Resumer)
 		got := 0
-		for i, has := range []bool{x, d, k, o, r} {
+		for i, has := range []bool{x, d, k, o, r, u} {
 			if has {
 				got |= 1 << i
 			}
 		}
 		if got != set {
-			t.Errorf("set %05b has the abilities %05b", set, got)
+			t.Errorf("set %06b has the abilities %06b", set, got)
 		}
 	}
 }

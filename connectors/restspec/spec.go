@@ -74,6 +74,8 @@ type Spec struct {
 	// They come together.
 	OptOut   []Step `yaml:"opt_out"`
 	OptedOut []Step `yaml:"opted_out"`
+	// OptIn takes an opt-out back; OptedOut must then say that there is none.
+	OptIn []Step `yaml:"opt_in"`
 	// Resolve finds further identifiers of the person, as its steps "yield".
 	Resolve []Step `yaml:"resolve"`
 }

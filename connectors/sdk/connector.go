@@ -98,9 +98,9 @@ type Resumer interface {
 	OptOuter
 	// OptIn lets the sale and sharing of the person's data go on, after the
 	// person allowed it again in two steps (11 CCR 7028). What the opt-out
-	// withdrew need not be made anew. It lifts the choice of the person's own
-	// identifiers alone; what is shared with somebody who opted out stays opted
-	// out. Opting in somebody who is not opted out succeeds. The runtime then
+	// withdrew need not be made anew. It lifts the choice for the identifiers of
+	// p and for what is the person's alone; what they share with others and did
+	// not name stays opted out. Opting in somebody who is not opted out succeeds. The runtime then
 	// asks OptedOut of each identifier alone, which must say no.
 	OptIn(ctx context.Context, p Person) error
 }
