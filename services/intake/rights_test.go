@@ -130,6 +130,10 @@ func TestSecondStep_IN5_OO6(t *testing.T) {
 		if v := r.post("/v1/requests/"+string(in.ID)+"/confirm", "").view(http.StatusOK); v.Result != request.ResultComplete || v.State != request.Closing {
 			t.Errorf("two steps of opting in: %+v", v)
 		}
+		stored, _, err := r.store.Get(t.Context(), in.ID)
+		if err != nil || len(stored.Case.Children) != 1 || stored.Case.Children[0].Origin != request.FromConsent || stored.Case.Children[0].Right != request.OptInSaleShare {
+			t.Errorf("nobody will be told of the opt-in: %+v, %v", stored.Case.Children, err)
+		}
 		r.post("/v1/requests", body("opt_out_sale_share", `,"two_step":true`)).problem(http.StatusUnprocessableEntity).names(t, "body.two_step")
 	})
 }
