@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -69,22 +70,21 @@ func (r *Room) sweep(ctx context.Context) error {
 	if err := r.askAnew(ctx); err != nil {
 		return err
 	}
-	if err := r.planReplays(ctx); err != nil {
+	// What comes after an answer must not hold up what leads to one: each of these
+	// is tried, whatever became of the others.
+	return errors.Join(r.republish(ctx, now, stale), r.planReplays(ctx), r.keepForRestores(ctx, now), r.shred(ctx, now), r.tidy(ctx, now))
+}
+
+// tidy lets the store put its counts in order now and then.
+func (r *Room) tidy(ctx context.Context, now time.Time) error {
+	if now.Sub(r.sweeper.tidied) < tidyEvery {
+		return nil
+	}
+	if err := r.Store.Tidy(ctx); err != nil {
 		return err
 	}
-	if err := r.keepForRestores(ctx, now); err != nil {
-		return err
-	}
-	if err := r.shred(ctx, now); err != nil {
-		return err
-	}
-	if now.Sub(r.sweeper.tidied) >= tidyEvery {
-		if err := r.Store.Tidy(ctx); err != nil {
-			return err
-		}
-		r.sweeper.tidied = now
-	}
-	return r.republish(ctx, now, stale)
+	r.sweeper.tidied = now
+	return nil
 }
 
 // advanceDue looks at every request that has something due.
