@@ -212,6 +212,9 @@ func TestScanOfHostileShapes(t *testing.T) {
 		"deep":                    strings.Repeat(`{"password":[`, 4000) + "1" + strings.Repeat("]}", 4000),
 		"long names":              `{"` + strings.Repeat("a.", 1_000_000) + `":{"b":1}}`,
 		"half an IBAN":            `"` + strings.Repeat("DE89 ", 400_000) + `"`,
+		"half an address":         `"` + strings.Repeat("a@", 200_000) + `"`,
+		"many names":              `{"to":"` + strings.Repeat("a ", 200_000) + `@"}`,
+		"irises":                  `"` + strings.Repeat("iris ", 200_000) + `"`,
 	} {
 		if _, kinds, err := delivery.ScanField("note", value); err != nil || len(kinds) > 0 {
 			t.Errorf("%s: %v, %v", name, kinds, err)
