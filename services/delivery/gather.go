@@ -26,6 +26,8 @@ type Ledger interface {
 // storeFacts is what manifests say of one store.
 type storeFacts struct {
 	letters []string // statutory categories
+	// finer are the data categories of each letter.
+	finer map[string][]string
 	// customer says that the records are held for a customer (11 CCR 7050).
 	customer bool
 }
@@ -71,6 +73,12 @@ func (q *Queue) order(ctx context.Context, id request.ID, identity *age.X25519Id
 	if g.stores, err = q.manifests(ctx); err != nil {
 		return Order{}, err
 	}
+	g.o.Finer = map[Place][]string{}
+	for at, facts := range g.stores {
+		for letter, data := range facts.finer {
+			g.o.Finer[Place{at[0], at[1], letter}] = data
+		}
+	}
 	for i := range jobs {
 		if laterJob(jobs, i) {
 			continue
@@ -104,10 +112,13 @@ func (q *Queue) manifests(ctx context.Context) (map[[2]string]storeFacts, error)
 			return nil, fmt.Errorf("stored manifest of %s: %w", c.Name, err)
 		}
 		for _, s := range m.GetStores() {
-			f := storeFacts{customer: s.GetRole() == habeasv1.Role_ROLE_SERVICE_PROVIDER}
+			f := storeFacts{finer: map[string][]string{}, customer: s.GetRole() == habeasv1.Role_ROLE_SERVICE_PROVIDER}
 			for _, cat := range s.GetCategories() {
 				if l := cat.GetLetter(); l != "" {
 					f.letters = join(f.letters, l)
+					if cat.GetData() != "" {
+						f.finer[l] = join(f.finer[l], cat.GetData())
+					}
 				}
 			}
 			out[[2]string{c.Name, s.GetName()}] = f

@@ -193,8 +193,11 @@ func TestUnsearchedIsDescribed_KN7(t *testing.T) {
 			{"connector": "crm", "reason": "not_searched:tapes+microfilm", "described": ["backups of invoices until 2019", "letters of before 1999"]},
 			{"connector": "adtech", "reason": "needs_identifier", "kinds": ["cookie_id"]}]}`)
 	}, job(t, "crm", request.ActionLocate, request.JobDone, done(located("contacts", "A", 1))))
-	d.announce(t, &habeasv1.Manifest{Name: "crm", Stores: []*habeasv1.Store{{Name: "tapes", Categories: []*habeasv1.Category{{Letter: "D"}}}}})
+	d.announce(t, &habeasv1.Manifest{Name: "crm", Stores: []*habeasv1.Store{{Name: "tapes", Categories: []*habeasv1.Category{{Letter: "D", Data: "user.transaction"}}}}})
 	o := d.next(t)
+	if got := o.Finer[delivery.Place{Connector: "crm", Store: "tapes", Category: "D"}]; len(got) != 1 || got[0] != "user.transaction" {
+		t.Errorf("the finer categories are %v", o.Finer)
+	}
 	if len(o.Notes) != 3 {
 		t.Fatalf("notes are %+v", o.Notes)
 	}

@@ -72,6 +72,11 @@ func informed(t testing.TB) *fixture {
 		{Connector: "billing", Store: "invoices", Categories: []string{"D"}, Count: 7},
 		{Connector: "billing", Store: "scans", Categories: []string{"E"}, Count: 0},
 	}
+	f.order.Finer = map[delivery.Place][]string{
+		{Connector: "crm", Store: "contacts", Category: "A"}:       {"user.contact.email", "user.name"},
+		{Connector: "analytics", Store: "segments", Category: "K"}: {"user.inference.by_somebody", "system.operations"},
+		{Connector: "billing", Store: "scans", Category: "E"}:      {"user.biometric"},
+	}
 	f.order.Disclosures = []delivery.Disclosure{
 		{Category: "D", To: "payment processors", Sense: delivery.ForBusiness, Purpose: "collecting payments"},
 		{Category: "A", To: "payment processors", Sense: delivery.ForBusiness, Purpose: "collecting payments"},
@@ -123,6 +128,10 @@ func TestReport_KN1(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"advertising networks", "data brokers"}, d.Information.Third); diff != "" {
 		t.Errorf("third parties: %s", diff)
+	}
+	page := p.files["report.html"]
+	if !strings.Contains(page, "It can include: e-mail address, name.") || !strings.Contains(page, "It can include: conclusions about you.") || strings.Contains(page, "biometric") {
+		t.Error("what a category of the law means for her is not told")
 	}
 	for name := range p.files {
 		if strings.HasPrefix(name, "csv/") {

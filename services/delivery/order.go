@@ -29,6 +29,10 @@ type Order struct {
 	// Located are the counts that a report of categories is made of, and those
 	// of stores that hold something and export nothing.
 	Located []Located
+	// Finer are the data categories that are declared of each store, such as
+	// user.contact.email, so that the person learns what a category of the law
+	// means for her (11 CCR 7024(l)).
+	Finer map[Place][]string
 	// CategoriesOnly makes a report of categories, without specific pieces.
 	CategoriesOnly bool
 	// Practices say where categories come from and what they are for, and
@@ -74,6 +78,12 @@ type Part struct {
 	SHA256 [sha256.Size]byte
 	// Withheld are the types of items the connector withheld.
 	Withheld []string
+}
+
+// Place is one category in one store.
+type Place struct {
+	Connector, Store string
+	Category         string // statutory letter
 }
 
 // Located is how many records one store holds.

@@ -1,14 +1,19 @@
 package delivery_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/goccy/go-yaml"
 
 	"github.com/habeas-data/habeas/services/delivery"
 	"github.com/habeas-data/habeas/services/internal/browsertest"
@@ -59,6 +64,43 @@ func TestReadable_KN4(t *testing.T) {
 			if b.Text(`document.documentElement.scrollWidth > document.documentElement.clientWidth`) == "true" {
 				t.Errorf("%s has to be scrolled sideways", shot)
 			}
+		}
+	}
+}
+
+// KN-4: every word there is in one language is there in the other, with the same
+// places to fill in.
+func TestWordsOfReports_KN4(t *testing.T) {
+	read := func(language string) map[string]string {
+		t.Helper()
+		var words map[string]string
+		for _, fsys := range delivery.Texts() {
+			text, err := fs.ReadFile(fsys, "words/"+language+".yaml")
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				err = yaml.Unmarshal(text, &words)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return words
+	}
+	en, es := read("en"), read("es")
+	if len(en) < 100 {
+		t.Fatalf("there are %d words", len(en))
+	}
+	blank := regexp.MustCompile(`%[sd]`)
+	for name, text := range en {
+		if es[name] == "" || !slices.Equal(blank.FindAllString(text, -1), blank.FindAllString(es[name], -1)) {
+			t.Errorf("%s is %q in English and %q in Spanish", name, text, es[name])
+		}
+	}
+	for name := range es {
+		if en[name] == "" && !strings.HasPrefix(name, "kind ") {
+			t.Errorf("%s is in Spanish alone", name)
 		}
 	}
 }

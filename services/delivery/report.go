@@ -44,6 +44,8 @@ type categoryReport struct {
 	Sources      []string `json:"sources,omitempty"`
 	Purposes     []string `json:"purposes,omitempty"`
 	SalePurposes []string `json:"sale_purposes,omitempty"`
+	// Data are the finer categories of what is held where it was found.
+	Data []string `json:"data_categories,omitempty"`
 
 	Systems []string `json:"-"`
 }
@@ -127,6 +129,17 @@ func (r *report) explainWithheld() {
 	}
 }
 
+// Things names the finer categories to a person, where there are words for them.
+func (r *report) Things(data []string) []string {
+	var out []string
+	for _, d := range data {
+		if name := r.words.thing(d); name != "" {
+			out = join(out, name)
+		}
+	}
+	return out
+}
+
 // addLocated adds stores of which only counts are known.
 func (r *report) addLocated(located []Located, have map[[2]string]bool) {
 	index := map[[2]string]int{}
@@ -169,6 +182,7 @@ func (r *report) addCategories() {
 			c := r.category(letter)
 			c.Count += n
 			c.Systems = join(c.Systems, s.Connector+": "+s.Store)
+			c.Data = join(c.Data, r.Order.Finer[Place{s.Connector, s.Store, letter}]...)
 			if r.Order.Practices == nil {
 				continue
 			}

@@ -109,6 +109,18 @@ func (w *words) kind(kind string) string {
 	return kind
 }
 
+// thing names a data category, or the nearest one above it that has a name; ""
+// where none has.
+func (w *words) thing(data string) string {
+	for data != "" {
+		if text, ok := w.texts["data "+data]; ok {
+			return text
+		}
+		data = data[:max(0, strings.LastIndex(data, "."))]
+	}
+	return ""
+}
+
 // law names a regime.
 func (w *words) law(regime string) string {
 	if text, ok := w.texts["law_"+regime]; ok {
