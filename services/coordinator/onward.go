@@ -26,6 +26,10 @@ const (
 	answerMargin    = 24 * time.Hour
 )
 
+// askAgain is how long a request waits for what the ledger says of its person
+// before it asks again.
+const askAgain = 2 * time.Second
+
 // onward finds who has to be told of a deletion or an opt-out that has been
 // carried out in the company's own systems, and says how the request ends. It
 // reports whether that has to wait: for what the ledger says of the person, or
@@ -51,7 +55,7 @@ func (st *step) onward(result request.Result) (end request.Ending, wait bool) {
 // askSoon has the ledger asked, now and again when the answer is lost.
 func (st *step) askSoon(o *request.Onward) {
 	st.ask = true
-	look, round := st.w.now.Add(lookAgain), -1
+	look, round := st.w.now.Add(askAgain), -1
 	if o != nil {
 		round = o.Round
 		if o.Look.After(st.w.now) && !o.Look.After(look) {
@@ -226,7 +230,7 @@ func (st *step) deadline(to disclosure.Recipient) time.Time {
 
 // askLedger reads what the ledger says of the people of committed steps that ask
 // for it, all at once, and decides again. What fails here is asked again after
-// [lookAgain].
+// [askAgain].
 func (r *Room) askLedger(ctx context.Context, steps []*step) {
 	var ids []request.ID
 	var people [][]request.Identifier
