@@ -32,7 +32,7 @@ type View struct {
 	Verified   *VerifiedView     `json:"verified,omitempty"`
 	Kinds      []string          `json:"kinds" doc:"Kinds of identifiers in hand"`
 	Attention  string            `json:"attention,omitempty" doc:"Why a person must look"`
-	Waiting    []string          `json:"waiting,omitempty" doc:"Connectors that are waited for"`
+	Waiting    []string          `json:"waiting,omitempty" doc:"Connectors that are waited for; recipients for those who got the data and have not confirmed"`
 	Package    *PackageView      `json:"package,omitempty"`
 	Jobs       []JobView         `json:"jobs"`
 	CreatedAt  time.Time         `json:"created_at"`
@@ -115,8 +115,15 @@ func ViewOf(r *store.Request, jobs []store.Job) View {
 			v.Waiting = append(v.Waiting, jobs[i].Connector)
 		}
 	}
+	if len(v.Waiting) == 0 && r.State() == request.Running && r.Case.Onward != nil {
+		v.Waiting = []string{waitingRecipients}
+	}
 	return v
 }
+
+// waitingRecipients stands among those that are waited for, for recipients of the
+// data who have not confirmed.
+const waitingRecipients = "recipients"
 
 func jobView(j *store.Job) JobView {
 	v := JobView{

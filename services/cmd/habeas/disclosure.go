@@ -24,11 +24,11 @@ import (
 func disclosureCommand() *cobra.Command {
 	var config string
 	cmd := &cobra.Command{Use: "disclosure", Short: "Who got which data, and who was told of deletions and opt-outs"}
-	importer, list := disclosureImport(&config), disclosureList(&config)
-	for _, c := range []*cobra.Command{importer, list} {
+	stored := []*cobra.Command{disclosureImport(&config), disclosureList(&config), disclosurePurge(&config)}
+	for _, c := range stored {
 		c.Flags().StringVar(&config, "config", "", "configuration file (YAML); of it the store, the master key and the company's file are used")
 	}
-	cmd.AddCommand(importer, list, disclosureNotices(), disclosureAcknowledge())
+	cmd.AddCommand(append(stored, disclosureNotices(), disclosureAcknowledge())...)
 	return cmd
 }
 
@@ -90,6 +90,35 @@ file may be imported again: what is there stays.`,
 			})
 		},
 	}
+}
+
+func disclosurePurge(config *string) *cobra.Command {
+	var before string
+	cmd := &cobra.Command{
+		Use: "purge --before DATE", Short: "Delete what was given away of single persons before a day", Args: cobra.NoArgs,
+		Long: `Delete rows of the ledger that are older than a day. Who got data before that day
+and is in no standing flow of the company's file is not told of deletions any more,
+and no report names them: keep what a recipient may still have.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			day, err := request.ParseDate(before)
+			if err != nil {
+				return fmt.Errorf("--before: %w", err)
+			}
+			return withLedger(cmd.Context(), *config, func(l *disclosure.Ledger) error {
+				const batch = 5000
+				var n int64
+				for {
+					gone, err := l.Store.ForgetDisclosures(cmd.Context(), day.Start(time.UTC), batch)
+					if n += gone; err != nil || gone < batch {
+						_, printErr := fmt.Fprintf(cmd.OutOrStdout(), "%d rows deleted\n", n)
+						return errors.Join(err, printErr)
+					}
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&before, "before", "", "the day, yyyy-mm-dd, UTC")
+	return cmd
 }
 
 func disclosureList(config *string) *cobra.Command {
