@@ -1132,9 +1132,14 @@ type DecisionRecord struct {
 	// What: "extended", "held", "hold_ended", "hold_renewed", "level_raised",
 	// "range_narrowed", "cap_lifted", "confirmed", "verification_failed",
 	// "child", "denied", "cancelled", "retried", "assigned", "unassigned"; and
-	// "cap_lift_asked" and "denial_asked" where a second person must agree.
+	// "cap_lift_asked" and "denial_asked" where a second person must agree. Of a
+	// recipient of the data, which code names: "recipient_to_tell",
+	// "recipient_excused", "recipient_told", "recipient_shown",
+	// "recipient_reminded", "recipient_acknowledged"; and "recipients_overdue" when
+	// the request was answered without all of them.
 	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
-	// Which, as a code: the kind of hold, the denial's code, the connector.
+	// Which, as a code: the kind of hold, the denial's code, the connector, the
+	// recipient.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// The reason in words, without identifiers.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
