@@ -121,10 +121,16 @@ func (st *step) received() []disclosure.Entry {
 	return slices.DeleteFunc(all, func(e disclosure.Entry) bool {
 		bought := e.As == tenant.Sold || e.As == tenant.Shared
 		if e.Recipient.Role == tenant.ThirdParty {
-			return !bought
+			return !bought || !deleting && e.Standing && !st.knownTo(e.Recipient)
 		}
 		return !deleting
 	})
+}
+
+// knownTo reports whether anything in hand is of a kind by which a recipient
+// knows people.
+func (st *step) knownTo(r disclosure.Recipient) bool {
+	return len(r.Tell.Identifiers) == 0 || slices.ContainsFunc(st.s.Request.Kinds, func(k store.Kind) bool { return slices.Contains(r.Tell.Identifiers, k.Name) })
 }
 
 // reached is where the request found the person, as far as that was not kept: a

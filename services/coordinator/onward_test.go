@@ -188,6 +188,17 @@ func TestInterimRecipientsAreTold_OO3(t *testing.T) {
 	m.closes(request.ResultComplete)
 }
 
+// Somebody who opts out by a cookie is not made known to a recipient that knows
+// people by their addresses alone.
+func TestOptOutTellsWhoKnowsThem_OO3(t *testing.T) {
+	m := newSim(t, request.OptOutSaleShare, []string{"cookie_id"}, connector("ads", "cookie_id"))
+	m.w.book = company(t)
+	m.step()
+	m.ends("ads", done(0))
+	m.tells()
+	m.closes(request.ResultComplete)
+}
+
 // A ledger that does not answer is asked again, and nothing is said before.
 func TestSilentLedgerIsAskedAgain_OO3(t *testing.T) {
 	m := onwardSim(t, request.Delete, "crm")
