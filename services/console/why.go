@@ -90,6 +90,10 @@ func causesOf(r *store.Request, jobs []store.Job, now time.Time) []cause {
 		if said != "" {
 			said = ": " + strings.TrimSuffix(said, ".")
 		}
+		if j.Code == store.CodePaused && !j.State.Terminal() {
+			grave = append(grave, cause{What: j.Connector + " is paused.", Then: "It is asked when somebody resumes " + j.Connector + " on its page. The clocks run on.", Tone: warn})
+			continue
+		}
 		switch j.State {
 		case request.JobFailed:
 			grave = append(grave, cause{What: j.Connector + " failed after " + tries(j.Attempt) + said + ".", Then: "Put the system right, then try " + j.Connector + " again.", Tone: bad})
