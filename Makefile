@@ -58,6 +58,10 @@ bench-sqlmap: ## Measure people erased per second from a million-row PostgreSQL 
 bench-export: ## Copy 5 GB out of PostgreSQL and show the most memory that took
 	HABEAS_EXPORT_MB=$${HABEAS_EXPORT_MB:-5120} scripts/postgres-for-tests.sh go test -C connectors -count 1 -v -run 'TestExportOfGigabytes/postgres' ./sqlmap
 
+.PHONY: bench-console
+bench-console: ## Measure what every page of the console reads, over a million requests
+	scripts/postgres-for-tests.sh go test -C services -run '^$$' -bench BenchmarkListing -benchtime 50x -timeout 20m ./request/store/pgstore
+
 .PHONY: test
 test: $(BIN)/.versitygw-$(VERSITYGW_VERSION) ## All tests of all modules; installs or starts what they need
 	scripts/needs.sh

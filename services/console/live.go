@@ -84,6 +84,18 @@ func (h *hub) tell(ids []request.ID) {
 	}
 }
 
+// tellAll wakes every stream: nobody knows what changed.
+func (h *hub) tellAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.streams {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
 func (h *hub) close() { h.once.Do(func() { close(h.closed) }) }
 
 // listen hears of changes: from the coordinator, which names the requests it
@@ -97,6 +109,23 @@ func (r *Room) listen() error {
 		}
 		r.subs = append(r.subs, sub)
 	}
+	// What was told while the bus was away was not heard: then every page looks
+	// again, so that none has to ask on its own.
+	back := r.config.Conn.StatusChanged(nats.CONNECTED)
+	go func() {
+		defer r.config.Conn.RemoveStatusListener(back)
+		for {
+			select {
+			case <-r.hub.closed:
+				return
+			case _, open := <-back:
+				if !open {
+					return
+				}
+				r.hub.tellAll()
+			}
+		}
+	}()
 	return nil
 }
 

@@ -62,8 +62,11 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 		}
 	}
 	switch r.Attention {
+	case "", "failed", "over_limit": // the systems themselves say it
 	case "no_connector", "no_rules":
 		add(bad, attentionLabels[r.Attention]+".", "A person has to decide: connect a system, or deny the request.", time.Time{})
+	default:
+		add(bad, label(attentionLabels, r.Attention)+".", "A person has to see to it.", time.Time{})
 	}
 	w.Causes = append(w.Causes, causesOf(r, jobs, now)...)
 	if len(w.Causes) == 0 {

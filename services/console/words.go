@@ -85,11 +85,12 @@ var holdLabels = map[request.HoldKind]string{
 
 // The coordinator's codes of why a person must look.
 var attentionLabels = map[string]string{
-	"failed":       "A system failed",
-	"over_limit":   "Too many records for one person",
-	"no_connector": "No system understands the identifiers",
-	"no_rules":     "The rules of its law are not known",
-	"mail_answer":  "The answer is to be printed and mailed; then say so with habeas request posted",
+	"failed":         "A system failed",
+	"over_limit":     "Too many records for one person",
+	"no_connector":   "No system understands the identifiers",
+	"no_rules":       "The rules of its law are not known",
+	"package_failed": "The package could not be made",
+	"mail_answer":    "The answer is to be printed and mailed; then say so with habeas request posted",
 }
 
 var scopeLabels = map[request.DeleteScope]string{

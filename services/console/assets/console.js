@@ -85,7 +85,8 @@ document.addEventListener("keydown", (event) => {
   stream.addEventListener("open", refresh);
   stream.addEventListener("change", refresh);
   stream.addEventListener("error", () => say("Not up to date; trying again", true));
-  // A change may be told and not heard; and while nobody looks, nothing is asked.
-  setInterval(() => document.hidden || stream.readyState === EventSource.CLOSED || refresh(), 20000);
+  // Changes are told. What only time changes, such as days that are left, is
+  // fetched now and then while somebody looks.
+  setInterval(() => document.hidden || stream.readyState === EventSource.CLOSED || refresh(), 300000);
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
 })();

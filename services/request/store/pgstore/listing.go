@@ -167,12 +167,15 @@ func (s *Store) Matches(ctx context.Context, f store.Filter) (n int64, err error
 		}
 		return min(n, store.CountMost), err
 	}
-	few, err := s.fewWaitFor(ctx, f.Connector)
-	if err != nil {
-		return 0, err
-	}
 	q := &statement{}
-	text := "SELECT count(*) FROM (SELECT FROM request r" + where(q.facets("r", f), q.narrow(f, few)) + " LIMIT " + q.arg(store.CountMost) + ") AS found"
+	text := "SELECT count(*) FROM (SELECT FROM request r" + where(q.facets("r", f), q.narrow(f, false)) + " LIMIT " + q.arg(store.CountMost) + ") AS found"
+	if name := f.Connector; name != "" {
+		// Along the jobs that wait for it, in the order of their requests: the
+		// count ends where it is enough.
+		f.Connector, q = "", &statement{}
+		text = "SELECT count(*) FROM (SELECT DISTINCT j.request_id FROM job j JOIN request r ON r.id = j.request_id" +
+			where([]string{"j.connector = " + q.arg(name), "j.state " + unfinished, "r.state <> 'closed'"}, q.facets("r", f), q.narrow(f, false)) + " LIMIT " + q.arg(store.CountMost) + ") AS found"
+	}
 	if err := s.pool.QueryRow(ctx, text, q.args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("counting requests: %w", redact(err))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/habeas-data/habeas/services/internal/pgtest"
 	"github.com/habeas-data/habeas/services/request"
@@ -167,22 +168,31 @@ func readPage(ctx context.Context, s *Store, f store.Filter) error {
 	return err
 }
 
+// readToday reads what the page of today reads, at once as it does.
 func readToday(ctx context.Context, s *Store) error {
-	if _, err := s.Standing(ctx, benchNow, benchNow.AddDate(0, 0, 7)); err != nil {
+	var g errgroup.Group
+	g.Go(func() error {
+		_, err := s.Standing(ctx, benchNow, benchNow.AddDate(0, 0, 7))
 		return err
-	}
-	if _, err := s.Pressing(ctx, 25); err != nil {
+	})
+	g.Go(func() error {
+		_, err := s.Pressing(ctx, 12)
 		return err
-	}
-	if _, err := s.Days(ctx, benchNow.AddDate(0, 0, -30)); err != nil {
+	})
+	g.Go(func() error {
+		_, err := s.Days(ctx, benchNow.AddDate(0, 0, -30))
 		return err
-	}
-	if _, err := s.Stuck(ctx); err != nil {
+	})
+	g.Go(func() error { return readPage(ctx, s, store.Filter{Attention: true, Sort: store.SortDue, Limit: 10}) })
+	g.Go(func() error {
+		if _, err := s.Stuck(ctx); err != nil {
+			return err
+		}
+		if _, err := s.Pace(ctx, benchNow.Add(-24*time.Hour)); err != nil {
+			return err
+		}
+		_, err := s.AtRisk(ctx, map[string]time.Time{"billing": benchNow.AddDate(0, 0, 38), "crm": benchNow.AddDate(0, 0, 7)})
 		return err
-	}
-	if _, err := s.Pace(ctx, benchNow.Add(-24*time.Hour)); err != nil {
-		return err
-	}
-	_, err := s.AtRisk(ctx, map[string]time.Time{"billing": benchNow.AddDate(0, 0, 38), "crm": benchNow.AddDate(0, 0, 7)})
-	return err
+	})
+	return g.Wait()
 }
