@@ -29,6 +29,8 @@ type Service struct {
 	Store Store
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
+	// Tell lets integrations know of an incident; it may be lost, and may be nil.
+	Tell func(store.Incident)
 }
 
 func (s *Service) now() time.Time {
@@ -237,6 +239,19 @@ func (s *Service) Incidents(ctx context.Context, open bool, limit int) ([]Incide
 		}
 	}
 	return out, nil
+}
+
+// Noticed opens an incident: a program was about to import n people who are to
+// stay erased.
+func (s *Service) Noticed(ctx context.Context, program string, n int64) error {
+	i := store.Incident{ID: string(request.NewID()), Kind: store.Reimported, Connector: program, Records: n, OpenedAt: s.now()}
+	if err := s.Store.PutIncidents(ctx, []store.Incident{i}); err != nil {
+		return err
+	}
+	if s.Tell != nil {
+		s.Tell(i)
+	}
+	return nil
 }
 
 // Close closes an incident: by has looked at it. Errors wrap [ErrInput] when

@@ -172,6 +172,17 @@ func TestIncidents_DE11(t *testing.T) {
 	if err := a.store.PutIncidents(t.Context(), []store.Incident{one, two}); err != nil {
 		t.Fatal(err)
 	}
+	var told []store.Incident
+	service := &aftercare.Service{Store: a.store, Now: func() time.Time { return now.Add(-time.Hour) }, Tell: func(i store.Incident) { told = append(told, i) }}
+	if err := service.Noticed(t.Context(), "crm-import", 2); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Kind != store.Reimported || told[0].Connector != "crm-import" || told[0].Records != 2 {
+		t.Errorf("told %+v", told)
+	}
+	if err := a.store.CloseIncident(t.Context(), told[0].ID, "ann", "", now); err != nil {
+		t.Errorf("what is told is not stored: %v", err)
+	}
 	a.call(http.MethodPost, "/v1/incidents/two/close", `{"by": "ann", "note": "an old job"}`, http.StatusOK, nil)
 	var open, all struct{ Incidents []aftercare.Incident }
 	a.call(http.MethodGet, "/v1/incidents?open=true", "", http.StatusOK, &open)
@@ -179,7 +190,7 @@ func TestIncidents_DE11(t *testing.T) {
 	if len(open.Incidents) != 1 || open.Incidents[0].ID != "one" || open.Incidents[0].Store != "invoices" || open.Incidents[0].Request != string(one.RequestID) {
 		t.Errorf("open are %+v", open.Incidents)
 	}
-	if len(all.Incidents) != 2 || all.Incidents[0].By != "ann" || all.Incidents[0].ClosedAt == nil || !all.Incidents[0].ClosedAt.Equal(now) {
+	if len(all.Incidents) != 3 || all.Incidents[0].By != "ann" || all.Incidents[0].ClosedAt == nil || !all.Incidents[0].ClosedAt.Equal(now) {
 		t.Errorf("all are %+v", all.Incidents)
 	}
 }

@@ -46,7 +46,6 @@ type troubleRow struct {
 var troubleWords = map[store.IncidentKind]string{
 	store.Resurrected: "Erased records came back",
 	store.Reimported:  "Erased people were about to be imported",
-	store.NotThrough:  "The daily made-up request did not go through",
 }
 
 func troubleOf(trouble []store.Trouble) []troubleRow {

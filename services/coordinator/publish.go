@@ -20,6 +20,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/aftercare"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -234,6 +235,7 @@ func (r *Room) jobMessage(st *step, j *store.Job, c Connector, of about) (*nats.
 func (r *Room) tell(steps []*step) {
 	var changed []request.ID
 	for _, st := range steps {
+		r.tellIncidents(st.s.Incidents)
 		if !st.s.Changed && len(st.s.ChangedJobs) == 0 {
 			continue
 		}
@@ -257,6 +259,19 @@ func (r *Room) tell(steps []*step) {
 	}
 	if body, err := json.Marshal(changed); err == nil {
 		_ = r.Conn.Publish(wire.HintSubject("console"), body) // a lost hint costs a moment
+	}
+}
+
+// tellIncidents lets integrations know of incidents, once; they are stored.
+func (r *Room) tellIncidents(incidents []store.Incident) {
+	for _, i := range incidents {
+		msg, err := aftercare.EventMessage(Name, i)
+		if err == nil {
+			_, err = r.JS.PublishMsgAsync(msg)
+		}
+		if err != nil {
+			r.Logger.Warn("telling of an incident", slog.String("incident", i.ID), slog.Any("error", err))
+		}
 	}
 }
 

@@ -346,6 +346,14 @@ func TestRechecks_DE11(t *testing.T) {
 		if got := open[0]; got.Kind != store.Resurrected || got.Connector != "crm" || got.Store != "people" || got.Records != 7 || got.ParentID != jane || got.RequestID != r.lookOf(jane, 1) {
 			t.Errorf("the incident is %+v", got)
 		}
+		events, err := r.bus.JS.Stream(t.Context(), wire.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.until("integrations are told of it", func() bool {
+			_, err := events.GetLastMsgForSubject(t.Context(), wire.EventSubject(open[0].ID))
+			return err == nil
+		})
 		if system.has("jane@example.com") != 0 || system.has("back@example.com") != 1 {
 			t.Errorf("jane has %d records and who came back %d", system.has("jane@example.com"), system.has("back@example.com"))
 		}

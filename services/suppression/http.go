@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 
 	"github.com/habeas-data/habeas/services/request"
 )
@@ -18,6 +19,9 @@ const checkMost = 1000
 const checkBytes = 1 << 20
 
 type question struct {
+	// Source is the program that asks because it is about to import; empty for
+	// one that asks for another reason.
+	Source      string `json:"source,omitempty"`
 	Identifiers []struct {
 		Kind  string `json:"kind"`
 		Value string `json:"value"`
@@ -34,11 +38,11 @@ type answers struct {
 // Whoever mounts it asks for a token first.
 func (l *List) ReleaseHandler(logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ids, ok := readAsked(w, req)
+		asked, ok := readAsked(w, req)
 		if !ok {
 			return
 		}
-		if err := l.Release(req.Context(), ids); err != nil {
+		if err := l.Release(req.Context(), asked.ids); err != nil {
 			logger.ErrorContext(req.Context(), "taking a person off the suppression list", slog.Any("error", err))
 			problem(w, http.StatusServiceUnavailable, "the list can't be changed now; try again")
 			return
@@ -49,8 +53,8 @@ func (l *List) ReleaseHandler(logger *slog.Logger) http.Handler {
 }
 
 // readAsked reads the identifiers of a call, or answers what is wrong.
-func readAsked(w http.ResponseWriter, req *http.Request) ([]request.Identifier, bool) {
-	ids, err := readQuestion(http.MaxBytesReader(w, req.Body, checkBytes))
+func readAsked(w http.ResponseWriter, req *http.Request) (asked, bool) {
+	out, err := readQuestion(http.MaxBytesReader(w, req.Body, checkBytes))
 	var errs request.FieldErrors
 	switch {
 	case errors.As(err, &errs):
@@ -58,7 +62,13 @@ func readAsked(w http.ResponseWriter, req *http.Request) ([]request.Identifier, 
 	case err != nil:
 		problem(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
 	}
-	return ids, err == nil
+	return out, err == nil
+}
+
+// asked is a question, checked.
+type asked struct {
+	source string
+	ids    []request.Identifier
 }
 
 // Handler answers POST /v1/suppression:check: up to a thousand identifiers, and
@@ -66,11 +76,14 @@ func readAsked(w http.ResponseWriter, req *http.Request) ([]request.Identifier, 
 // it was asked. Whoever mounts it asks for a token first.
 func (l *List) Handler(logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ids, ok := readAsked(w, req)
+		asked, ok := readAsked(w, req)
 		if !ok {
 			return
 		}
-		out, err := l.Check(req.Context(), ids)
+		out, err := l.Check(req.Context(), asked.ids)
+		if err == nil {
+			err = l.notice(req.Context(), asked.source, out)
+		}
 		if err != nil {
 			logger.ErrorContext(req.Context(), "checking the suppression list", slog.Any("error", err))
 			problem(w, http.StatusServiceUnavailable, "the list can't be read now; until it can, import nobody")
@@ -82,14 +95,19 @@ func (l *List) Handler(logger *slog.Logger) http.Handler {
 	})
 }
 
-func readQuestion(body interface{ Read([]byte) (int, error) }) ([]request.Identifier, error) {
+func readQuestion(body interface{ Read([]byte) (int, error) }) (out asked, err error) {
 	var q question
 	dec := json.NewDecoder(body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {
-		return nil, errors.New("not a question") // the error may quote what was sent
+		return out, errors.New("not a question") // the error may quote what was sent
 	}
-	return q.identifiers()
+	if q.Source != "" && !sourceName.MatchString(q.Source) {
+		return out, request.FieldErrors{{Field: "source", Problem: "is no name of a program", Fix: "send small letters, digits and hyphens, at most 40"}}
+	}
+	out.source = q.Source
+	out.ids, err = q.identifiers()
+	return out, err
 }
 
 // readIdentifiers reads the list of identifiers of a question alone.
@@ -126,6 +144,10 @@ func (q question) identifiers() ([]request.Identifier, error) {
 	}
 	return ids, nil
 }
+
+// sourceName is how a program that imports names itself: as connectors do, so
+// that it can't be a person.
+var sourceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
 func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")

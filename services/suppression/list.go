@@ -26,6 +26,24 @@ import (
 type List struct {
 	Store store.Suppressions
 	Vault *vault.Vault
+	// Noticed is called when a program says that it was about to import people
+	// who are to stay erased: by its name, with their number. It may be nil.
+	Noticed func(ctx context.Context, source string, n int64) error
+}
+
+// notice tells of a program that was about to import people who are to stay
+// erased.
+func (l *List) notice(ctx context.Context, source string, answers []Answer) error {
+	var n int64
+	for _, a := range answers {
+		if a == Deleted {
+			n++
+		}
+	}
+	if n == 0 || source == "" || l.Noticed == nil {
+		return nil
+	}
+	return l.Noticed(ctx, source, n)
 }
 
 // pepper is a key of digests. Its id is a digest of it, so that lists of two

@@ -244,7 +244,8 @@ func (r *runtime) openIntake() error {
 	r.intake = in
 	api := in.API(version())
 	r.mounts["/v1/"] = r.protect(api)
-	list := &suppression.List{Store: r.store, Vault: r.vault}
+	after := &aftercare.Service{Store: r.store, Tell: r.tellIncident}
+	list := &suppression.List{Store: r.store, Vault: r.vault, Noticed: after.Noticed}
 	if err := r.addLedger(company, set); err != nil {
 		return err
 	}
@@ -253,13 +254,23 @@ func (r *runtime) openIntake() error {
 	r.mounts["POST /v1/suppression:release"] = r.protect(list.ReleaseHandler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
 	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]
-	after := &aftercare.Service{Store: r.store}
 	for pattern, h := range after.Handlers(r.logger.With("room", "intake")) {
 		r.mounts[pattern] = r.protect(h)
 	}
 	r.mounts["/v1/openapi.json"] = api
 	r.mounts["/v1/openapi.yaml"] = api
 	return nil
+}
+
+// tellIncident lets integrations know of an incident, once; it is stored.
+func (r *runtime) tellIncident(i store.Incident) {
+	msg, err := aftercare.EventMessage("intake", i)
+	if err == nil {
+		_, err = r.js.PublishMsgAsync(msg)
+	}
+	if err != nil {
+		r.logger.Warn("telling of an incident", slog.String("incident", i.ID), slog.Any("error", err))
+	}
 }
 
 // addConsole adds the pages for staff. Alone in a process it acts through an

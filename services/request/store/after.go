@@ -116,7 +116,6 @@ type IncidentKind string
 const (
 	Resurrected IncidentKind = "resurrected" // what was erased was found again, and erased again
 	Reimported  IncidentKind = "reimported"  // a program was about to import somebody who is to stay erased
-	NotThrough  IncidentKind = "not_through" // the daily made-up request did not go through
 )
 
 // Incident is something that went wrong after an answer. It names a system and
