@@ -76,6 +76,9 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 	defer tick.Stop()
 	for {
 		waiting, err := q.config.Store.List(ctx, store.Filter{State: request.Packaging, Limit: 500})
+		if ctx.Err() != nil {
+			return Order{}, ctx.Err() // whatever the database made of it
+		}
 		if err != nil {
 			return Order{}, err
 		}

@@ -156,7 +156,7 @@ func part(object string) *habeasv1.Outcome {
 
 func (d *counter) next(t *testing.T) delivery.Order {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	o, err := d.queue.Next(ctx)
 	if err != nil {
