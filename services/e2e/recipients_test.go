@@ -128,7 +128,7 @@ func TestRecipientsAreTold_DE3_DE4(t *testing.T) {
 		}
 		return nil
 	}
-	eventually(t, 2*time.Minute, "telling recipients", told)
+	eventually(t, 4*time.Minute, "telling recipients", told)
 	m.up.kill(t) // as kill -9 does; what it was about to write is decided already
 	m.start(t)
 	if v, err := m.get(t.Context(), w.id); err != nil || v.State != "running" {
@@ -170,7 +170,7 @@ func TestRecipientsAreTold_DE3_DE4(t *testing.T) {
 	if len(done) != 3 {
 		t.Errorf("%d notices, want 3", len(done))
 	}
-	views := m.closed(t, 2*time.Minute, []*wish{w})
+	views := m.closed(t, 4*time.Minute, []*wish{w})
 	if views[0].Result != "complete_with_exceptions" {
 		t.Errorf("the result is %s", views[0].Result)
 	}
