@@ -75,6 +75,7 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 		Scopes: scopes(c), Cap: m.Cap, BackupExpiry: durationpb.New(m.BackupExpiry), Contract: m.Contract,
 		Facts: m.Facts, Notes: m.Notes,
 	}
+	_, p.Desk = c.(Desked)
 	for _, s := range m.Stores {
 		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS}
 		if s.Role == ServiceProvider {

@@ -26,8 +26,11 @@ type config struct {
 	CoordinatorKey string `yaml:"coordinator_key"`
 	// IntakeKey is the only public curve key that may ask whether what a
 	// person says of herself agrees with what the system holds.
-	IntakeKey string   `yaml:"intake_key"`
-	Section   ast.Node `yaml:"config"`
+	IntakeKey string `yaml:"intake_key"`
+	// DeskKey is the only public curve key that may ask about the tasks of a
+	// connector whose work is done by people, and change them.
+	DeskKey string   `yaml:"desk_key"`
+	Section ast.Node `yaml:"config"`
 }
 
 type natsConfig struct {
@@ -67,6 +70,7 @@ func loadConfig(file string) (config, error) {
 		"HABEAS_HTTP_ADDR":          &c.HTTP,
 		"HABEAS_COORDINATOR_KEY":    &c.CoordinatorKey,
 		"HABEAS_INTAKE_KEY":         &c.IntakeKey,
+		"HABEAS_DESK_KEY":           &c.DeskKey,
 	} {
 		if value, set := os.LookupEnv(name); set {
 			*field = value

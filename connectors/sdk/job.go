@@ -174,6 +174,7 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 	ctx = WithJobInfo(ctx, JobInfo{
 		JobID: t.job.GetJobId(), RequestID: t.job.GetRequestId(), Regime: t.job.GetRegime(), Right: t.job.GetRight(),
 		Received: t.job.GetReceiveTime().AsTime(), Attempt: int(t.job.GetAttempt()),
+		Action: actionName(t.job.GetAction()), Due: t.job.GetDueTime().AsTime(),
 	})
 	if w.gatherer != nil && (t.job.GetAction() == habeasv1.Action_ACTION_ERASE || t.job.GetAction() == habeasv1.Action_ACTION_LOCATE) {
 		t.cohort = w.gatherer.join(ctx)
@@ -256,6 +257,9 @@ func (w *worker) answer(ctx context.Context, t *task, o *habeasv1.Outcome) error
 	erased := o.GetDone() != nil || o.GetRetained() != nil
 	if erased && j.GetAction() == habeasv1.Action_ACTION_ERASE && w.Manifest.BackupExpiry > 0 {
 		record.BackupExpiryTime = timestamppb.New(record.GetEndTime().AsTime().Add(w.Manifest.BackupExpiry))
+	}
+	if d, ok := w.Connector.(Desked); ok {
+		record.ProofSha256 = d.Proofs(ctx, j.GetJobId())
 	}
 	_, err := w.record(ctx, t, record)
 	if err == nil {

@@ -16,6 +16,12 @@ type JobInfo struct {
 	Right     string    // for example "delete"
 	Received  time.Time // when the consumer asked, UTC
 	Attempt   int       // 1 for the first
+	// Action is what the job is for: "locate", "erase", "export", …; a job to
+	// erase locates too.
+	Action string
+	// Due is when the law wants the request answered, UTC; zero when it is not
+	// said.
+	Due time.Time
 	// Members are the jobs of a batch, one for each of the people handed over
 	// and in their order; nil when the call is about one person.
 	Members []JobInfo

@@ -37,6 +37,9 @@ type ServeConfig struct {
 	// MatchKey is the only public curve key questions about a person's claims
 	// may come from; without one they are not answered.
 	MatchKey string
+	// DeskKey is the only public curve key that a [Desked] connector's tasks are
+	// shown to and changed by; without one nobody sees them.
+	DeskKey string
 	// Cap overrides the manifest's when it is not 0.
 	Cap int64
 	// Concurrency is how many calls the connector is given at once; 16.
@@ -198,6 +201,12 @@ func (w *worker) run(ctx context.Context) error {
 		w.Logger.Warn("questions about claims are not answered", "error", err)
 		stopMatches = func() {}
 	}
+	stopDesk, err := w.answerDesk(ctx)
+	if err != nil {
+		w.Logger.Warn("questions about tasks are not answered", "error", err)
+		stopDesk = func() {}
+	}
+	defer stopDesk()
 	stopListening := w.listenForWithdrawn()
 	defer stopListening()
 

@@ -14,6 +14,7 @@ import (
 	"github.com/habeas-data/habeas/connectors/clickhouse"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
+	"github.com/habeas-data/habeas/connectors/manual"
 	"github.com/habeas-data/habeas/connectors/restspec"
 	"github.com/habeas-data/habeas/connectors/restspec/catalogue"
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -26,6 +27,7 @@ var engines = map[string]sdk.Opener{
 	"restspec":   restspec.Open,
 	"lake":       lake.Connect,
 	"keyspace":   keyspace.Open,
+	"manual":     manual.Open,
 	"clickhouse": clickhouse.Open,
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/habeas-data/habeas/connectors/internal/yamlschema"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
+	"github.com/habeas-data/habeas/connectors/manual"
 	"github.com/habeas-data/habeas/connectors/restspec"
 	"github.com/habeas-data/habeas/connectors/sqlmap"
 )
@@ -101,6 +102,9 @@ type connectorFile struct {
 	// IntakeKey is the only public curve key that may ask whether what a person
 	// says of herself agrees with what the system holds.
 	IntakeKey string `yaml:"intake_key"`
+	// DeskKey is the only public curve key that may ask about the tasks of a
+	// connector whose work is done by people, and change them.
+	DeskKey string `yaml:"desk_key"`
 	// Config is the engine's own section.
 	Config any `yaml:"config"`
 }
@@ -125,6 +129,7 @@ var sections = map[string]reflect.Type{
 	"restspec":   reflect.TypeFor[restspec.Config](),
 	"lake":       reflect.TypeFor[lake.Config](),
 	"keyspace":   reflect.TypeFor[keyspace.Settings](),
+	"manual":     reflect.TypeFor[manual.Settings](),
 	"clickhouse": reflect.TypeFor[clickhouse.Settings](),
 }
 
@@ -167,18 +172,20 @@ var (
 // schemaRules are what the types do not say and their checks do.
 var schemaRules = yamlschema.Rules{
 	Required: map[string][]string{
-		"sqlmap.Map":          {"dataset"},
-		"sqlmap.Dataset":      {"fides_key"},
-		"sqlmap.Collection":   {"name"},
-		"sqlmap.Field":        {"name"},
-		"sqlmap.Reference":    {"dataset", "field"},
-		"restspec.Spec":       {"restspec", "system", "locate"},
-		"lake.Map":            {"stores"},
-		"lake.StoreMap":       {"name", "files"},
-		"keyspace.Map":        {"stores"},
-		"keyspace.StoreMap":   {"name", "keys", "type"},
-		"clickhouse.Map":      {"stores"},
-		"clickhouse.StoreMap": {"name", "table", "identifiers", "categories"},
+		"sqlmap.Map":           {"dataset"},
+		"sqlmap.Dataset":       {"fides_key"},
+		"sqlmap.Collection":    {"name"},
+		"sqlmap.Field":         {"name"},
+		"sqlmap.Reference":     {"dataset", "field"},
+		"restspec.Spec":        {"restspec", "system", "locate"},
+		"lake.Map":             {"stores"},
+		"lake.StoreMap":        {"name", "files"},
+		"keyspace.Map":         {"stores"},
+		"keyspace.StoreMap":    {"name", "keys", "type"},
+		"clickhouse.Map":       {"stores"},
+		"clickhouse.StoreMap":  {"name", "table", "identifiers", "categories"},
+		"manual.Settings":      {"accepts", "stores"},
+		"manual.StoreSettings": {"name"},
 	},
 	Enums: map[string][]string{
 		"main.connectorFile.Kind":        slices.Sorted(maps.Keys(sections)),
@@ -197,6 +204,10 @@ var schemaRules = yamlschema.Rules{
 		"restspec.Store.Role":            roles,
 		"restspec.Step.Only":             {"free", "kept", "all"},
 		"lake.Config.OldVersions":        {"erase", "expire"},
+		"manual.Settings.Can":            {"erase", "opt_out"},
+		"manual.Settings.Tier":           tiers,
+		"manual.StoreSettings.Role":      roles,
+		"manual.CategorySettings.Letter": letters,
 		"lake.StoreMap.Format":           {"jsonl", "csv", "parquet"},
 		"lake.StoreMap.Role":             roles,
 		"lake.CategoryMap.Letter":        letters,

@@ -744,7 +744,8 @@ type Task struct {
 	Regime string `protobuf:"bytes,3,opt,name=regime,proto3" json:"regime,omitempty"`
 	// The right.
 	Right string `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`
-	// What is to be done now: "look", "erase", "look_again" or "opt_out".
+	// What is to be done now: "look", "erase", "opt_out", or "opted_out" to see
+	// whether an opt-out is in force.
 	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
 	// When the task came.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -770,7 +771,9 @@ type Task struct {
 	// The stores to look into.
 	Stores []string `protobuf:"bytes,16,rep,name=stores,proto3" json:"stores,omitempty"`
 	// Stores whose records are left alone.
-	Excluded      []string `protobuf:"bytes,17,rep,name=excluded,proto3" json:"excluded,omitempty"`
+	Excluded []string `protobuf:"bytes,17,rep,name=excluded,proto3" json:"excluded,omitempty"`
+	// Start of the look-back window; absent means everything.
+	SinceTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +923,13 @@ func (x *Task) GetStores() []string {
 func (x *Task) GetExcluded() []string {
 	if x != nil {
 		return x.Excluded
+	}
+	return nil
+}
+
+func (x *Task) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
 	}
 	return nil
 }
@@ -1134,7 +1144,7 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x04kept\x18\x03 \x01(\x03R\x04kept\x12\x14\n" +
 	"\x05basis\x18\x04 \x01(\tR\x05basis\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xb6\x04\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xf1\x04\n" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n" +
 	"\n" +
@@ -1155,7 +1165,9 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x06proofs\x18\x0e \x03(\v2\x14.habeas.v1.TaskProofR\x06proofs\x12\"\n" +
 	"\finstructions\x18\x0f \x01(\tR\finstructions\x12\x16\n" +
 	"\x06stores\x18\x10 \x03(\tR\x06stores\x12\x1a\n" +
-	"\bexcluded\x18\x11 \x03(\tR\bexcluded\"g\n" +
+	"\bexcluded\x18\x11 \x03(\tR\bexcluded\x129\n" +
+	"\n" +
+	"since_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"g\n" +
 	"\tTaskReply\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12#\n" +
@@ -1215,14 +1227,15 @@ var file_habeas_v1_task_proto_depIdxs = []int32{
 	8,  // 11: habeas.v1.Task.found:type_name -> habeas.v1.TaskCount
 	8,  // 12: habeas.v1.Task.left:type_name -> habeas.v1.TaskCount
 	6,  // 13: habeas.v1.Task.proofs:type_name -> habeas.v1.TaskProof
-	9,  // 14: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
-	13, // 15: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
-	6,  // 16: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 14: habeas.v1.Task.since_time:type_name -> google.protobuf.Timestamp
+	9,  // 15: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
+	13, // 16: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
+	6,  // 17: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_task_proto_init() }
