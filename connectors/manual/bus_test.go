@@ -58,7 +58,7 @@ func newOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ready, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		ended <- sdk.Serve(ctx, sdk.ServeConfig{

@@ -58,7 +58,7 @@ func newCabinet(t testing.TB) *cabinet {
 	k := &cabinet{c: able.(both).Connector, manifest: m, outs: map[string]bool{}}
 	k.manifest.Name, k.manifest.Version = "cabinet", "1"
 	k.c.linger = 30 * time.Second // so that a call ends when the person has answered
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var at sync.WaitGroup
 	at.Go(func() { k.work(ctx, t) })
 	t.Cleanup(func() {

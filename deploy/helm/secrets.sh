@@ -29,7 +29,7 @@ room() {
 room intake pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.seal.key keys/intake.pepper.key
 room coordinator pg-rooms.dsn keys/master.key keys/coordinator.evidence.key keys/coordinator.seal.key
 room delivery pg-rooms.dsn keys/master.key keys/delivery.age.key
-room console pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.pepper.key
+room console pg-rooms.dsn keys/master.key keys/intake.evidence.key keys/intake.pepper.key keys/console.seal.key
 room audit pg-audit.dsn keys/audit.evidence.key
 object Secret migrate pg-rooms-owner.dsn pg-audit-owner.dsn
 for file in "$dir"/nats-*.password; do

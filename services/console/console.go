@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -77,6 +78,9 @@ type Config struct {
 	Evidence Evidence
 	// Tokens keeps the tokens of the API; nil for a console that keeps none.
 	Tokens *tokens.Keeper
+	// Seal is the key by which the console is the desk of connectors whose work
+	// people do; without one it is nobody's.
+	Seal wire.SealKey
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.
@@ -196,6 +200,13 @@ func (r *Room) routes() []route {
 		{"GET /letters", false, r.letters},
 		{"GET /letters/live", true, r.lettersLive},
 		{"POST /letters/retry", false, r.retryLetters},
+		{"GET /tasks", false, r.tasks},
+		{"GET /tasks/live", true, r.tasksLive},
+		{"GET /tasks/{connector}/{id}", false, r.task},
+		{"GET /tasks/{connector}/{id}/proof/{proof}", false, r.taskProof},
+		{"POST /tasks/{connector}/{id}/assign", false, r.assignTask},
+		{"POST /tasks/{connector}/{id}/attach", false, r.attachProof},
+		{"POST /tasks/{connector}/{id}/answer", false, r.answerTask},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
 	}, r.evidenceRoutes(), r.tokenRoutes())
 }

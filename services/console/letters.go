@@ -168,16 +168,7 @@ func letterRowOf(l *store.Letter, now time.Time) letterRow {
 		Code: l.Code, Message: l.Message, Attempt: l.Attempt, Ended: momentOf(l.EndedAt), Answer: deadline{Tone: idle},
 	}
 	if l.RespondBy.Before(store.NoDeadline) {
-		left := int(l.RespondBy.Sub(now).Hours() / 24)
-		row.Answer.Day = l.RespondBy.Add(-time.Second).UTC().Format(time.DateOnly)
-		switch {
-		case l.RespondBy.Before(now):
-			row.Answer.Left, row.Answer.Tone = "late", bad
-		case left <= soon:
-			row.Answer.Left, row.Answer.Tone = days(left)+" left", warn
-		default:
-			row.Answer.Left = days(left) + " left"
-		}
+		row.Answer = dueOf(l.RespondBy, now)
 	}
 	return row
 }

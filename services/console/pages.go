@@ -202,6 +202,12 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusBadRequest, &errorPage{Heading: "This link is not good", Text: "The filter or the page it names does not exist. Start from the list."}
 	case errors.Is(err, errBadForm):
 		status, p = http.StatusBadRequest, &errorPage{Heading: "The form could not be read", Text: "Nothing was changed. Go back and try again."}
+	case errors.Is(err, errNoTask):
+		status, p = http.StatusNotFound, &errorPage{Heading: "No such task", Text: "There is no task with this id, or it was done long ago. Look for it in the list of tasks."}
+	case errors.Is(err, errAway):
+		status, p = http.StatusServiceUnavailable, &errorPage{Heading: "The connector does not answer", Text: "Its tasks can't be shown or changed now. Nothing is lost: they are kept with the connector. See its page, and reload this one when it is up."}
+	case errors.Is(err, errNoDesk):
+		status, p = http.StatusServiceUnavailable, &errorPage{Heading: "The console has no key", Text: "Without its own seal key it may not ask connectors about tasks. Whoever runs Habeas finds how to give it one in the operations manual."}
 	case errors.Is(err, errNoConnector):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such connector", Text: "No connector of this name has ever announced itself. Check the link, or look for it in the list."}
 	case errors.Is(err, errBadPeriod):

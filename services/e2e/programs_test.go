@@ -60,7 +60,7 @@ func build() (string, error) {
 	for program, pkg := range map[string]string{
 		"habeas": "services/cmd/habeas", "habeas-demo": "connectors/cmd/habeas-demo", "habeas-billing": "connectors/billing",
 		"habeas-crm": "connectors/crm", "habeas-analytics": "connectors/analytics", "habeas-adtech": "connectors/adtech",
-		"broker": "services/e2e/broker",
+		"broker": "services/e2e/broker", "habeas-connector": "connectors/cmd/habeas-connector",
 	} {
 		args := []string{"build", "-trimpath", "-o", filepath.Join(bin, program), "./" + pkg}
 		cmd := exec.CommandContext(ctx, "go", args...)

@@ -128,6 +128,10 @@ func (ch *children) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	desk, err := room.SealKey(ch.rt.Keys.Dir, "console")
+	if err != nil {
+		return err
+	}
 	for _, spec := range ch.specs {
 		state := filepath.Join(ch.rt.StateDir, "connectors", spec.Name)
 		if err := os.MkdirAll(state, 0o700); err != nil {
@@ -138,7 +142,7 @@ func (ch *children) run(ctx context.Context) error {
 			return fmt.Errorf("writing the bus password of %s: %w", spec.Name, err)
 		}
 		own := append(append([]string{}, env...), "HABEAS_PARENT_PIPE=1", "HABEAS_NATS_URL="+ch.broker.url, "HABEAS_NATS_USER="+spec.Name,
-			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public(), "HABEAS_INTAKE_KEY="+intake.Public())
+			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public(), "HABEAS_INTAKE_KEY="+intake.Public(), "HABEAS_DESK_KEY="+desk.Public())
 		group.Add(spec.Name, func(ctx context.Context) error { return ch.keep(ctx, spec, own) })
 	}
 	return group.Run(ctx)
@@ -169,7 +173,11 @@ func (ch *children) start(ctx context.Context, spec childConfig, env []string) e
 		return fmt.Errorf("opening the log of %s: %w", spec.Name, err)
 	}
 	defer log.Close() //nolint:errcheck // the child wrote it
-	cmd, stdin, err := childCommand(ctx, spec.Command, "--config", spec.Config)
+	args := []string{"--config", spec.Config}
+	if filepath.Base(spec.Command) == "habeas-connector" {
+		args = []string{"run", spec.Config} // a connector from a YAML alone
+	}
+	cmd, stdin, err := childCommand(ctx, spec.Command, args...)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (c *config) makeKeys() error {
 			return err
 		}
 	}
-	for _, name := range []string{"coordinator", "intake"} {
+	for _, name := range []string{"coordinator", "intake", "console"} {
 		seal, err := room.SealKey(c.Keys.Dir, name)
 		if err != nil {
 			return err

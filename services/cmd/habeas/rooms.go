@@ -287,7 +287,13 @@ func (r *runtime) addConsole(context.Context) error {
 	if r.log.here != nil || r.Audit.URL != "" {
 		evidence = logPages{r.logClient()}
 	}
+	seal, err := room.SealKey(r.Keys.Dir, "console")
+	if err != nil { // of an installation that is older than the key
+		r.logger.Warn("the console has no seal key, so it can't show the tasks of connectors whose work people do; run \"habeas keys\" where the private keys are", slog.Any("error", err))
+		seal = wire.SealKey{}
+	}
 	c, err := console.New(console.Config{
+		Seal:     seal,
 		Evidence: evidence, Tokens: r.guard.Keeper,
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})

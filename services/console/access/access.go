@@ -40,6 +40,9 @@ const (
 	Decide  Permission = "decide"  // deny, hold, take more time, lift a cap
 	// Evidence is what the log says of requests, by their ids: it names nobody.
 	Evidence Permission = "evidence"
+	// Handle is to do tasks of systems without an API: to see whom one is about,
+	// its documents, and to answer it. Each view is on record.
+	Handle Permission = "handle"
 	// Manage is to say who may use the API.
 	Manage Permission = "manage"
 )
@@ -47,10 +50,10 @@ const (
 // grants says what each role may do. Admin may do everything.
 var grants = map[Role][]Permission{
 	Viewer:   {See, Look, Evidence},
-	Operator: {See, Look, Operate, Evidence},
+	Operator: {See, Look, Operate, Evidence, Handle},
 	Approver: {See, Look, Decide, Evidence},
 	Auditor:  {See, Evidence},
-	Admin:    {See, Look, Operate, Decide, Evidence, Manage},
+	Admin:    {See, Look, Operate, Decide, Evidence, Handle, Manage},
 }
 
 // Table says what each route of the console asks for.
@@ -78,6 +81,14 @@ var Table = map[string]Permission{
 	"GET /letters":                        See,
 	"GET /letters/live":                   See,
 	"POST /letters/retry":                 Operate,
+
+	"GET /tasks":                                See,
+	"GET /tasks/live":                           See,
+	"GET /tasks/{connector}/{id}":               Handle,
+	"GET /tasks/{connector}/{id}/proof/{proof}": Handle,
+	"POST /tasks/{connector}/{id}/assign":       Handle,
+	"POST /tasks/{connector}/{id}/attach":       Handle,
+	"POST /tasks/{connector}/{id}/answer":       Handle,
 
 	"GET /requests/{id}":          Look,
 	"GET /requests/{id}/live":     Look,
@@ -126,6 +137,10 @@ type Identity struct {
 	Who   string
 	Roles []Role
 }
+
+// recorded says whether a route with a permission shows what one person asked for
+// or who that is, so that each view is put on record.
+func (p Permission) recorded() bool { return p == Look || p == Handle }
 
 // May says whether one of the identity's roles grants a permission.
 func (i Identity) May(p Permission) bool {

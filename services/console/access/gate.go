@@ -126,14 +126,14 @@ func (g *Gate) Need(pattern string, part bool, next http.HandlerFunc, refuse fun
 		case !known || !Of(ctx).May(need):
 			g.config.Logger.WarnContext(ctx, "somebody was kept from what their roles do not allow", slog.String("who", Of(ctx).Who), slog.String("route", pattern))
 			switch {
-			case need == Look:
+			case need.recorded():
 				_ = g.record(req, part, false) // refused either way
 			case listings[pattern]:
 				_ = g.recordList(req, false) // refused either way
 			}
 			refuse(w, req, ErrRole)
 		default:
-			if need == Look {
+			if need.recorded() {
 				if err := g.record(req, part, true); err != nil {
 					refuse(w, req, fmt.Errorf("%w: %w", ErrRecord, err))
 					return
@@ -158,6 +158,14 @@ func (g *Gate) recordList(req *http.Request, allowed bool) error {
 	})
 }
 
+// purposeOf says what a view is of.
+func purposeOf(req *http.Request, id request.ID) string {
+	if connector := req.PathValue("connector"); connector != "" {
+		return "console: task " + string(id) + " of " + connector
+	}
+	return "console: request " + string(id)
+}
+
 // record puts a view on record: every page, and of what a page goes on to fetch
 // the first in a session, unless its page was.
 func (g *Gate) record(req *http.Request, part, allowed bool) error {
@@ -171,7 +179,7 @@ func (g *Gate) record(req *http.Request, part, allowed bool) error {
 	}
 	who := Of(req.Context())
 	err = g.config.Record(req.Context(), store.Access{
-		At: g.config.Now().UTC(), Who: who.Who, Role: who.role(), Purpose: "console: request " + string(id), Allowed: allowed,
+		At: g.config.Now().UTC(), Who: who.Who, Role: who.role(), Purpose: purposeOf(req, id), Allowed: allowed,
 	})
 	if err == nil && allowed {
 		g.sessions.looked(value, string(id), true)

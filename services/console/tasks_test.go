@@ -1,0 +1,418 @@
+package console
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/console/access"
+	"github.com/habeas-data/habeas/services/internal/browsertest"
+	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
+)
+
+const taskID = "01985c5e-8c00-7000-8000-0000000000a1"
+
+// archivist is a connector whose work people do, as far as the desk sees it: one
+// task, kept in memory.
+type archivist struct {
+	mu      sync.Mutex
+	task    *habeasv1.Task
+	proof   []byte
+	changes []string
+	// refuse is the problem of every change, with its detail.
+	refuse, detail string
+	silent         bool
+}
+
+// newArchivist puts one on the bus, with its request in the database.
+func newArchivist(t testing.TB, d *desk) *archivist {
+	t.Helper()
+	seal, err := wire.NewSealKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.room.config.Seal, err = wire.NewSealKey(); err != nil {
+		t.Fatal(err)
+	}
+	id := d.add(t, made{right: request.Delete, state: request.Running, received: now.AddDate(0, 0, -12), jobs: []store.Job{
+		{Connector: "archive", Action: request.ActionErase, State: request.JobDeferred, Attempt: 1, Code: "accepted", NextAt: now.Add(20 * time.Hour)},
+	}})
+	a := &archivist{task: &habeasv1.Task{
+		TaskId: taskID, RequestId: string(id), Right: "delete", Step: "look", Version: 3, CreateTime: timestamppb.New(now.Add(-time.Hour)),
+		DueTime: timestamppb.New(now.AddDate(0, 0, 5)), Stores: []string{"cabinet", "tapes"}, Instructions: "Ask the archive for the box.\nWear gloves.",
+	}}
+	d.connect(t, append(sites(), announced("archive", []string{"email", "name"}, nil, func(m *habeasv1.Manifest) { m.Desk, m.SealKey = true, seal.Public() }))...)
+	sub, err := d.bus.Conn.Subscribe(wire.TaskSubject("archive"), func(m *nats.Msg) {
+		call, err := wire.ParseTaskCall(m.Data, "archive")
+		if err != nil || call.GetSealerKey() != d.room.config.Seal.Public() {
+			t.Errorf("a call that is none: %v", err)
+			return
+		}
+		q, err := seal.OpenQuestion(call.GetSealedQuestion(), call.GetSealerKey(), call.GetCallId())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		answer := a.answer(q)
+		if answer == nil {
+			return
+		}
+		answer.CallId = q.GetCallId()
+		sealed, err := seal.SealAnswer(answer, call.GetSealerKey())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body, err := proto.Marshal(&habeasv1.TaskReply{CallId: q.GetCallId(), Connector: "archive", SealedAnswer: sealed})
+		if err == nil {
+			err = m.Respond(body)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() }) // the bus may be gone
+	return a
+}
+
+func (a *archivist) answer(q *habeasv1.TaskQuestion) *habeasv1.TaskAnswer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.silent {
+		return nil
+	}
+	out := &habeasv1.TaskAnswer{Tasks: []*habeasv1.Task{proto.CloneOf(a.task)}}
+	switch asked := q.GetQuestion().(type) {
+	case *habeasv1.TaskQuestion_List:
+		if a.task.GetDone() && !asked.List.GetDone() {
+			out.Tasks = nil
+		}
+	case *habeasv1.TaskQuestion_Open:
+		if asked.Open.GetTaskId() != taskID {
+			return &habeasv1.TaskAnswer{Problem: "not_found"}
+		}
+		out.Person = []*habeasv1.Identifier{{Kind: "email", Value: planted}}
+	case *habeasv1.TaskQuestion_Proof:
+		out.Proof = &habeasv1.TaskProof{MediaType: "application/pdf", Content: a.proof}
+	case *habeasv1.TaskQuestion_Change:
+		ch := asked.Change
+		switch {
+		case a.refuse != "":
+			return &habeasv1.TaskAnswer{Problem: a.refuse, Detail: a.detail}
+		case ch.GetVersion() != a.task.GetVersion():
+			return &habeasv1.TaskAnswer{Problem: "moved_on"}
+		}
+		a.note(q.GetWho(), ch)
+		a.task.Version++
+		out.Tasks = []*habeasv1.Task{proto.CloneOf(a.task)}
+	}
+	return out
+}
+
+func (a *archivist) note(who string, ch *habeasv1.TaskChange) {
+	switch what := ch.GetChange().(type) {
+	case *habeasv1.TaskChange_Assign:
+		a.task.Assignee = what.Assign
+		a.changes = append(a.changes, fmt.Sprintf("%s assigns %s", who, what.Assign))
+	case *habeasv1.TaskChange_Attach:
+		a.proof = what.Attach.GetContent()
+		sum := sha256.Sum256(a.proof)
+		a.task.Proofs = append(a.task.Proofs, &habeasv1.TaskProof{Sha256: sum[:], MediaType: what.Attach.GetMediaType(), Size: int64(len(a.proof))})
+		a.changes = append(a.changes, fmt.Sprintf("%s attaches %s", who, what.Attach.GetMediaType()))
+	case *habeasv1.TaskChange_Result:
+		a.task.Answered = true
+		text := fmt.Sprintf("%s answers %q %v", who, what.Result.GetImpossible(), what.Result.GetInForce())
+		for _, c := range what.Result.GetCounts() {
+			text += fmt.Sprintf("; %s %d, %d kept %s", c.GetStore(), c.GetCount(), c.GetKept(), c.GetBasis())
+			if c.GetUntilTime().IsValid() {
+				text += " until " + c.GetUntilTime().AsTime().Format(time.DateOnly)
+			}
+		}
+		a.changes = append(a.changes, text)
+	}
+}
+
+func (a *archivist) did() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strings.Join(a.changes, " | ")
+}
+
+// retried waits until what was answered is taken up.
+func (d *desk) retried(t testing.TB, want string) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d.act.mu.Lock()
+		did := strings.Join(d.act.calls, "; ")
+		d.act.mu.Unlock()
+		if did == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after 60 s the actor did %s, want %s", did, want)
+		}
+	}
+}
+
+var counted2 = url.Values{
+	"version": {"3"}, "store-0": {"cabinet"}, "count-0": {"5"}, "kept-0": {"2"}, "basis-0": {"ccpa-1798.105(d)(8)"}, "until-0": {"2033-01-01"},
+	"store-1": {"tapes"}, "count-1": {"0"}, "kept-1": {""}, "basis-1": {""}, "until-1": {""},
+}
+
+// A task is listed without whom it is about, opened on record, and answered; what
+// was answered is taken up at once.
+func TestTasks(t *testing.T) {
+	d := newDesk(t)
+	d.fetch(t, "/tasks").says(t, "No connector of this company is one whose work people do")
+	a := newArchivist(t, d)
+	list := d.fetch(t, "/tasks")
+	list.decent(t, true)
+	list.says(t, "archive: Deletion "+taskID+" Look nobody yet 2026-06-20 5 days left")
+	if views := d.views(t); views != "" {
+		t.Errorf("the list is on record as %s", views)
+	}
+	page := d.fetch(t, "/tasks/archive/"+taskID)
+	page.says(t, planted, "Ask the archive for the box.", "Wear gloves.", "That you looked is on record", "cabinet", "tapes")
+	if views := d.views(t); views != "console admin console: task "+taskID+" of archive true" {
+		t.Errorf("on record is %s", views)
+	}
+	if back := d.post(t, "/tasks/archive/"+taskID+"/answer", counted2); back.path != "/tasks" {
+		t.Errorf("led to %s with %d", back.path, back.status)
+	}
+	d.retried(t, fmt.Sprintf("retry %s %q 0", a.task.GetRequestId(), "archive"))
+	if got := a.did(); got != `console answers "" false; cabinet 5, 2 kept ccpa-1798.105(d)(8) until 2033-01-01; tapes 0, 0 kept ` {
+		t.Errorf("did %s", got)
+	}
+	d.fetch(t, "/tasks").says(t, "Answered")
+	d.fetch(t, "/tasks/archive/"+taskID).says(t, "The connector takes it up now")
+}
+
+// views are the views on record.
+func (d *desk) views(t testing.TB) string {
+	t.Helper()
+	list, err := d.store.Accesses(t.Context(), now.Add(-time.Hour), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, v := range list {
+		out = append(out, fmt.Sprintf("%s %s %s %v", v.Who, v.Role, v.Purpose, v.Allowed))
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestTaskIsAssignedAndCantBeDone(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	base := "/tasks/archive/" + taskID
+	d.post(t, base+"/assign", url.Values{"version": {"3"}, "who": {" ben "}}).says(t, "Done by ben")
+	if page := d.post(t, base+"/assign", url.Values{"version": {"3"}, "who": {"eve"}}); page.status != http.StatusConflict {
+		t.Errorf("a change of what was seen long ago: status %d", page.status)
+	}
+	page := d.post(t, base+"/answer", url.Values{"version": {"4"}, "impossible": {"1"}, "why": {" "}})
+	page.says(t, "Say why it can't be done.")
+	for name, form := range map[string]url.Values{
+		"tapes":  {"version": {"4"}, "store-0": {"cabinet"}, "count-0": {"1"}, "store-1": {"tapes"}, "count-1": {""}},
+		"number": {"version": {"4"}, "store-0": {"cabinet"}, "count-0": {"1"}, "kept-0": {"x"}},
+		"date":   {"version": {"4"}, "store-0": {"cabinet"}, "count-0": {"1"}, "kept-0": {"1"}, "until-0": {"soon"}},
+		"counts": {"version": {"4"}},
+	} {
+		page := d.post(t, base+"/answer", form)
+		if page.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: status %d", name, page.status)
+		}
+		page.says(t, name)
+	}
+	a.mu.Lock()
+	a.refuse, a.detail = "invalid", "counts of cabinet: say why records are kept"
+	a.mu.Unlock()
+	d.post(t, base+"/answer", url.Values{"version": {"4"}, "store-0": {"cabinet"}, "count-0": {"7"}}).says(t, "Counts of cabinet: say why records are kept. Nothing was changed.")
+	a.mu.Lock()
+	a.refuse = ""
+	a.mu.Unlock()
+	d.post(t, base+"/answer", url.Values{"version": {"4"}, "impossible": {"1"}, "why": {"the archive has burnt down"}})
+	if got := a.did(); got != `console assigns ben | console answers "the archive has burnt down" false` {
+		t.Errorf("did %s", got)
+	}
+	if page := d.post(t, base+"/assign", url.Values{"version": {"x"}}); page.status != http.StatusBadRequest {
+		t.Errorf("no version: status %d", page.status)
+	}
+}
+
+func (d *desk) attach(t testing.TB, path, mediaType string, content []byte) answer {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	if err := form.WriteField("version", "3"); err != nil {
+		t.Fatal(err)
+	}
+	h := textproto.MIMEHeader{"Content-Disposition": {`form-data; name="document"; filename="x"`}, "Content-Type": {mediaType}}
+	part, err := form.CreatePart(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.server.URL+path, &body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	res, err := d.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return answer{status: res.StatusCode, path: res.Request.URL.Path}
+}
+
+func TestProofsAreAttachedAndGivenOut(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	base := "/tasks/archive/" + taskID
+	if got := d.attach(t, base+"/attach", "text/html", []byte("<script>")); got.status != http.StatusUnprocessableEntity {
+		t.Errorf("a web page: status %d", got.status)
+	}
+	if got := d.attach(t, base+"/attach", "application/pdf", nil); got.status != http.StatusUnprocessableEntity {
+		t.Errorf("nothing: status %d", got.status)
+	}
+	if got := d.attach(t, base+"/attach", "application/pdf", make([]byte, wire.MaxProof+200_000)); got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("too large: status %d", got.status)
+	}
+	largest := bytes.Repeat([]byte("%PDF "), wire.MaxProof/5)
+	if got := d.attach(t, base+"/attach", "application/pdf", largest); got.status != http.StatusOK || got.path != base {
+		t.Fatalf("led to %s with %d", got.path, got.status)
+	}
+	if got := a.did(); got != "console attaches application/pdf" {
+		t.Errorf("did %s", got)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(largest))
+	d.fetch(t, base).says(t, "application/pdf", sum)
+	proof := d.fetch(t, base+"/proof/"+sum)
+	if proof.body != string(largest) || !strings.HasPrefix(proof.header.Get("Content-Disposition"), "attachment;") || proof.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%d bytes with %v", len(proof.body), proof.header)
+	}
+	if got := d.fetch(t, base+"/proof/zz"); got.status != http.StatusNotFound {
+		t.Errorf("status %d", got.status)
+	}
+	if views := strings.Count(d.views(t), "of archive true"); views < 3 {
+		t.Errorf("%d views are on record", views)
+	}
+}
+
+// Whom a task is about is for those who do tasks; whoever else tries is on record
+// too.
+func TestTasksAreForWhoDoesThem(t *testing.T) {
+	d := newDesk(t)
+	newArchivist(t, d)
+	for _, c := range []struct {
+		role access.Role
+		may  bool
+	}{{access.Viewer, false}, {access.Auditor, false}, {access.Approver, false}, {access.Operator, true}, {access.Admin, true}} {
+		client := d.as(t, "ana", c.role)
+		list := d.do(t, client, http.MethodGet, "/tasks", nil, nil)
+		list.decent(t, true)
+		if strings.Contains(list.body, planted) || strings.Contains(list.body, `href="/tasks/archive/`) != c.may {
+			t.Errorf("%s: the list is wrong for them", c.role)
+		}
+		page := d.do(t, client, http.MethodGet, "/tasks/archive/"+taskID, nil, nil)
+		if (page.status == http.StatusOK) != c.may || strings.Contains(page.body, planted) != c.may {
+			t.Errorf("%s: status %d", c.role, page.status)
+		}
+		for _, action := range []string{"/assign", "/answer", "/attach"} {
+			if got := d.do(t, client, http.MethodPost, "/tasks/archive/"+taskID+action, url.Values{"version": {"1"}}, nil); (got.status == http.StatusForbidden) == c.may {
+				t.Errorf("%s, %s: status %d", c.role, action, got.status)
+			}
+		}
+	}
+	if views := d.views(t); !strings.Contains(views, "ana viewer console: task "+taskID+" of archive false") {
+		t.Errorf("on record is %s", views)
+	}
+	for _, path := range []string{"/tasks/archive/nonsense", "/tasks/crm/" + taskID, "/tasks/nobody/" + taskID, "/tasks/archive/" + string(request.NewID())} {
+		if got := d.fetch(t, path); got.status != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, got.status)
+		}
+	}
+}
+
+// A desk that does not answer is named, and the rest is shown.
+func TestTasksOfWhoIsAway(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	d.connect(t, announced("cellar", []string{"email"}, nil, func(m *habeasv1.Manifest) { m.Desk, m.SealKey = true, d.room.config.Seal.Public() }))
+	list := d.fetch(t, "/tasks")
+	list.decent(t, true)
+	list.says(t, "cellar does not answer", "archive: Deletion")
+	a.mu.Lock()
+	a.silent = true
+	a.mu.Unlock()
+	if got := d.fetch(t, "/tasks/archive/"+taskID); got.status != http.StatusServiceUnavailable {
+		t.Errorf("status %d", got.status)
+	}
+	d.room.config.Seal = wire.SealKey{}
+	d.fetch(t, "/tasks").says(t, "The console has no seal key")
+	if got := d.fetch(t, "/tasks/archive/"+taskID); got.status != http.StatusServiceUnavailable {
+		t.Errorf("status %d", got.status)
+	}
+}
+
+// Tasks as people see and do them.
+func TestTaskLooks(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	b := browsertest.New(t)
+	enter(b, d)
+	looks(b, "tasks", d.server.URL+"/tasks")
+	page := d.server.URL + "/tasks/archive/" + taskID
+	looks(b, "task", page)
+	file := filepath.Join(t.TempDir(), "photo.png")
+	if err := os.WriteFile(file, []byte("\x89PNG\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.Run(chromedp.SetUploadFiles("#document", []string{file}), chromedp.Click("#attach"))
+	b.Wait(`document.querySelector("#proofs + ul")?.textContent.includes("image/png")`)
+	b.Run(chromedp.Click("#assign"))
+	b.Wait(`[...document.querySelectorAll(".facts dd")].some(d => d.textContent === "console")`)
+	b.Run(
+		chromedp.SendKeys("#count-0", "4"), chromedp.SendKeys("#kept-0", "1"), chromedp.SetValue("#basis-0", "ccpa-1798.105(d)(8)"),
+		chromedp.SendKeys("#count-1", "0\r"),
+	)
+	b.Wait(`location.pathname === "/tasks" && document.querySelector("#tasks")?.textContent.includes("Answered")`)
+	want := `console attaches image/png | console assigns console | console answers "" false; cabinet 4, 1 kept ccpa-1798.105(d)(8); tapes 0, 0 kept `
+	if got := a.did(); got != want {
+		t.Errorf("did %s", got)
+	}
+}
