@@ -60,9 +60,10 @@ func newArchivist(t testing.TB, d *desk) *archivist {
 		DueTime: timestamppb.New(now.AddDate(0, 0, 5)), Stores: []string{"cabinet", "tapes"}, Instructions: "Ask the archive for the box.\nWear gloves.",
 	}}
 	d.connect(t, append(sites(), announced("archive", []string{"email", "name"}, nil, func(m *habeasv1.Manifest) { m.Desk, m.SealKey = true, seal.Public() }))...)
+	desk := d.room.config.Seal.Public()
 	sub, err := d.bus.Conn.Subscribe(wire.TaskSubject("archive"), func(m *nats.Msg) {
 		call, err := wire.ParseTaskCall(m.Data, "archive")
-		if err != nil || call.GetSealerKey() != d.room.config.Seal.Public() {
+		if err != nil || call.GetSealerKey() != desk {
 			t.Errorf("a call that is none: %v", err)
 			return
 		}
