@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
@@ -87,10 +88,11 @@ func start(ctx context.Context, path string, sandbox bool) (*chromium, error) {
 
 // visitor is one person's fresh profile.
 type visitor struct {
-	ctx  context.Context
-	post *post
-	set  *Settings
-	stop func()
+	ctx     context.Context
+	post    *post
+	set     *Settings
+	pending pending
+	stop    func()
 }
 
 // visitor makes a fresh profile whose every connection passes a post of its
@@ -111,6 +113,7 @@ func (c *chromium) visitor(set *Settings, d dial, signal bool) (*visitor, error)
 		_ = c.control(func(ctx context.Context) error { return target.DisposeBrowserContext(profile).Do(ctx) }) // it goes with the browser otherwise
 		_ = p.close()                                                                                           // nobody is left to be told
 	}}
+	chromedp.ListenTarget(tab, v.pending.hear)
 	actions := []chromedp.Action{network.Enable()}
 	if signal {
 		actions = append(actions, network.SetExtraHTTPHeaders(network.Headers{"Sec-GPC": "1"}), chromedp.ActionFunc(func(ctx context.Context) error {
@@ -167,7 +170,7 @@ func (v *visitor) open(address string) (status int32, err error) {
 	if err := v.do(chromedp.Evaluate(`window.scrollTo(0, document.documentElement.scrollHeight)`, nil)); err != nil {
 		return 0, err
 	}
-	return int32(resp.Status), v.post.settle(v.ctx, v.set.Quiet, v.set.Longest) //nolint:gosec // three digits
+	return int32(resp.Status), v.settle() //nolint:gosec // three digits
 }
 
 // leave leaves the page, and lets what it still sends go out.
@@ -175,7 +178,29 @@ func (v *visitor) leave() error {
 	if err := v.do(chromedp.Navigate("about:blank")); err != nil {
 		return err
 	}
-	return v.post.settle(v.ctx, v.set.Quiet, v.set.Longest)
+	return v.settle()
+}
+
+// idle is kept by a page that has nothing more to do at once.
+const idle = `new Promise(done => window.requestIdleCallback ? requestIdleCallback(() => done(true), {timeout: 5000}) : setTimeout(() => done(true), 50))`
+
+// settle waits until the page rests: nothing went over the wire for a while, it
+// waits for no answer, and it has nothing to do. Some pages never do, so it does
+// not wait forever.
+func (v *visitor) settle() error {
+	end := time.Now().Add(v.set.Longest)
+	for {
+		if err := v.post.settle(v.ctx, v.set.Quiet, time.Until(end)); err != nil {
+			return err
+		}
+		before := v.post.lastByte()
+		if err := v.do(chromedp.Evaluate(idle, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })); err != nil {
+			return err
+		}
+		if !v.pending.any(time.Now()) && v.post.lastByte().Equal(before) || time.Now().After(end) {
+			return nil
+		}
+	}
 }
 
 // optOut does what a person does to opt out.
@@ -196,7 +221,7 @@ func (v *visitor) optOut(o OptOut) error {
 		if err := v.do(action); err != nil {
 			return fmt.Errorf("step %d (%s): %w", i+1, step, err)
 		}
-		if err := v.post.settle(v.ctx, v.set.Quiet, v.set.Longest); err != nil {
+		if err := v.settle(); err != nil {
 			return err
 		}
 	}

@@ -77,16 +77,24 @@ func (p *post) busy() {
 	p.last = time.Now()
 }
 
+// lastByte is when something last went over the wire.
+func (p *post) lastByte() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
 // settle waits until nothing went over the wire for a time, but not longer
 // than longest: some pages never rest.
 func (p *post) settle(ctx context.Context, quiet, longest time.Duration) error {
 	end := time.NewTimer(longest)
 	defer end.Stop()
-	p.busy() // the quiet begins now at the earliest
+	from := time.Now() // the quiet begins now at the earliest
 	for {
-		p.mu.Lock()
-		rest := quiet - time.Since(p.last)
-		p.mu.Unlock()
+		rest := quiet - time.Since(p.lastByte())
+		if wait := quiet - time.Since(from); wait > rest {
+			rest = wait
+		}
 		if rest <= 0 {
 			return nil
 		}

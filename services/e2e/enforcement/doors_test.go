@@ -234,6 +234,34 @@ func TestTractorSupplySystems_CL5_OO1(t *testing.T) {
 	)
 }
 
+// Jam City (Attorney General, 2025): people whom the company knew to be 13 to 15
+// were sold without having opted in.
+func TestJamCity_OO10(t *testing.T) {
+	replay(t, func(t *testing.T, c *company) error {
+		t.Helper()
+		p := c.person()
+		known := request.Submission{
+			Right: request.KnowCategories, Channel: request.ChannelWeb, Minor: request.From13,
+			Identifiers: []request.Identifier{request.NewIdentifier(request.Email, "kim@example.org")},
+		}
+		taken, err := c.intake.Take(t.Context(), []intake.Entry{{Submission: known}}, "portal")
+		if err = errors.Join(err, taken[0].Err); err != nil {
+			t.Fatal(err)
+		}
+		if s := p.visit(visitor{cookie: "a-grown-up", account: her}); s.OptedOut {
+			t.Fatal("a grown-up who chose nothing is opted out")
+		}
+		if s := p.visit(visitor{cookie: "a-game", account: "kim@example.org"}); !s.OptedOut {
+			return errors.New("somebody known to be 15 is sold")
+		}
+		return c.stopped("a-game")
+	},
+		lack{"the memory of who is under 16", func(p *parts) {
+			p.chosen = func(context.Context, []request.Identifier) (bool, error) { return false, nil }
+		}, "known to be 15 is sold"},
+	)
+}
+
 // tryDoors tries every door once.
 func tryDoors(ctx context.Context, c *company) error {
 	w := portal.Watch{URL: "http://" + privacyHost, Base: "/privacy", Client: &http.Client{Transport: c.transport()}}

@@ -22,7 +22,7 @@ func (c *company) look(optOuts ...effect.OptOut) *habeasv1.EffectRecord {
 	c.t.Helper()
 	rec, err := effect.Tester{Dial: c.web.Dial}.Test(c.t.Context(), effect.Settings{
 		Name: "the company's pages", Pages: []string{"http://" + siteHost + "/"}, Own: []string{privacyHost}, OptOuts: optOuts,
-		Expect: []string{adHost}, Quiet: time.Second, Longest: time.Minute,
+		Expect: []string{adHost}, Quiet: 700 * time.Millisecond, Longest: time.Minute,
 	})
 	if errors.Is(err, effect.ErrNoBrowser) && os.Getenv("CI") == "" {
 		c.t.Skip(err)
