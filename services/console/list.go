@@ -142,7 +142,7 @@ func (r *Room) readList(req *http.Request) (*listPage, error) {
 		page: page{Title: "Requests", Events: "/events", Live: "/live" + suffix(a.query())}, Asked: a, AuditURL: r.config.AuditURL, Most: bulkMost,
 		Filtered: a.filtered(), Person: len(f.Person) > 0, Matches: matches(n), Counts: countsOf(tallied, a), Order: orders[f.Sort],
 		States: stateOptions(a), Rights: rightOptions(f.Right), Channels: channelOptions(f.Channel), Kinds: kindOptions(),
-		Connectors: connectorOptions(connectors, f.Connector), Dues: dueOptions(a), Sorts: sortOptions(f.Sort),
+		Connectors: connectorOptions(connectors, f.Connector), Dues: dueOptions(a), Sorts: sortOptions(a.Order),
 	}
 	if unsaved := a.at(store.Cursor{}); len(f.Person) == 0 { // nobody's digest is kept under a name
 		p.Query = unsaved.query().Encode()
@@ -238,10 +238,14 @@ func dueOptions(a asked) []option {
 // orders are the orders of a listing, in words.
 var orders = map[store.Sort]string{store.SortNewest: "newest first", store.SortOldest: "oldest first", store.SortDue: "first to be late first"}
 
-func sortOptions(chosen store.Sort) []option {
-	var out []option
+func sortOptions(chosen string) []option {
+	out := []option{{Label: "What fits", Chosen: chosen == ""}}
 	for _, s := range []store.Sort{store.SortNewest, store.SortOldest, store.SortDue} {
-		out = append(out, option{string(s), plain(orders[s]), s == chosen})
+		value := string(s)
+		if s == store.SortNewest {
+			value = newest
+		}
+		out = append(out, option{value, plain(orders[s]), value == chosen})
 	}
 	return out
 }

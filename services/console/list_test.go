@@ -38,7 +38,8 @@ func TestListNarrows(t *testing.T) {
 		"?channel=email":                             {"mine"},
 		"?channel=gpc":                               nil,
 		"?connector=warehouse":                       {"deletion"},
-		"?connector=adtech&sort=due":                 {"stopSale", "deletion"},
+		"?connector=adtech&sort=newest":              {"deletion", "stopSale"},
+		"?connector=adtech":                          {"stopSale", "deletion"},
 		"?connector=billing":                         nil,
 		"?from=2026-07-25&until=2026-07-28&sort=due": {"nobody", "tooMany"},
 		"?state=closed&sort=oldest":                  {"copied", "denied", "partial", "optedOut"},
@@ -57,7 +58,7 @@ func TestListNarrows(t *testing.T) {
 		}
 		a.decent(t, true)
 	}
-	d.fetch(t, "/?due=late").says(t, "1 request, newest first")
+	d.fetch(t, "/?due=late").says(t, "1 request, first to be late first")
 	d.fetch(t, "/?connector=gone").says(t, "No request matches")
 	for _, bad := range []string{"?channel=pigeon", "?sort=best", "?from=soon", "?person=xyz", "?person=abcd"} {
 		if a := d.fetch(t, "/"+bad); a.status != http.StatusBadRequest {

@@ -17,8 +17,14 @@ type asked struct {
 	Open, Late, Week bool
 	// From and Until are the days that answers are due, in UTC.
 	From, Until request.Date
-	Filter      store.Filter
+	// Order is the order as it was asked for: newest, oldest, due, or "" for the
+	// one that fits.
+	Order  string
+	Filter store.Filter
 }
+
+// newest asks for [store.SortNewest], whatever would fit.
+const newest = "newest"
 
 // personDigest is the size of a keyed digest of an identifier.
 const personDigest = 32
@@ -28,7 +34,10 @@ func askedOf(q url.Values, now time.Time) (asked, error) {
 	a := asked{Late: q.Get("due") == "late", Week: q.Get("due") == "week", Open: q.Get("state") == "open"}
 	a.Filter = store.Filter{
 		Right: request.Right(q.Get("right")), Regime: q.Get("regime"), Channel: request.Channel(q.Get("channel")), Attention: q.Get("attention") != "",
-		Assignee: strings.TrimSpace(q.Get("assignee")), Connector: q.Get("connector"), Sort: store.Sort(q.Get("sort")), Open: a.Open,
+		Assignee: strings.TrimSpace(q.Get("assignee")), Connector: q.Get("connector"), Open: a.Open,
+	}
+	if a.Order = q.Get("sort"); a.Order != newest {
+		a.Filter.Sort = store.Sort(a.Order)
 	}
 	f := &a.Filter
 	if !a.Open {
@@ -60,6 +69,9 @@ func askedOf(q url.Values, now time.Time) (asked, error) {
 		f.DueUntil = now
 	case a.Week:
 		f.DueAfter, f.DueUntil = now, now.AddDate(0, 0, soon)
+	}
+	if a.Order == "" && (f.Connector != "" || !f.DueAfter.IsZero() || !f.DueUntil.IsZero()) {
+		f.Sort = store.SortDue // who asks what a system holds up, or what is due, asks what is late first
 	}
 	if text := q.Get("person"); text != "" {
 		digest, err := hex.DecodeString(text)
@@ -96,7 +108,7 @@ func (a asked) query() url.Values {
 	set("channel", string(f.Channel))
 	set("connector", f.Connector)
 	set("assignee", f.Assignee)
-	set("sort", string(f.Sort))
+	set("sort", a.Order)
 	if f.Attention {
 		set("attention", "1")
 	}
