@@ -99,6 +99,8 @@ type Room struct {
 	js     jetstream.JetStream
 	known  known
 	fleets fleets
+	// deskPatience is how long a connector may take to answer for its tasks.
+	deskPatience time.Duration
 }
 
 // New makes a console and lets it listen for changes. [Room.Close] ends that.
@@ -120,7 +122,7 @@ func New(c Config) (*Room, error) {
 	if c.Evidence == nil {
 		c.Evidence = noLog{}
 	}
-	r := &Room{config: c, hub: newHub(), fleets: fleets{age: time.Second}}
+	r := &Room{config: c, hub: newHub(), fleets: fleets{age: time.Second}, deskPatience: deskPatience}
 	var err error
 	if r.js, err = jetstream.New(c.Conn); err != nil {
 		return nil, fmt.Errorf("console: opening JetStream: %w", err)

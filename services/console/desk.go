@@ -82,7 +82,7 @@ func (r *Room) callDesk(ctx context.Context, m *habeasv1.Manifest, call string, 
 	if err := conn.PublishRequest(wire.TaskSubject(m.GetName()), at, body); err != nil {
 		return nil, fmt.Errorf("asking %s about tasks: %w", m.GetName(), err)
 	}
-	patience := time.NewTimer(deskPatience)
+	patience := time.NewTimer(r.deskPatience)
 	defer patience.Stop()
 	select {
 	case msg := <-replies:

@@ -382,6 +382,7 @@ func TestTasksOfWhoIsAway(t *testing.T) {
 	a.mu.Lock()
 	a.silent = true
 	a.mu.Unlock()
+	d.room.deskPatience = 50 * time.Millisecond
 	if got := d.fetch(t, "/tasks/archive/"+taskID); got.status != http.StatusServiceUnavailable {
 		t.Errorf("status %d", got.status)
 	}
