@@ -65,10 +65,12 @@ func TestDeskInABrowser(t *testing.T) {
 	do := func(id request.ID, want string, actions ...chromedp.Action) {
 		t.Helper()
 		b.Run(chromedp.Navigate(page(id)))
-		b.Wait(`document.querySelector("#decide") !== null`)
+		b.Wait(`document.readyState === "complete" && document.querySelector("#decide") !== null`)
+		b.Text(`window.before = true`)
 		b.Run(actions...)
 		d.act.asked(t, want)
-		b.Wait(`document.querySelector("#decide") !== null`)
+		// The answer's page, and not the one that was there before it.
+		b.Wait(`window.before === undefined && document.readyState === "complete" && document.querySelector("#decide") !== null`)
 	}
 	open := func(id string) chromedp.Action { return chromedp.Click("#" + id + " > summary") }
 	submit := func(action string) chromedp.Action {
