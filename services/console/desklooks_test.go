@@ -62,10 +62,13 @@ func TestDeskInABrowser(t *testing.T) {
 	looks(b, "request-pause", page(held))
 
 	b.Width(browsertest.Desktop)
+	// Once a page says that it is live, it has fetched what it shows, and nothing
+	// is replaced under the hand until something changes.
+	const settled = `document.readyState === "complete" && document.querySelector("#live-status")?.textContent === "Live"`
 	do := func(id request.ID, want string, actions ...chromedp.Action) {
 		t.Helper()
 		b.Run(chromedp.Navigate(page(id)))
-		b.Wait(`document.readyState === "complete" && document.querySelector("#decide") !== null`)
+		b.Wait(settled)
 		b.Text(`window.before = true`)
 		b.Run(actions...)
 		d.act.asked(t, want)
@@ -102,7 +105,7 @@ func TestDeskInABrowser(t *testing.T) {
 
 	// The list: choose by keyboard and by the box for all, decide about many.
 	b.Run(chromedp.Navigate(d.server.URL + "/?state=running&sort=due"))
-	b.Wait(`document.querySelectorAll("input[name=request]").length === 5`)
+	b.Wait(settled + ` && document.querySelectorAll("input[name=request]").length === 5`)
 	b.Run(chromedp.Focus("#r-"+string(late)), chromedp.KeyEvent("x"), chromedp.KeyEvent("j"), chromedp.KeyEvent("x"))
 	b.Wait(`document.querySelectorAll("input[name=request]:checked").length === 2`)
 	b.Run(chromedp.Click("#bulk-retry"))
@@ -112,20 +115,24 @@ func TestDeskInABrowser(t *testing.T) {
 	b.Shot("console-bulk")
 	for id, want := range map[string]string{"bulk-assign": `assign all 5 "ana"`, "bulk-extend": `extend all 5 "many systems"`} {
 		b.Run(chromedp.Navigate(d.server.URL + "/?state=running"))
-		b.Wait(`document.querySelector("#choose-all") !== null`)
+		b.Wait(settled)
 		b.Run(chromedp.Click("#choose-all"), chromedp.SendKeys("#bulk-assignee", "ana"), chromedp.SendKeys("#bulk-reason", "many systems"), chromedp.Click("#"+id))
 		d.act.asked(t, want)
 	}
 
 	// A filter is saved, used and removed.
-	b.Run(chromedp.Navigate(d.server.URL+"/?right=correct"), chromedp.SendKeys("#save-name", "Corrections"+kb.Enter))
+	b.Run(chromedp.Navigate(d.server.URL + "/?right=correct"))
+	b.Wait(settled)
+	b.Run(chromedp.SendKeys("#save-name", "Corrections"+kb.Enter))
 	b.Wait(`[...document.querySelectorAll(".chip a")].some(a => a.textContent === "Corrections" && a.getAttribute("aria-current"))`)
+	b.Wait(settled)
 	b.Run(chromedp.Click(`[aria-label="Remove the saved filter Corrections"]`))
 	b.Wait(`location.search === "" && document.querySelectorAll(".chip a").length === 1`)
 
 	// The request page follows what happens, and leaves alone what is typed.
-	b.Run(chromedp.Navigate(page(late)), chromedp.SendKeys("#assign-to", "b"))
-	b.Wait(`document.querySelector("#live-status").textContent === "Live"`)
+	b.Run(chromedp.Navigate(page(late)))
+	b.Wait(settled)
+	b.Run(chromedp.SendKeys("#assign-to", "b"))
 	if _, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{late}}, true, func(snaps []*store.Snapshot) error {
 		snaps[0].Jobs[0].State, snaps[0].Jobs[0].SentAt = request.JobPlanned, now
 		snaps[0].Touch(0)
