@@ -17,7 +17,7 @@ import (
 const companySize = 40
 
 // patience is how long a disturbed deployment may take to finish everything.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // wishlist is what is asked of a deployment: erasures, copies and opt-outs of
 // different people, mixed.

@@ -61,7 +61,7 @@ func start(ctx context.Context, path string, sandbox bool) (*chromium, error) {
 		// One process for a page and its frames, so that the signal reaches all of
 		// it; no way around the listening post; pages as they are addressed.
 		chromedp.Flag("disable-site-isolation-trials", true), chromedp.Flag("webrtc-ip-handling-policy", "disable_non_proxied_udp"),
-		chromedp.Flag("disable-features", "IsolateOrigins,site-per-process,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,Translate,OptimizationHints,MediaRouter"),
+		chromedp.Flag("disable-features", "AutofillServerCommunication,IsolateOrigins,site-per-process,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,Translate,OptimizationHints,MediaRouter"),
 	)
 	if !sandbox || os.Geteuid() == 0 { // which has no sandbox to offer
 		options = append(options, chromedp.NoSandbox)

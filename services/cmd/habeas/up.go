@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -237,16 +238,28 @@ func startBroker(dir string, connectors []string) (*broker, error) {
 	return b, nil
 }
 
-// watch ends with an error when JetStream has stopped, as it does when the disk
-// is full. Starting it again in a running server leaves clients behind that
-// get nothing any more; started anew, everything is picked up where it was.
+// watch ends with an error when the disk is full, whether or not JetStream has
+// noticed. It stops when it does, and starting it again in a running server
+// leaves clients behind that get nothing any more; started anew, everything is
+// picked up where it was.
 func (b *broker) watch(ctx context.Context, dir string) error {
-	for b.server.JetStreamEnabled() {
+	for b.server.JetStreamEnabled() && hasRoom(dir) {
 		if !room.Sleep(ctx, time.Second) {
 			return nil
 		}
 	}
-	return fmt.Errorf("JetStream has stopped because it can't write: make room on the disk under %s and start habeas again; nothing is lost", dir)
+	return fmt.Errorf("the disk is full: make room under %s and start habeas again; nothing is lost", dir)
+}
+
+// hasRoom reports whether a little can still be written to a folder. Other
+// trouble than want of room is not its business.
+func hasRoom(dir string) bool {
+	f, err := os.CreateTemp(dir, "room-")
+	if err != nil {
+		return !errors.Is(err, syscall.ENOSPC)
+	}
+	_, err = f.Write(make([]byte, 64<<10))
+	return !errors.Is(errors.Join(err, f.Close(), os.Remove(f.Name())), syscall.ENOSPC)
 }
 
 func (b *broker) stop() {

@@ -53,6 +53,7 @@ func TestSephora_OO1_OO8(t *testing.T) {
 // knows by a cookie alone.
 var form = effect.OptOut{Name: "form", URL: "http://" + privacyHost + "/privacy/opt-out", Steps: []effect.Step{
 	{Fill: "#email", With: "investigator@example.org"}, {Click: "button.primary"},
+	{Await: "body:not(:has(#email)) h1"}, // what says that it was taken
 }}
 
 // banner is the company's banner, which says that it has saved.

@@ -18,7 +18,8 @@ import (
 	"sync"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -82,6 +83,9 @@ func Migrate(ctx context.Context, path string, down bool) error {
 		_, err = provider.Down(ctx)
 	} else {
 		_, err = provider.Up(ctx)
+	}
+	if bad, ok := errors.AsType[*sqlite.Error](err); ok && bad.Code()&0xff == sqlite3.SQLITE_IOERR {
+		return fmt.Errorf("migrating: %w: check that the disk is not full", err)
 	}
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
