@@ -23,13 +23,22 @@ type Source interface {
 }
 
 // JetStream reads parts from the connectors' export buckets.
-func JetStream(js jetstream.JetStream) Source { return bus{js} }
+func JetStream(js jetstream.JetStream) Source { return bus{js, openTimeout} }
 
-type bus struct{ js jetstream.JetStream }
+type bus struct {
+	js          jetstream.JetStream
+	openTimeout time.Duration
+}
 
-// maxRead bounds reading one part; the client would bound it to seconds when
-// the context had no deadline.
-const maxRead = 6 * time.Hour
+const (
+	// maxRead bounds reading one part; the client would bound it to seconds when
+	// the context had no deadline.
+	maxRead = 6 * time.Hour
+	// openTimeout is how long the bus may take to say where a part is. The
+	// deadline above holds for its answers too, and an answer that was lost with
+	// its server never comes.
+	openTimeout = 15 * time.Second
+)
 
 func (b bus) Open(ctx context.Context, connector, object string) (io.ReadCloser, error) {
 	store, err := b.js.ObjectStore(ctx, wire.ExportBucket(connector))
@@ -40,15 +49,21 @@ func (b bus) Open(ctx context.Context, connector, object string) (io.ReadCloser,
 		return nil, fmt.Errorf("opening the export bucket: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxRead)
+	late := time.AfterFunc(b.openTimeout, cancel)
 	r, err := store.Get(ctx, object)
-	if err != nil {
-		cancel()
-		if errors.Is(err, jetstream.ErrObjectNotFound) {
-			return nil, fmt.Errorf("%w: it is not there, or no longer", ErrPart)
-		}
-		return nil, fmt.Errorf("opening the object: %w", err)
+	if !late.Stop() && err == nil { // it came at the very end, and can't be read any more
+		err = errors.Join(context.Canceled, r.Close())
 	}
-	return &cancelReader{ReadCloser: r, cancel: cancel}, nil
+	switch {
+	case err == nil:
+		return &cancelReader{ReadCloser: r, cancel: cancel}, nil
+	case errors.Is(err, jetstream.ErrObjectNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
+		err = fmt.Errorf("%w: it is not there, or no longer", ErrPart)
+	default:
+		err = fmt.Errorf("opening the object: %w", err)
+	}
+	cancel()
+	return nil, err
 }
 
 type cancelReader struct {

@@ -134,6 +134,19 @@ func visit(b *browsertest.Browser, site *httptest.Server, uid string) {
 func TestGPCInBrowser_OO1_OO2_CL5(t *testing.T) {
 	r := newRig(t)
 	portal := r.site()
+	// A page may be shown before its choice has arrived, and what a browser that
+	// is closed meanwhile had to say is lost.
+	arrived := func(t *testing.T, want int) {
+		t.Helper()
+		var list []store.Request
+		var err error
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(list) < want; <-time.After(50 * time.Millisecond) {
+			list, err = r.store.List(t.Context(), store.Filter{Right: request.OptOutSaleShare})
+		}
+		if err != nil || len(list) != want {
+			t.Errorf("%d requests carry choices, %v; want %d", len(list), err, want)
+		}
+	}
 	t.Run("no signal", func(t *testing.T) {
 		site, ads := shop(t, portal.URL, true)
 		b := browsertest.New(t)
@@ -153,6 +166,7 @@ func TestGPCInBrowser_OO1_OO2_CL5(t *testing.T) {
 		}
 		b.Wait(`window.habeas.known`)
 		b.Shot("signal/honored")
+		arrived(t, 1)
 		again := browsertest.New(t) // no mark in this browser, and no signal
 		visit(again, site, "her-browser")
 		again.Wait(`window.habeas.known`)
@@ -169,6 +183,7 @@ func TestGPCInBrowser_OO1_OO2_CL5(t *testing.T) {
 		visit(b, site, "clicker")
 		b.Run(chromedp.Click(`[data-habeas-optout]`))
 		b.Wait(`document.documentElement.dataset.habeas === 'out' && document.cookie.includes('habeas_optout=1')`)
+		arrived(t, 2)
 	})
 	t.Run("the endpoint is away", func(t *testing.T) {
 		gone := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -195,14 +210,6 @@ func TestGPCInBrowser_OO1_OO2_CL5(t *testing.T) {
 		if ads.Load() == 0 {
 			t.Error("the test can't see a rogue tag")
 		}
+		arrived(t, 3)
 	})
-	// The last page is shown before its choice has arrived.
-	var list []store.Request
-	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && len(list) < 3; <-time.After(50 * time.Millisecond) {
-		list, err = r.store.List(t.Context(), store.Filter{Right: request.OptOutSaleShare})
-	}
-	if err != nil || len(list) != 3 {
-		t.Errorf("%d requests carry the choices, %v; want 3: one each for the signal, the click and the unguarded shop", len(list), err)
-	}
 }
