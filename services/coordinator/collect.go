@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -163,7 +164,9 @@ func (r *Room) read(ctx context.Context, m jetstream.Msg) (*wire.Record, error) 
 }
 
 // takeLogged learns which records are leaves of the log and closes the
-// requests whose closure is.
+// requests whose closure is. Records are forgotten last: as long as one is kept
+// audit is asked about it again, and the news comes again although the bus has
+// lost it.
 func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	var digests [][]byte
 	closures := make(map[request.ID][][]byte)
@@ -181,9 +184,6 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 		}
 	}
 	r.logged.add(digests)
-	if err := r.Store.Logged(ctx, digests); err != nil {
-		return err
-	}
 	ids := make([]request.ID, 0, len(closures))
 	for id := range closures {
 		ids = append(ids, id)
@@ -197,7 +197,7 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	}
 	stuck, err := r.advance(ctx, store.Selector{IDs: ids}, func(st *step) error {
 		req := &st.s.Request
-		if req.State() != request.Closing || !slices.ContainsFunc(closures[req.ID], func(d []byte) bool { return slices.Equal(d, req.ClosureDigest) }) {
+		if req.State() != request.Closing || !slices.ContainsFunc(closures[req.ID], func(d []byte) bool { return bytes.Equal(d, req.ClosureDigest) }) {
 			return nil
 		}
 		if err := r.suppress(ctx, peppers, st); err != nil {
@@ -213,6 +213,14 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 		return req.Move(request.Closed)
 	})
 	if err != nil {
+		return err
+	}
+	for _, id := range stuck {
+		digests = slices.DeleteFunc(digests, func(d []byte) bool {
+			return slices.ContainsFunc(closures[id], func(c []byte) bool { return bytes.Equal(c, d) })
+		})
+	}
+	if err := r.Store.Logged(ctx, digests); err != nil {
 		return err
 	}
 	return settle(batch, func(int) bool { return len(stuck) == 0 })

@@ -361,6 +361,48 @@ func TestCoordinatorIsKilled(t *testing.T) {
 	})
 }
 
+// closingStore lets nothing be decided any more about requests whose closure is
+// recorded.
+type closingStore struct {
+	store.Store
+	refused chan struct{}
+	once    sync.Once
+}
+
+func (s *closingStore) Advance(ctx context.Context, sel store.Selector, withJobs bool, decide func([]*store.Snapshot) error) ([]*store.Snapshot, error) {
+	return s.Store.Advance(ctx, sel, withJobs, func(snaps []*store.Snapshot) error {
+		for _, snap := range snaps {
+			if len(snap.Request.ClosureDigest) > 0 {
+				s.once.Do(func() { close(s.refused) })
+				return errInjected
+			}
+		}
+		return decide(snaps)
+	})
+}
+
+// A coordinator hears that a closure is in the log and dies before it can close
+// the request, and then the bus loses everything.
+func TestNewsOfAClosureIsLost(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		company := r.company(false)
+		s := &closingStore{Store: r.store, refused: make(chan struct{})}
+		stop := r.start(func(c *Config) { c.Store = s })
+		r.known("crm", "shop", "ads", "lake")
+		id := r.one("jane@example.com")
+		select {
+		case <-s.refused:
+		case <-time.After(time.Minute):
+			t.Fatal("nobody tried to close the request")
+		}
+		stop()
+		r.wipeBus()
+		r.start(nil)
+		r.closed(request.ResultComplete, id)
+		r.everybodyActed(company, []request.ID{id})
+	})
+}
+
 func TestSeveralCoordinators(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		r.rules.Lease = 10 * time.Second // on a busy machine answers take their time
