@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -26,12 +27,18 @@ import (
 type exportStore struct {
 	mu    sync.Mutex
 	store jetstream.ObjectStore
+	// within is how long the bus may take to answer; 0 means 10 seconds.
+	within time.Duration
 }
 
 func (s *exportStore) open(ctx context.Context, js jetstream.JetStream, connector string) (jetstream.ObjectStore, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.store == nil {
+		// The call's own deadline is minutes away, and an answer that was lost
+		// with the bus would hold every export until then.
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.within, 10*time.Second))
+		defer cancel()
 		store, err := js.ObjectStore(ctx, wire.ExportBucket(connector))
 		if err != nil {
 			return nil, fmt.Errorf("opening the export bucket: %w", err)
