@@ -159,6 +159,15 @@ func checkRoomFiles(t *testing.T, objects, given map[string]object, name string)
 		t.Errorf("%s: %v", name, err)
 		return
 	}
+	beside := objects["ConfigMap/habeas-"+name].Data
+	for _, path := range []string{c.Intake.Tenant, c.Intake.Doors} {
+		if laid, ok := strings.CutPrefix(path, "/etc/habeas/"); path != "" && (!ok || beside[laid] == "") {
+			t.Errorf("%s is not given %s", name, path)
+		}
+	}
+	if told := slices.Contains([]string{"intake", "coordinator", "delivery"}, name); told != (c.Intake.Tenant != "") {
+		t.Errorf("%s has the company's file at %q", name, c.Intake.Tenant)
+	}
 	want := []string{c.Vault.Key}
 	for _, f := range []room.SecretFile{c.HTTP.TokenFile, c.NATS.PasswordFile, c.Store.DSNFile, c.Audit.Store.DSNFile} {
 		want = append(want, string(f))

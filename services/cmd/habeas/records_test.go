@@ -79,8 +79,10 @@ func TestRegimeLint_VE14_OO7(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	for _, on := range []string{"2026-11-22", "2027-01-02"} {
-		if out, err := run(t, "regime", "lint", "--on", on, "--tenant", filepath.Join(tenants, "clientary.yaml")); err != nil {
-			t.Errorf("%s: %v: %s", on, err, out)
+		for _, file := range []string{filepath.Join(tenants, "clientary.yaml"), filepath.Join(deployFolder, "config", "company.yaml")} {
+			if out, err := run(t, "regime", "lint", "--on", on, "--tenant", file); err != nil || strings.Contains(out, "warning") {
+				t.Errorf("%s on %s: %v: %s", file, on, err, out)
+			}
 		}
 	}
 	if out, err := run(t, "regime", "lint", "--on", "2026-11-22", "--categories", "A,J", "--tenant", filepath.Join(tenants, "clientary.yaml")); err == nil || !strings.Contains(out, "category J") {

@@ -80,5 +80,8 @@ readinessProbe:
 {{- if eq .room "delivery" -}}
 {{- $_ := set $c "delivery" (dict "packages" "/var/lib/habeas/packages" "spool_dir" "/var/lib/habeas/spool") -}}
 {{- end -}}
+{{- if and .root.Values.company (has .room (list "intake" "coordinator" "delivery")) -}}
+{{- $_ := set $c "intake" (dict "tenant" "/etc/habeas/company.yaml") -}}
+{{- end -}}
 {{- mergeOverwrite $c (deepCopy .values.config) | toYaml -}}
 {{- end }}
