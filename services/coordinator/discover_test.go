@@ -54,5 +54,10 @@ func TestDiscoveredBeforeTheConnectorIsKnown(t *testing.T) {
 		if f != nil && (f.connector != "crm" || len(f.found) != 1) {
 			t.Errorf("read as %+v", f)
 		}
+		if c.want { // the other was refused, which settles it
+			if err := arrived.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
