@@ -1,22 +1,14 @@
 package clickhouse
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -30,9 +22,7 @@ type Map struct {
 	// Stores are the tables that hold personal data.
 	Stores []StoreMap `yaml:"stores"`
 
-	file   string
-	tree   *ast.File
-	digest string
+	source *declared.File
 }
 
 // StoreMap describes one table.
@@ -78,70 +68,37 @@ type Columns []string
 
 // UnmarshalYAML accepts a single column for a list of one.
 func (c *Columns) UnmarshalYAML(unmarshal func(any) error) error {
-	var one string
-	if err := unmarshal(&one); err == nil {
-		*c = Columns{one}
-		return nil
-	}
-	var many []string
-	if err := unmarshal(&many); err != nil {
-		return err
-	}
-	*c = many
-	return nil
+	texts, err := declared.OneOrMany(unmarshal)
+	*c = texts
+	return err
 }
 
 // ReadMap reads and checks the map in a file.
 func ReadMap(file string) (*Map, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	name, data, err := declared.Read(file, "map")
 	if err != nil {
-		return nil, fmt.Errorf("reading the map: %w", err)
+		return nil, err
 	}
-	return ParseMap(filepath.Base(file), data)
+	return ParseMap(name, data)
 }
 
 // ParseMap reads and checks a map. The error names every fault with the file,
 // its line and its field; file is only a name.
 func ParseMap(file string, data []byte) (*Map, error) {
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, faultOf(file, err)
-	}
-	m := &Map{file: file, tree: tree}
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(m); err != nil {
-		return nil, faultOf(file, err)
-	}
-	if err := m.check(); err != nil {
+	m := &Map{}
+	var err error
+	if m.source, err = declared.Decode(file, data, m); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	m.digest = hex.EncodeToString(sum[:])
-	return m, nil
-}
-
-// faultOf puts file and line before what the YAML library says.
-func faultOf(file string, err error) error {
-	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", file, e.GetToken().Position.Line, e.GetMessage())
+	if err = m.check(); err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("%s: %w", file, err)
+	return m, nil
 }
 
 // fault is an error about one field of a store: file, line and path.
 func (m *Map) fault(store int, field, format string, args ...any) error {
-	b := (&yaml.PathBuilder{}).Root().Child("stores")
-	line := 0
-	for _, step := range []func(){
-		func() {},
-		func() { b = b.Index(uint(store)) },
-		func() { b = b.Child(field) },
-	} {
-		step()
-		if node, err := b.Build().FilterFile(m.tree); err == nil {
-			line = node.GetToken().Position.Line
-		}
-	}
-	return fmt.Errorf("%s:%d: stores[%d].%s: %s", m.file, line, store, field, fmt.Sprintf(format, args...))
+	return m.source.Fault("stores", store, field, format, args...)
 }
 
 var (
@@ -155,11 +112,11 @@ var (
 // to letters that need no quoting, so that they can stand in a statement.
 func (m *Map) check() error {
 	if len(m.Stores) == 0 {
-		return fmt.Errorf("%s:1: stores: name at least one store", m.file)
+		return fmt.Errorf("%s:1: stores: name at least one store", m.source.Name)
 	}
 	for kind, how := range m.Normalise {
 		if how != "lower" && how != "exact" {
-			return fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.file, kind, how)
+			return fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.source.Name, kind, how)
 		}
 	}
 	var errs []error
@@ -243,7 +200,7 @@ func (m *Map) normal(kind sdk.Kind, value string) string {
 // the identifier kinds accepted, with the map's digest. Name and the other
 // settings are the program's to fill in.
 func (m *Map) Manifest() sdk.Manifest {
-	man := sdk.Manifest{Digest: m.digest}
+	man := sdk.Manifest{Digest: m.source.Digest}
 	for _, s := range m.Stores {
 		store := sdk.Store{Name: s.Name, Role: sdk.Role(s.Role)}
 		if store.Role == "" {

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -68,11 +68,7 @@ func Open(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error) {
 	if s.Map == "" {
 		return sdk.Manifest{}, nil, fmt.Errorf("reading %s: config.map: name the file of the map", env.ConfigFile)
 	}
-	file := s.Map
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(filepath.Dir(env.ConfigFile), file)
-	}
-	m, err := ReadMap(file)
+	m, err := ReadMap(declared.Beside(env.ConfigFile, s.Map))
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}

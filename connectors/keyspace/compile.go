@@ -81,19 +81,19 @@ var (
 // all faults.
 func (m *Map) compile() ([]*store, error) {
 	if len(m.Stores) == 0 {
-		return nil, fmt.Errorf("%s:1: stores: name at least one store", m.file)
+		return nil, fmt.Errorf("%s:1: stores: name at least one store", m.source.Name)
 	}
 	separator := m.Separator
 	if separator == "" {
 		separator = ":"
 	}
 	if len(separator) != 1 {
-		return nil, fmt.Errorf("%s:1: separator: want one ASCII character", m.file)
+		return nil, fmt.Errorf("%s:1: separator: want one ASCII character", m.source.Name)
 	}
 	lower := map[sdk.Kind]bool{sdk.Email: true}
 	for kind, how := range m.Normalise {
 		if how != "lower" && how != "exact" {
-			return nil, fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.file, kind, how)
+			return nil, fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.source.Name, kind, how)
 		}
 		lower[sdk.Kind(kind)] = how == "lower"
 	}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -57,11 +57,7 @@ func Open(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error) {
 	if err := s.check(); err != nil {
 		return sdk.Manifest{}, nil, fmt.Errorf("reading %s: %w", env.ConfigFile, err)
 	}
-	file := s.Map
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(filepath.Dir(env.ConfigFile), file)
-	}
-	m, err := ReadMap(file)
+	m, err := ReadMap(declared.Beside(env.ConfigFile, s.Map))
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}

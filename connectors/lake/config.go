@@ -3,9 +3,9 @@ package lake
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -43,11 +43,7 @@ func Connect(_ context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error
 	if err := c.check(); err != nil {
 		return sdk.Manifest{}, nil, fmt.Errorf("reading %s: %w", env.ConfigFile, err)
 	}
-	file := c.Map
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(filepath.Dir(env.ConfigFile), file)
-	}
-	m, err := ReadMap(file)
+	m, err := ReadMap(declared.Beside(env.ConfigFile, c.Map))
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}

@@ -3,14 +3,12 @@ package lake
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -107,29 +105,21 @@ type Fields []string
 
 // UnmarshalYAML accepts a single path for a list of one.
 func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
-	var one string
-	if err := unmarshal(&one); err == nil {
-		*f = Fields{one}
-		return nil
-	}
-	var many []string
-	if err := unmarshal(&many); err != nil {
-		return err
-	}
-	*f = many
-	return nil
+	texts, err := declared.OneOrMany(unmarshal)
+	*f = texts
+	return err
 }
 
 // ReadMap reads and checks the map in a file. Errors name the file, the line
 // and the field.
 func ReadMap(file string) (*Map, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	name, data, err := declared.Read(file, "map")
 	if err != nil {
-		return nil, fmt.Errorf("reading the map: %w", err)
+		return nil, err
 	}
 	m, err := ParseMap(data)
 	if err != nil {
-		return nil, located(filepath.Base(file), data, err)
+		return nil, located(name, data, err)
 	}
 	return m, nil
 }

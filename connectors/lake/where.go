@@ -10,13 +10,15 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 )
 
 // located puts the file and the line before an error about a map. The checks
 // of a map begin their errors with the place: "stores[0]: time.field: …".
 func located(file string, data []byte, err error) error {
-	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", file, e.GetToken().Position.Line, e.GetMessage())
+	if _, placed := errors.AsType[yaml.Error](err); placed {
+		return declared.Located(file, err)
 	}
 	tree, parsed := parser.ParseBytes(data, 0)
 	if parsed != nil || len(tree.Docs) == 0 || tree.Docs[0].Body == nil {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/restspec/catalogue"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -68,7 +68,7 @@ func (c Config) load(file string) (*Program, error) {
 	case (c.Spec == "") == (c.Catalogue == ""):
 		return nil, fmt.Errorf("reading %s: config: want one of spec (a specification's file) and catalogue (a name)", file)
 	case c.Spec != "":
-		return Load(beside(file, c.Spec))
+		return Load(declared.Beside(file, c.Spec))
 	}
 	return FromCatalogue(c.Catalogue)
 }
@@ -91,18 +91,11 @@ func (c Config) options(env sdk.Env) Options {
 			if !ok {
 				return env.Secret(name)
 			}
-			text, err := os.ReadFile(beside(env.ConfigFile, file))
+			text, err := os.ReadFile(declared.Beside(env.ConfigFile, file))
 			if err != nil {
 				return "", fmt.Errorf("config.secret_files.%s: %w", name, err)
 			}
 			return sdk.Secret(strings.TrimRight(string(text), "\r\n")), nil
 		},
 	}
-}
-
-func beside(file, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(filepath.Dir(file), path)
 }

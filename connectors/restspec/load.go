@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -35,25 +34,25 @@ type Program struct {
 // Load reads the specification in file. The error lists every fault, each with
 // the file, the line and the field.
 func Load(file string) (*Program, error) {
-	src, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	name, src, err := declared.Read(file, "specification")
 	if err != nil {
-		return nil, fmt.Errorf("reading the specification: %w", err)
+		return nil, err
 	}
-	return Parse(filepath.Base(file), src)
+	return Parse(name, src)
 }
 
 // Parse is [Load] for a specification in memory; name stands in its errors.
 func Parse(name string, src []byte) (*Program, error) {
 	tree, err := parser.ParseBytes(src, 0)
 	if err != nil {
-		return nil, yamlError(name, err)
+		return nil, declared.Located(name, err)
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		return nil, fmt.Errorf("%s: want one YAML document", name)
 	}
 	var spec Spec
 	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&spec); err != nil {
-		return nil, yamlError(name, err)
+		return nil, declared.Located(name, err)
 	}
 	sum := sha256.Sum256(src)
 	p := &Program{spec: &spec, file: name, digest: hex.EncodeToString(sum[:])}
@@ -118,16 +117,6 @@ func (p *Program) Secrets() []string {
 	}
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
-}
-
-// yamlError puts file and line before what the YAML library says.
-func yamlError(file string, err error) error {
-	if e, ok := errors.AsType[yaml.Error](err); ok {
-		if tk := e.GetToken(); tk != nil {
-			return fmt.Errorf("%s:%d: %s", file, tk.Position.Line, e.GetMessage())
-		}
-	}
-	return fmt.Errorf("%s: %w", file, err)
 }
 
 // checker turns a Spec into a Program and gathers what is wrong with it.

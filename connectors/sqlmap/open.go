@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -40,21 +40,15 @@ func Open(ctx context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error)
 	if s.Database == "" || s.Map == "" {
 		return sdk.Manifest{}, nil, fmt.Errorf("%s: config needs database and map", env.ConfigFile)
 	}
-	beside := func(file string) string {
-		if filepath.IsAbs(file) {
-			return file
-		}
-		return filepath.Join(filepath.Dir(env.ConfigFile), file)
-	}
 	var others []*Map
 	for _, file := range s.Neighbours {
-		other, err := LoadNeighbour(beside(file))
+		other, err := LoadNeighbour(declared.Beside(env.ConfigFile, file))
 		if err != nil {
 			return sdk.Manifest{}, nil, err
 		}
 		others = append(others, other)
 	}
-	m, err := LoadMap(beside(s.Map), others...)
+	m, err := LoadMap(declared.Beside(env.ConfigFile, s.Map), others...)
 	if err != nil {
 		return sdk.Manifest{}, nil, err
 	}

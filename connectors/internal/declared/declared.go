@@ -1,0 +1,97 @@
+// Package declared reads the files by which systems are declared: maps and
+// specifications, each one YAML document. It owes its callers that nothing in a
+// file is passed over, and that every error names the file and the line.
+package declared
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// File is a file that was read. Name stands in errors.
+type File struct {
+	Name string
+	// Digest is the SHA-256 of the content, in hex.
+	Digest string
+	tree   *ast.File
+}
+
+// Read gives the content of a file and the name it has in errors.
+func Read(path, what string) (name string, data []byte, err error) {
+	data, err = os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the %s: %w", what, err)
+	}
+	return filepath.Base(path), data, nil
+}
+
+// Beside is where a file is that a configuration file names: from that file's
+// folder, unless it is absolute.
+func Beside(config, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(config), path)
+}
+
+// Decode reads data into the value that into points to. Fields it does not have
+// are errors.
+func Decode(name string, data []byte, into any) (*File, error) {
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, Located(name, err)
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into); err != nil {
+		return nil, Located(name, err)
+	}
+	sum := sha256.Sum256(data)
+	return &File{Name: name, Digest: hex.EncodeToString(sum[:]), tree: tree}, nil
+}
+
+// Located puts file and line before what the YAML library says.
+func Located(name string, err error) error {
+	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
+		return fmt.Errorf("%s:%d: %s", name, e.GetToken().Position.Line, e.GetMessage())
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// Fault is an error about one field of an entry of a list, such as field "key" of
+// entry 2 of "stores". Its line is that of what is there: the field, else the
+// entry, else the list.
+func (f *File) Fault(list string, entry int, field, format string, args ...any) error {
+	b := (&yaml.PathBuilder{}).Root().Child(list)
+	at, line := list, 0
+	for _, step := range []func(){
+		func() {},
+		func() { b = b.Index(uint(entry)); at = fmt.Sprintf("%s[%d]", list, entry) },
+		func() { b = b.Child(field); at += "." + field },
+	} {
+		step()
+		if node, err := b.Build().FilterFile(f.tree); err == nil {
+			line = node.GetToken().Position.Line
+		}
+	}
+	return fmt.Errorf("%s:%d: %s: %s", f.Name, line, at, fmt.Sprintf(format, args...))
+}
+
+// OneOrMany reads a text or a list of texts, for UnmarshalYAML of types that
+// accept one for a list of one.
+func OneOrMany(unmarshal func(any) error) ([]string, error) {
+	var one string
+	if err := unmarshal(&one); err == nil {
+		return []string{one}, nil
+	}
+	var many []string
+	err := unmarshal(&many)
+	return many, err
+}
