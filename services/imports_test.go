@@ -80,7 +80,9 @@ func broken(from source, to string) string {
 	case under(from.dir, engines...):
 		// What lies below an engine belongs to it.
 		own := engines[slices.IndexFunc(engines, func(engine string) bool { return under(from.dir, engine) })]
-		return allow("an engine imports the SDK and no connector", append([]string{"connectors/sdk", own}, demoFor(from)...)...)
+		return allow("an engine imports the SDK, what reads declarations, and no connector", append([]string{"connectors/sdk", "connectors/internal/declared", own}, demoFor(from)...)...)
+	case under(from.dir, "connectors/internal/declared"):
+		return allow("what reads declarations knows none of them")
 	case under(from.dir, "connectors/cmd"), under(from.dir, "connectors/demo"):
 		return ""
 	case under(from.dir, "connectors/manual") && under(to, "proto"):
