@@ -42,6 +42,8 @@ type Onward struct {
 	Tries  int
 	Failed string
 	NextAt time.Time
+	// Note is what staff wrote when they took its word another way.
+	Note string
 }
 
 // Overdue reports whether the recipient should have acknowledged and did not.
@@ -74,4 +76,42 @@ type Onwards interface {
 	OverdueOnward(ctx context.Context, now time.Time, limit int) ([]Onward, error)
 	// OnwardStanding counts the open rows.
 	OnwardStanding(ctx context.Context, now time.Time) (OnwardStanding, error)
+	// OnwardCounts counts the open rows of each recipient, and those it has
+	// acknowledged since then, in the order of the recipients' ids. One without
+	// either is left out.
+	OnwardCounts(ctx context.Context, now, since time.Time) ([]OnwardCount, error)
+	// ListOnward returns rows: the open ones with the next deadline first, or all
+	// with the last deadline first.
+	ListOnward(ctx context.Context, f OnwardFilter) ([]Onward, error)
+}
+
+// OnwardCount is how telling one recipient stands; see [OnwardStanding].
+type OnwardCount struct {
+	Recipient                      string
+	Waiting, Told, Unsent, Overdue int64
+	Acknowledged                   int64
+}
+
+// OnwardFilter says which rows are listed. Empty fields let everything through.
+type OnwardFilter struct {
+	Recipient string
+	// Open leaves out what nothing is expected of; Unsent and Overdue are open
+	// ones, too. Overdue is those whose deadline is over by then.
+	Open, Unsent bool
+	Overdue      time.Time
+	// Acknowledged is those that were.
+	Acknowledged bool
+	// After is the last row of the page before.
+	After OnwardCursor
+	// Limit is the size of a page; see [PageSize].
+	Limit int
+}
+
+// Ascending reports whether the next deadline comes first.
+func (f *OnwardFilter) Ascending() bool { return f.Open || f.Unsent || !f.Overdue.IsZero() }
+
+// OnwardCursor is a place between two pages.
+type OnwardCursor struct {
+	Deadline time.Time
+	ID       request.ID
 }

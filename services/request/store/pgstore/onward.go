@@ -82,3 +82,34 @@ func (s *Store) OnwardStanding(ctx context.Context, now time.Time) (store.Onward
 	}
 	return all[0], nil
 }
+
+// OnwardCounts implements [store.Onwards].
+func (s *Store) OnwardCounts(ctx context.Context, now, since time.Time) ([]store.OnwardCount, error) {
+	open, err := read(ctx, s, row.OnwardCounts, `SELECT recipient, count(*) FILTER (WHERE state = 'waiting') AS waiting, count(*) FILTER (WHERE state = 'told') AS told,
+		count(*) FILTER (WHERE state = 'waiting' AND failed <> '') AS unsent, count(*) FILTER (WHERE deadline <= $1) AS overdue, 0 AS acknowledged
+		FROM onward WHERE state IN ('waiting', 'told') GROUP BY recipient`, now)
+	if err != nil {
+		return nil, fmt.Errorf("counting recipients to be told: %w", err)
+	}
+	done, err := read(ctx, s, row.OnwardCounts, `SELECT recipient, 0 AS waiting, 0 AS told, 0 AS unsent, 0 AS overdue, count(*) AS acknowledged
+		FROM onward WHERE state = 'acknowledged' AND acknowledged_at >= $1 GROUP BY recipient`, since)
+	if err != nil {
+		return nil, fmt.Errorf("counting recipients that acknowledged: %w", err)
+	}
+	return row.MergeOnwardCounts(open, done), nil
+}
+
+// ListOnward implements [store.Onwards].
+func (s *Store) ListOnward(ctx context.Context, f store.OnwardFilter) ([]store.Onward, error) {
+	var args []any
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args))
+	}
+	where := row.OnwardWhere(&f, arg, func(t time.Time) any { return t })
+	rows, err := read(ctx, s, row.Onwards, "SELECT "+row.Names(row.Onwards)+" FROM onward"+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing recipients to be told: %w", err)
+	}
+	return row.Domains(rows), nil
+}

@@ -78,6 +78,7 @@ var ownTables = map[int64]bool{
 	65: true, // the disclosure ledger
 	66: true, // the recipients to be told
 	67: true, // what was kept of erased people
+	71: true, // notes on recipients, indexes
 	80: true, // the assignee, saved filters, counts, indexes
 	85: true, // pauses of connectors, indexes
 	90: true, // tokens of the API

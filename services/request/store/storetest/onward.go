@@ -23,6 +23,7 @@ func RunOnward(t *testing.T, open func(t testing.TB) OnwardStore) {
 	t.Helper()
 	t.Run("rows come and change with their request", func(t *testing.T) { testOnwardAdvance(t, open(t)) })
 	t.Run("due, put off and overdue", func(t *testing.T) { testOnwardDue(t, open(t)) })
+	t.Run("listed and counted by recipient", func(t *testing.T) { testOnwardListed(t, open(t)) })
 	t.Run("all or nothing", func(t *testing.T) { testOnwardRollback(t, open(t)) })
 }
 
@@ -53,6 +54,7 @@ func testOnwardAdvance(t *testing.T, s OnwardStore) {
 	told := first
 	told.State, told.ToldAt, told.ShownAt, told.AcknowledgedAt = request.OnwardAcknowledged, start.Add(time.Minute), start.Add(2*time.Minute), start.Add(time.Hour)
 	told.AcknowledgedBy, told.Reminders, told.Tries, told.Failed, told.NextAt = "recipient", 2, 1, "unavailable", time.Time{}
+	told.Note = "said so by phone"
 	_, err := s.Advance(t.Context(), store.Selector{IDs: []request.ID{a.Request.ID, b.Request.ID}}, true, func(snaps []*store.Snapshot) error {
 		for _, snap := range snaps {
 			want := []store.Onward{third}
@@ -156,5 +158,51 @@ func testOnwardRollback(t *testing.T, s OnwardStore) {
 	}
 	if rows, err := s.OnwardOf(t.Context(), a.Request.ID); err != nil || len(rows) > 0 {
 		t.Errorf("%d rows are left of what was rolled back: %v", len(rows), err)
+	}
+}
+
+func testOnwardListed(t *testing.T, s OnwardStore) {
+	a, b := sample(request.Running, 0), sample(request.Running, 0)
+	add(t, s, a, b)
+	row := func(id request.ID, recipient string, state request.OnwardState, deadline time.Duration, failed string) store.Onward {
+		o := onwardOf(id, recipient)
+		o.State, o.Deadline, o.Failed = state, start.Add(deadline), failed
+		if state == request.OnwardAcknowledged {
+			o.AcknowledgedAt = start.Add(-deadline)
+		}
+		return o
+	}
+	late, soon := row(a.Request.ID, "mailer", request.OnwardTold, time.Hour, ""), row(b.Request.ID, "mailer", request.OnwardWaiting, 3*time.Hour, "")
+	unsent, excused := row(a.Request.ID, "adnet", request.OnwardWaiting, 2*time.Hour, "refused"), row(b.Request.ID, "adnet", request.OnwardExcused, 4*time.Hour, "")
+	done, old := row(a.Request.ID, "host", request.OnwardAcknowledged, 5*time.Hour, ""), row(b.Request.ID, "host", request.OnwardAcknowledged, 48*time.Hour, "")
+	addOnward(t, s, a.Request.ID, late, unsent, done)
+	addOnward(t, s, b.Request.ID, soon, excused, old)
+	now := start.Add(90 * time.Minute)
+	counts, err := s.OnwardCounts(t.Context(), now, start.Add(-24*time.Hour))
+	ok(t, err)
+	same(t, "counts", []store.OnwardCount{
+		{Recipient: "adnet", Waiting: 1, Unsent: 1}, {Recipient: "host", Acknowledged: 1}, {Recipient: "mailer", Waiting: 1, Told: 1, Overdue: 1},
+	}, counts)
+	for name, c := range map[string]struct {
+		filter store.OnwardFilter
+		want   []store.Onward
+	}{
+		"all":                 {store.OnwardFilter{}, []store.Onward{old, done, excused, soon, unsent, late}},
+		"open":                {store.OnwardFilter{Open: true}, []store.Onward{late, unsent, soon}},
+		"overdue":             {store.OnwardFilter{Overdue: now}, []store.Onward{late}},
+		"unsent":              {store.OnwardFilter{Unsent: true}, []store.Onward{unsent}},
+		"acknowledged":        {store.OnwardFilter{Acknowledged: true}, []store.Onward{old, done}},
+		"open of one":         {store.OnwardFilter{Open: true, Recipient: "mailer"}, []store.Onward{late, soon}},
+		"all of one":          {store.OnwardFilter{Recipient: "adnet"}, []store.Onward{excused, unsent}},
+		"the first two":       {store.OnwardFilter{Open: true, Limit: 2}, []store.Onward{late, unsent}},
+		"after the first two": {store.OnwardFilter{Open: true, Limit: 2, After: store.OnwardCursor{Deadline: unsent.Deadline, ID: unsent.ID}}, []store.Onward{soon}},
+		"all, after two":      {store.OnwardFilter{After: store.OnwardCursor{Deadline: done.Deadline, ID: done.ID}}, []store.Onward{excused, soon, unsent, late}},
+		"of nobody":           {store.OnwardFilter{Recipient: "nobody"}, nil},
+	} {
+		got, err := s.ListOnward(t.Context(), c.filter)
+		ok(t, err)
+		if len(got) != len(c.want) || len(got) > 0 && !slices.Equal(got, c.want) {
+			t.Errorf("%s: listed %+v, want %+v", name, got, c.want)
+		}
 	}
 }
