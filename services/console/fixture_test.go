@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -130,10 +131,31 @@ type desk struct {
 	client *http.Client // signed in
 }
 
+// allRegimes are the laws, read once for all tests.
+var allRegimes = sync.OnceValues(regimes.Load)
+
+// emptyDatabase is a database of the newest version, made once for all tests.
+var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "console")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }() // it is a folder for temporary files
+	path := filepath.Join(folder, "habeas.db")
+	if err := litestore.Migrate(context.Background(), path, false); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 func newDesk(t testing.TB) *desk {
 	t.Helper()
+	migrated, err := emptyDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
+	if err := os.WriteFile(path, migrated, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, err := litestore.Open(t.Context(), path)
@@ -180,7 +202,7 @@ type made struct {
 
 func (d *desk) add(t testing.TB, m made) request.ID {
 	t.Helper()
-	set, err := regimes.Load()
+	set, err := allRegimes()
 	if err != nil {
 		t.Fatal(err)
 	}

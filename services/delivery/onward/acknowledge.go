@@ -21,8 +21,12 @@ var ErrExcused = errors.New("nothing is expected of this recipient: the consumer
 // Acknowledge takes a recipient's word that it did its part. by is [Recipient],
 // or who of the staff was told another way. Saying it again changes nothing.
 // Errors are [store.ErrNotFound] and [ErrExcused], or the store's.
-func (r *Room) Acknowledge(ctx context.Context, id request.ID, by string) error {
-	o, err := r.Store.GetOnward(ctx, id)
+func (d *Desk) Acknowledge(ctx context.Context, id request.ID, by string) error {
+	return d.acknowledge(ctx, id, by, "")
+}
+
+func (d *Desk) acknowledge(ctx context.Context, id request.ID, by, note string) error {
+	o, err := d.Store.GetOnward(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -30,14 +34,14 @@ func (r *Room) Acknowledge(ctx context.Context, id request.ID, by string) error 
 	if by == Recipient {
 		how = Recipient
 	}
-	err = r.change(ctx, o.RequestID, id, func(s *store.Snapshot, o *store.Onward, now time.Time) (*habeasv1.DecisionRecord, error) {
+	err = d.change(ctx, o.RequestID, id, func(s *store.Snapshot, o *store.Onward, now time.Time) (*habeasv1.DecisionRecord, error) {
 		switch o.State {
 		case request.OnwardAcknowledged:
 			return nil, nil //nolint:nilnil // it said so before
 		case request.OnwardExcused:
 			return nil, ErrExcused
 		}
-		o.State, o.AcknowledgedAt, o.AcknowledgedBy, o.NextAt = request.OnwardAcknowledged, now, by, time.Time{}
+		o.State, o.AcknowledgedAt, o.AcknowledgedBy, o.NextAt, o.Note = request.OnwardAcknowledged, now, by, time.Time{}, note
 		if c := s.Request.Case.Onward; c != nil && s.Request.State() == request.Running {
 			again := *c
 			again.Look = now // the request may be done now; a lost hint costs a moment
@@ -46,7 +50,7 @@ func (r *Room) Acknowledge(ctx context.Context, id request.ID, by string) error 
 		return &habeasv1.DecisionRecord{Decision: "recipient_acknowledged", Facts: map[string]string{"by": how, "channel": o.Channel}}, nil
 	})
 	if err == nil {
-		r.Hint(o.RequestID)
+		d.Hint(o.RequestID)
 	}
 	return err
 }

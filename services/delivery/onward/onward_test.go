@@ -242,6 +242,80 @@ func TestNoWayToTell_DE4(t *testing.T) {
 	r.saidAll("recipient_acknowledged mute", "recipient_acknowledged mailer", "recipient_acknowledged gone")
 }
 
+// Staff have a notice sent again, whatever became of it before; what a person was
+// told another way is kept with the notice and not in the evidence.
+func TestStaffSendAgain_DE3(t *testing.T) {
+	r := newRig(t, func(c *onward.Config) { c.Mail = nil })
+	o := r.add(request.Delete, request.Running, "mailer")
+	r.once()
+	if got := r.row(o); got.Failed != onward.CodeNoChannel || got.Tries != 1 || !got.NextAt.After(*r.now.Load()) {
+		t.Fatalf("before: %+v", got)
+	}
+	desk, err := onward.NewDesk(onward.Config{Store: r.store, Signer: r.room.Signer, Now: r.room.Now}) // the console's, in another process
+	ok(t, err)
+	ok(t, desk.Again(t.Context(), o.ID))
+	ok(t, desk.Again(t.Context(), o.ID)) // it is about to be sent
+	if got := r.row(o); got.Failed != "" || got.Tries != 0 || !got.NextAt.Equal(*r.now.Load()) || got.State != request.OnwardWaiting {
+		t.Errorf("after: %+v", got)
+	}
+	for _, note := range []string{"", "  ", strings.Repeat("x", onward.MostNote+1)} {
+		var fields request.FieldErrors
+		if err := desk.Note(t.Context(), o.ID, "dana", note); !errors.As(err, &fields) {
+			t.Errorf("a note of %d characters: %v", len(note), err)
+		}
+	}
+	if err := desk.Note(t.Context(), o.ID, onward.Recipient, "said so"); err == nil {
+		t.Error("somebody passes for the recipient")
+	}
+	ok(t, desk.Note(t.Context(), o.ID, "dana", " by phone, Mr. Note \n"))
+	if got := r.row(o); got.State != request.OnwardAcknowledged || got.AcknowledgedBy != "dana" || got.Note != "by phone, Mr. Note" {
+		t.Errorf("acknowledged: %+v", got)
+	}
+	ok(t, desk.Note(t.Context(), o.ID, "erin", "again")) // changes nothing
+	if got := r.row(o); got.Note != "by phone, Mr. Note" {
+		t.Errorf("noted twice: %+v", got)
+	}
+	if err := desk.Again(t.Context(), o.ID); !errors.Is(err, onward.ErrAcknowledged) {
+		t.Errorf("sending what is acknowledged: %v", err)
+	}
+	if err := desk.Again(t.Context(), request.NewID()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("sending nothing: %v", err)
+	}
+	r.saidAll("recipient_sent_again mailer", "recipient_acknowledged mailer")
+	records, err := r.store.Unlogged(t.Context(), r.now.Load().AddDate(1, 0, 0), 100)
+	ok(t, err)
+	for _, one := range records {
+		if bytes.Contains(one.Envelope, []byte("Mr. Note")) {
+			t.Error("a record holds the note")
+		}
+	}
+}
+
+// Who was reminded as often as it may be is reminded once more when staff say so.
+func TestStaffRemindOnceMore_DE3(t *testing.T) {
+	r := newRig(t)
+	o := r.add(request.OptOutSaleShare, request.Running, "adnet")
+	for range 5 {
+		r.once()
+		r.pass(5 * 24 * time.Hour)
+	}
+	r.once()
+	before := r.row(o)
+	if !before.NextAt.IsZero() || before.State != request.OnwardTold {
+		t.Fatalf("before: %+v", before)
+	}
+	ok(t, r.room.Again(t.Context(), o.ID))
+	r.once()
+	if got := r.row(o); got.Reminders != before.Reminders+1 || !got.NextAt.IsZero() {
+		t.Errorf("after: %+v", got)
+	}
+	r.hook.mu.Lock()
+	defer r.hook.mu.Unlock()
+	if n := len(r.hook.keys); n != 6 || r.hook.keys[n-1] == r.hook.keys[n-2] {
+		t.Errorf("calls: %v", r.hook.keys)
+	}
+}
+
 // Who acknowledges after the answer is taken at their word, on record, and the
 // closure stays what it was.
 func TestLateAcknowledgement_DE3(t *testing.T) {

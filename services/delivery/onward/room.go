@@ -60,7 +60,7 @@ type Config struct {
 // Room tells recipients. It is safe for concurrent use, and several may run:
 // then a recipient may get the same message twice, under one message id.
 type Room struct {
-	Config
+	Desk
 	link []byte
 	sent metric.Int64Counter
 }
@@ -76,21 +76,13 @@ func New(c Config) (*Room, error) {
 	client := *c.Client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the file says where, and nobody else
 	c.Client = &client
-	if c.Publish == nil {
-		c.Publish = func(*nats.Msg) error { return nil }
+	desk, err := NewDesk(c)
+	if err != nil {
+		return nil, err
 	}
-	if c.Hint == nil {
-		c.Hint = func(request.ID) {}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	r := &Room{Config: c, link: linkKey(c.Secret)}
+	c = desk.Config
+	r := &Room{Desk: *desk, link: linkKey(c.Secret)}
 	meter := otel.Meter("habeas/onward")
-	var err error
 	if r.sent, err = meter.Int64Counter("habeas.recipients.notices", metric.WithDescription("Notices to recipients of data, by what came of the try.")); err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
@@ -203,62 +195,4 @@ func (r *Room) tell(ctx context.Context, o *store.Onward) error {
 			return nil, nil //nolint:nilnil // it acknowledged meanwhile, or another process told it
 		}
 	})
-}
-
-// change applies fn to one recipient's row while nobody else can change its
-// request, and puts what fn returns on record with it.
-func (r *Room) change(ctx context.Context, of, id request.ID, fn func(*store.Snapshot, *store.Onward, time.Time) (*habeasv1.DecisionRecord, error)) error {
-	var records []store.Record
-	found := false
-	_, err := r.Store.Advance(ctx, store.Selector{IDs: []request.ID{of}}, true, func(snaps []*store.Snapshot) error {
-		records, found = nil, false
-		for _, s := range snaps {
-			for i := range s.Onward {
-				if s.Onward[i].ID != id {
-					continue
-				}
-				found = true
-				p, err := fn(s, &s.Onward[i], r.Now().UTC())
-				if err != nil || p == nil {
-					return err
-				}
-				s.TouchOnward(i)
-				if records, err = r.record(s, &s.Onward[i], p); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if !found {
-		return fmt.Errorf("recipient notice %s: %w", id, store.ErrNotFound)
-	}
-	for i := range records {
-		if err := r.Publish(wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)); err != nil {
-			r.Logger.WarnContext(ctx, "publishing a record; the sweeper will", slog.String("request", string(of)), slog.Any("error", err))
-		}
-	}
-	return nil
-}
-
-// record signs what happened to a recipient. What happens after the closure was
-// made is logged all the same, and not named by it.
-func (r *Room) record(s *store.Snapshot, o *store.Onward, p *habeasv1.DecisionRecord) ([]store.Record, error) {
-	req := &s.Request
-	p.RequestId, p.Code = string(req.ID), o.Recipient
-	rec, err := r.Signer.Sign(p, string(req.ID), req.Commitment)
-	if err != nil {
-		return nil, fmt.Errorf("recording for request %s: %w", req.ID, err)
-	}
-	if len(req.ClosureDigest) == 0 {
-		req.RecordDigests = append(req.RecordDigests, rec.Digest[:]...)
-		req.UpdatedAt, s.Changed = r.Now().UTC(), true
-	}
-	s.Records = append(s.Records, store.Record{
-		Digest: rec.Digest[:], RequestID: req.ID, Type: string(rec.Type), Issuer: rec.Issuer(), Envelope: rec.Envelope, CreatedAt: r.Now().UTC(),
-	})
-	return s.Records[len(s.Records)-1:], nil
 }
