@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/habeas-data/habeas/services/aftercare"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
@@ -29,19 +29,7 @@ type api struct {
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s, _ := litetest.Open(t)
 	if err := s.PutConnector(t.Context(), store.Connector{Name: "billing", Manifest: []byte{}, Key: []byte{}, SeenAt: now, UpdatedAt: now}); err != nil {
 		t.Fatal(err)
 	}

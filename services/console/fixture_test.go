@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -131,34 +130,9 @@ type desk struct {
 	client *http.Client // signed in
 }
 
-// allRegimes are the laws, read once for all tests.
-var allRegimes = sync.OnceValues(regimes.Load)
-
-// emptyDatabase is a database of the newest version, made once for all tests.
-var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
-	folder, err := os.MkdirTemp("", "console")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(folder) }() // it is a folder for temporary files
-	path := filepath.Join(folder, "habeas.db")
-	if err := litestore.Migrate(context.Background(), path, false); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	migrated, err := emptyDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := os.WriteFile(path, migrated, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
+	s, err := litestore.Open(t.Context(), litetest.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +176,7 @@ type made struct {
 
 func (d *desk) add(t testing.TB, m made) request.ID {
 	t.Helper()
-	set, err := allRegimes()
+	set, err := regimes.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

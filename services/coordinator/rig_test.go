@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/pgtest"
 	"github.com/habeas-data/habeas/services/internal/standin"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -103,10 +103,7 @@ func onEachStore(t *testing.T, test func(*testing.T, func() *rig)) {
 // newRig is a rig on SQLite.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
+	path := litetest.New(t)
 	s, err := litestore.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

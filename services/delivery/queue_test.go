@@ -19,6 +19,7 @@ import (
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
 	"github.com/habeas-data/habeas/services/delivery"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/request"
@@ -46,19 +47,7 @@ func newCounter(t *testing.T, right request.Right, jobs ...store.Job) *counter {
 func newCounterWith(t *testing.T, right request.Right, configure func(*delivery.QueueConfig), change func(*store.New, vault.DataKey), jobs ...store.Job) *counter {
 	t.Helper()
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(ctx, path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s, _ := litetest.Open(t)
 	v, err := vault.New(ctx, filepath.Join(t.TempDir(), "master.key"))
 	if err != nil {
 		t.Fatal(err)

@@ -14,11 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/habeas-data/habeas/services/disclosure"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
-	"github.com/habeas-data/habeas/services/request/store/litestore"
 	"github.com/habeas-data/habeas/services/suppression"
 )
 
@@ -42,12 +42,8 @@ func book(t testing.TB) *disclosure.Book {
 
 func ledger(t testing.TB) (l *disclosure.Ledger, dir string) {
 	t.Helper()
-	dir = t.TempDir()
-	path := filepath.Join(dir, "habeas.db")
-	ok(t, litestore.Migrate(t.Context(), path, false))
-	s, err := litestore.Open(t.Context(), path)
-	ok(t, err)
-	t.Cleanup(func() { ok(t, s.Close()) })
+	s, path := litetest.Open(t)
+	dir = filepath.Dir(path)
 	v, err := vault.New(t.Context(), filepath.Join(t.TempDir(), "master.key"))
 	ok(t, err)
 	return &disclosure.Ledger{Book: book(t), Store: s, Keys: &suppression.List{Store: s, Vault: v}}, dir

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/pgtest"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
@@ -128,11 +128,7 @@ func onBothStores(t *testing.T, test func(*testing.T, *rig)) {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
+	s, err := litestore.Open(t.Context(), litetest.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}

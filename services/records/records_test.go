@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/records"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -24,19 +25,7 @@ var now = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func open(t *testing.T) *litestore.Store {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s, _ := litetest.Open(t)
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 	_ "time/tzdata" // a regime's zone must be known wherever the program runs
 
@@ -41,8 +42,24 @@ type Set struct {
 	calendars map[string]*Calendar
 }
 
-// Load reads the files built into the program.
-func Load() (*Set, error) { return Parse(files) }
+// builtIn is what the files of the program say. Reading them takes a while, and
+// many ask.
+var builtIn = sync.OnceValues(func() (*Set, error) { return Parse(files) })
+
+// Load gives what the files built into the program say. Each caller has a set of
+// its own to confirm regimes in.
+func Load() (*Set, error) {
+	s, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	own := &Set{regimes: make(map[string]*regime, len(s.regimes)), calendars: maps.Clone(s.calendars)}
+	for id, r := range s.regimes {
+		copied := *r // Confirm changes no more than its own fields
+		own.regimes[id] = &copied
+	}
+	return own, nil
+}
 
 // Parse reads regimes from *.yaml and calendars from calendars/*.yaml in fsys.
 // It refuses what it does not wholly understand, and names the file.

@@ -318,3 +318,30 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 }
+
+// What one caller confirms, no other has confirmed.
+func TestSetsAreTheirOwners(t *testing.T) {
+	one, err := regimes.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	for _, known := range one.Regimes() {
+		if why, err := one.Unconfirmed(known); err == nil && why != "" {
+			id = known
+		}
+	}
+	if err := one.Confirm(id); err != nil {
+		t.Fatalf("confirming %q: %v", id, err)
+	}
+	other, err := regimes.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why, err := other.Unconfirmed(id); err != nil || why == "" {
+		t.Errorf("regime %s is confirmed in a set in which nobody did: %v", id, err)
+	}
+	if why, err := one.Unconfirmed(id); err != nil || why != "" {
+		t.Errorf("regime %s is to be confirmed still: %q, %v", id, why, err)
+	}
+}

@@ -21,10 +21,10 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
-	"github.com/habeas-data/habeas/services/request/store/litestore"
 )
 
 var start = time.Date(2026, 3, 2, 17, 4, 5, 123456000, time.UTC)
@@ -32,20 +32,8 @@ var start = time.Date(2026, 3, 2, 17, 4, 5, 123456000, time.UTC)
 // newList is an empty list in a store of its own, in dir.
 func newList(t testing.TB) (l *List, dir string) {
 	t.Helper()
-	dir = t.TempDir()
-	path := filepath.Join(dir, "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s, path := litetest.Open(t)
+	dir = filepath.Dir(path)
 	key := make([]byte, 32)
 	rand.Read(key)
 	v, err := vault.New(t.Context(), "base64key://"+base64.URLEncoding.EncodeToString(key))

@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/habeas-data/habeas/services/internal/attempts"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
@@ -36,11 +36,7 @@ type api struct {
 func newAPI(t *testing.T) *api {
 	t.Helper()
 	a := &api{t: t, now: time.Date(2026, 6, 15, 18, 0, 30, 0, time.UTC)}
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
+	s, err := litestore.Open(t.Context(), litetest.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}

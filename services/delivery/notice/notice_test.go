@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/habeas-data/habeas/services/delivery/notice"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/mail/mailtest"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -48,12 +49,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, mail: mailtest.New(t)}
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	ok(t, litestore.Migrate(t.Context(), path, false))
+	r.store, _ = litetest.Open(t)
 	var err error
-	r.store, err = litestore.Open(t.Context(), path)
-	ok(t, err)
-	t.Cleanup(func() { ok(t, r.store.Close()) })
 	r.vault, err = vault.New(t.Context(), filepath.Join(t.TempDir(), "master.key"))
 	ok(t, err)
 	r.set, err = regimes.Load()

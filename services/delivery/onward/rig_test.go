@@ -20,6 +20,7 @@ import (
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/delivery/onward"
 	"github.com/habeas-data/habeas/services/disclosure"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/mail/mailtest"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -97,12 +98,8 @@ func newRig(t *testing.T, change ...func(*onward.Config)) *rig {
 	r := &rig{t: t, mail: mailtest.New(t), hook: &hook{status: http.StatusAccepted}}
 	server := httptest.NewServer(r.hook)
 	t.Cleanup(server.Close)
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	ok(t, litestore.Migrate(t.Context(), path, false))
+	r.store, _ = litetest.Open(t)
 	var err error
-	r.store, err = litestore.Open(t.Context(), path)
-	ok(t, err)
-	t.Cleanup(func() { ok(t, r.store.Close()) })
 	r.vault, err = vault.New(t.Context(), filepath.Join(t.TempDir(), "master.key"))
 	ok(t, err)
 	signer, err := wire.NewSigner(ed25519.NewKeyFromSeed(make([]byte, 32)), "intake", "test", "1", "")

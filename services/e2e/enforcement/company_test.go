@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,6 +25,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake/edge"
 	"github.com/habeas-data/habeas/services/intake/portal"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/mail/mailtest"
 	"github.com/habeas-data/habeas/services/internal/standin"
@@ -81,19 +81,7 @@ func newCompany(t *testing.T, changes ...func(*parts)) *company {
 	t.Helper()
 	c := &company{t: t, mail: mailtest.New(t)}
 	c.signer = signer(t, "intake")
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if c.store, err = litestore.Open(t.Context(), path); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	c.store, _ = litetest.Open(t)
 	set, err := regimes.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,9 +15,9 @@ import (
 
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/edge"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
-	"github.com/habeas-data/habeas/services/request/store/litestore"
 )
 
 type rig struct {
@@ -38,19 +37,9 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, path: filepath.Join(t.TempDir(), "habeas.db"), ids: map[string]request.ID{}}
-	if err := litestore.Migrate(t.Context(), r.path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), r.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	r := &rig{t: t, ids: map[string]request.ID{}}
+	s, path := litetest.Open(t)
+	r.path = path
 	r.edge = edge.New(edge.Config{
 		Doors: s, Take: r.take,
 		Chosen: func(_ context.Context, ids []request.Identifier) (bool, error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake/desk"
 	"github.com/habeas-data/habeas/services/intake/mailbox"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
@@ -69,19 +70,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Date(2026, 3, 2, 17, 4, 5, 0, time.UTC)}
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	s, err := litestore.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s, _ := litetest.Open(t)
 	r.store = &broken{Store: s}
 	set, err := regimes.Load()
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/portal"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/mail/mailtest"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -103,19 +103,7 @@ func newRig(t *testing.T, change ...func(*portal.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, mail: mailtest.New(t), now: time.Date(2026, 3, 2, 17, 4, 5, 0, time.UTC)}
 	r.pack = func() (io.ReadCloser, int64, error) { return io.NopCloser(strings.NewReader("the package")), 11, nil }
-	path := filepath.Join(t.TempDir(), "habeas.db")
-	if err := litestore.Migrate(t.Context(), path, false); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if r.store, err = litestore.Open(t.Context(), path); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	r.store, _ = litetest.Open(t)
 	set, err := regimes.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/litetest"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/mail/mailtest"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -73,21 +73,10 @@ type rig struct {
 func newRig(t *testing.T, change ...func(*verify.Config)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, mail: mailtest.New(t), logs: &bytes.Buffer{}, now: time.Date(2026, 3, 2, 17, 4, 5, 0, time.UTC), path: filepath.Join(t.TempDir(), "habeas.db"),
+		t: t, mail: mailtest.New(t), logs: &bytes.Buffer{}, now: time.Date(2026, 3, 2, 17, 4, 5, 0, time.UTC),
 		systems: &systems{points: map[string]string{"postal_code": "94110", "phone": "4155550123", "full_name": "Planted Person", "customer_number": "C-7"}},
 	}
-	if err := litestore.Migrate(t.Context(), r.path, false); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if r.store, err = litestore.Open(t.Context(), r.path); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	r.store, r.path = litetest.Open(t)
 	set, err := regimes.Load()
 	if err != nil {
 		t.Fatal(err)
