@@ -81,6 +81,9 @@ type Config struct {
 	// Seal is the key by which the console is the desk of connectors whose work
 	// people do; without one it is nobody's.
 	Seal wire.SealKey
+	// Recipients is the desk for those who got data; nil for a company whose file
+	// names none.
+	Recipients Recipients
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.
@@ -210,7 +213,7 @@ func (r *Room) routes() []route {
 		{"POST /tasks/{connector}/{id}/attach", false, r.attachProof},
 		{"POST /tasks/{connector}/{id}/answer", false, r.answerTask},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
-	}, r.evidenceRoutes(), r.tokenRoutes())
+	}, r.recipientRoutes(), r.evidenceRoutes(), r.tokenRoutes())
 }
 
 // Handler serves the console. Who has no session is sent to /login and gets one

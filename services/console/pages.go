@@ -23,6 +23,8 @@ var (
 	errForeign = errors.New("request from another site")
 	errBadLink = errors.New("a link that is no longer good")
 	errBadForm = errors.New("a form that can't be read")
+
+	errNoRecipient = errors.New("no such recipient")
 )
 
 // readTimeout bounds how long a page waits for the store.
@@ -156,6 +158,8 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 		posted, err := post.NoticesOf(ctx, stored.ID)
 		d.Notices, d.NoticesError = toldOf(posted), err != nil
 	}
+	d.Told, err = r.toldOnward(ctx, stored.ID)
+	d.ToldError = err != nil
 	if len(jobs) == 0 {
 		if d.Foreseen, err = r.foresee(ctx, &stored); err != nil {
 			return detail{}, err
@@ -204,6 +208,8 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusBadRequest, &errorPage{Heading: "The form could not be read", Text: "Nothing was changed. Go back and try again."}
 	case errors.Is(err, errNoTask):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such task", Text: "There is no task with this id, or it was done long ago. Look for it in the list of tasks."}
+	case errors.Is(err, errNoRecipient):
+		status, p = http.StatusNotFound, &errorPage{Heading: "No such recipient", Text: "Neither the company's file nor a notice names it. Look for it in the list of recipients."}
 	case errors.Is(err, errAway):
 		status, p = http.StatusServiceUnavailable, &errorPage{Heading: "The connector does not answer", Text: "Its tasks can't be shown or changed now. Nothing is lost: they are kept with the connector. See its page, and reload this one when it is up."}
 	case errors.Is(err, errNoDesk):

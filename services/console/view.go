@@ -96,6 +96,8 @@ type detail struct {
 	History                 []event
 	Notices                 []told
 	NoticesError            bool
+	Told                    []noticeRow
+	ToldError               bool
 	Pending                 []yes
 	Foreseen                []asking
 	Me                      string

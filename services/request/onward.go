@@ -1,6 +1,9 @@
 package request
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Onward is how far the recipients of a person's data have been found and told
 // of a deletion or an opt-out (11 CCR 7022(b)-(c), 7026(f)).
@@ -31,3 +34,13 @@ func (s OnwardState) Open() bool { return s == OnwardWaiting || s == OnwardTold 
 // EndUnacknowledged is the code of a request that was answered before every
 // recipient had acknowledged.
 const EndUnacknowledged = "recipients_unacknowledged"
+
+// Reasons why staff can't step in for a recipient.
+var (
+	// ErrOnwardExcused says that nothing is expected of a recipient.
+	ErrOnwardExcused = errors.New("nothing is expected of this recipient: the consumer was told why")
+	// ErrOnwardAcknowledged says that there is nothing left to send.
+	ErrOnwardAcknowledged = errors.New("the recipient has acknowledged: there is nothing to send")
+	// ErrOnwardConnector says that a connector's job is what has to be tried again.
+	ErrOnwardConnector = errors.New("a connector tells this recipient: try its job again on the request's page")
+)

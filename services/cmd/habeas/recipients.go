@@ -82,19 +82,10 @@ func (r *runtime) addRecipients(c doorsConfig, sender mail.Sender) error {
 	if url == "" {
 		return errors.New("intake.doors: url is missing: notices to recipients link to it")
 	}
-	o, err := onward.New(onward.Config{
-		Store: r.store, Vault: r.vault, Book: r.ledger.Book, Signer: r.intake.Signer, Mail: sender, Company: c.Brand.Company, Contact: c.Brand.Email,
-		URL: url, Secret: r.intake.Pepper, Logger: r.logger.With("room", "onward"),
-		Client: &http.Client{Timeout: 20 * time.Second},
-		Publish: func(m *nats.Msg) error {
-			_, err := r.js.PublishMsgAsync(m)
-			return err
-		},
-		Hint: func(id request.ID) {
-			// A hint that is lost costs a moment.
-			_ = r.conn.Publish(wire.HintSubject("coordinator"), fmt.Appendf(nil, "[%q]", string(id)))
-		},
-	})
+	config := r.onwardConfig()
+	config.Vault, config.Book, config.Mail, config.Company, config.Contact = r.vault, r.ledger.Book, sender, c.Brand.Company, c.Brand.Email
+	config.URL, config.Secret, config.Client = url, r.intake.Pepper, &http.Client{Timeout: 20 * time.Second}
+	o, err := onward.New(config)
 	if err != nil {
 		return err
 	}
@@ -104,4 +95,32 @@ func (r *runtime) addRecipients(c doorsConfig, sender mail.Sender) error {
 		return cmp.Or(request.ActorOf(req.Context()), req.Header.Get(intake.HeaderActor))
 	}))
 	return nil
+}
+
+// onwardConfig is what both need who tell recipients and who step in for them.
+func (r *runtime) onwardConfig() onward.Config {
+	return onward.Config{
+		Store: r.store, Signer: r.intake.Signer, Logger: r.logger.With("room", "onward"),
+		Publish: func(m *nats.Msg) error {
+			_, err := r.js.PublishMsgAsync(m)
+			return err
+		},
+		Hint: func(id request.ID) {
+			// A hint that is lost costs a moment.
+			_ = r.conn.Publish(wire.HintSubject("coordinator"), fmt.Appendf(nil, "[%q]", string(id)))
+		},
+	}
+}
+
+// recipientDesk is the console's desk for recipients.
+type recipientDesk struct {
+	*onward.Desk
+	all []disclosure.Recipient
+}
+
+func (d recipientDesk) All() []disclosure.Recipient { return d.all }
+
+func (r *runtime) recipientDesk() (recipientDesk, error) {
+	desk, err := onward.NewDesk(r.onwardConfig())
+	return recipientDesk{desk, r.recipients()}, err
 }

@@ -292,8 +292,12 @@ func (r *runtime) addConsole(context.Context) error {
 		r.logger.Warn("the console has no seal key, so it can't show the tasks of connectors whose work people do; run \"habeas keys\" where the private keys are", slog.Any("error", err))
 		seal = wire.SealKey{}
 	}
+	desk, err := r.recipientDesk()
+	if err != nil {
+		return err
+	}
 	c, err := console.New(console.Config{
-		Seal:     seal,
+		Seal: seal, Recipients: desk,
 		Evidence: evidence, Tokens: r.guard.Keeper,
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})

@@ -90,6 +90,13 @@ var Table = map[string]Permission{
 	"POST /tasks/{connector}/{id}/attach":       Handle,
 	"POST /tasks/{connector}/{id}/answer":       Handle,
 
+	"GET /disclosures":                     See,
+	"GET /disclosures/live":                See,
+	"GET /disclosures/{recipient}":         See,
+	"GET /disclosures/{recipient}/live":    See,
+	"POST /disclosures/notices/{id}/again": Operate,
+	"POST /disclosures/notices/{id}/note":  Operate,
+
 	"GET /requests/{id}":          Look,
 	"GET /requests/{id}/live":     Look,
 	"GET /requests/{id}/events":   Look,

@@ -2,7 +2,6 @@ package onward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,12 +14,9 @@ import (
 // Recipient is who acknowledges for itself.
 const Recipient = "recipient"
 
-// ErrExcused says that nothing is expected of a recipient.
-var ErrExcused = errors.New("nothing is expected of this recipient: the consumer was told why")
-
 // Acknowledge takes a recipient's word that it did its part. by is [Recipient],
 // or who of the staff was told another way. Saying it again changes nothing.
-// Errors are [store.ErrNotFound] and [ErrExcused], or the store's.
+// Errors are [store.ErrNotFound] and [request.ErrOnwardExcused], or the store's.
 func (d *Desk) Acknowledge(ctx context.Context, id request.ID, by string) error {
 	return d.acknowledge(ctx, id, by, "")
 }
@@ -39,7 +35,7 @@ func (d *Desk) acknowledge(ctx context.Context, id request.ID, by, note string) 
 		case request.OnwardAcknowledged:
 			return nil, nil //nolint:nilnil // it said so before
 		case request.OnwardExcused:
-			return nil, ErrExcused
+			return nil, request.ErrOnwardExcused
 		}
 		o.State, o.AcknowledgedAt, o.AcknowledgedBy, o.NextAt, o.Note = request.OnwardAcknowledged, now, by, time.Time{}, note
 		if c := s.Request.Case.Onward; c != nil && s.Request.State() == request.Running {

@@ -64,8 +64,8 @@ func (r *Room) API(actor func(*http.Request) string) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		case errors.Is(err, store.ErrNotFound):
 			r.problem(w, http.StatusNotFound, "there is no notice with this id")
-		case errors.Is(err, ErrExcused):
-			r.problem(w, http.StatusConflict, ErrExcused.Error())
+		case errors.Is(err, request.ErrOnwardExcused):
+			r.problem(w, http.StatusConflict, request.ErrOnwardExcused.Error())
 		default:
 			r.Logger.ErrorContext(req.Context(), "acknowledging for a recipient", slog.Any("error", err))
 			r.problem(w, http.StatusServiceUnavailable, "this can't be written now; try again")

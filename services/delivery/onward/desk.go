@@ -41,12 +41,6 @@ func NewDesk(c Config) (*Desk, error) {
 	return &Desk{Config: c}, nil
 }
 
-// Reasons why a notice is not sent again.
-var (
-	ErrAcknowledged = errors.New("the recipient has acknowledged: there is nothing to send")
-	ErrByConnector  = errors.New("a connector tells this recipient: try its job again on the request's page")
-)
-
 // MostNote is how many characters a note may have.
 const MostNote = 500
 
@@ -65,8 +59,8 @@ func (d *Desk) Note(ctx context.Context, id request.ID, by, note string) error {
 }
 
 // Again has a notice or a reminder sent at once, however often that was tried
-// before. Errors are [store.ErrNotFound], [ErrExcused], [ErrAcknowledged] and
-// [ErrByConnector], or the store's.
+// before. Errors are [store.ErrNotFound], [request.ErrOnwardExcused],
+// [request.ErrOnwardAcknowledged] and [request.ErrOnwardConnector], or the store's.
 func (d *Desk) Again(ctx context.Context, id request.ID) error {
 	o, err := d.Store.GetOnward(ctx, id)
 	if err != nil {
@@ -75,11 +69,11 @@ func (d *Desk) Again(ctx context.Context, id request.ID) error {
 	return d.change(ctx, o.RequestID, id, func(_ *store.Snapshot, o *store.Onward, now time.Time) (*habeasv1.DecisionRecord, error) {
 		switch {
 		case o.State == request.OnwardAcknowledged:
-			return nil, ErrAcknowledged
+			return nil, request.ErrOnwardAcknowledged
 		case o.State == request.OnwardExcused:
-			return nil, ErrExcused
+			return nil, request.ErrOnwardExcused
 		case o.Channel == "connector":
-			return nil, ErrByConnector
+			return nil, request.ErrOnwardConnector
 		case !o.NextAt.IsZero() && !o.NextAt.After(now):
 			return nil, nil //nolint:nilnil // it is about to be sent
 		}

@@ -275,7 +275,7 @@ func TestStaffSendAgain_DE3(t *testing.T) {
 	if got := r.row(o); got.Note != "by phone, Mr. Note" {
 		t.Errorf("noted twice: %+v", got)
 	}
-	if err := desk.Again(t.Context(), o.ID); !errors.Is(err, onward.ErrAcknowledged) {
+	if err := desk.Again(t.Context(), o.ID); !errors.Is(err, request.ErrOnwardAcknowledged) {
 		t.Errorf("sending what is acknowledged: %v", err)
 	}
 	if err := desk.Again(t.Context(), request.NewID()); !errors.Is(err, store.ErrNotFound) {

@@ -88,7 +88,7 @@ func (r *Room) serve(w http.ResponseWriter, req *http.Request, show, acknowledge
 		}
 	}
 	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, ErrExcused):
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, request.ErrOnwardExcused):
 		r.refuse(w, req, http.StatusNotFound, "There is nothing here. Please open the link as it was sent to you.")
 	case err != nil:
 		r.Logger.ErrorContext(req.Context(), "showing a recipient its notice", slog.Any("error", err))
@@ -106,7 +106,7 @@ func (r *Room) find(id, token string, req *http.Request) (store.Onward, error) {
 	}
 	o, err := r.Store.GetOnward(req.Context(), parsed)
 	if err == nil && o.State == request.OnwardExcused {
-		return o, ErrExcused
+		return o, request.ErrOnwardExcused
 	}
 	return o, err
 }

@@ -121,7 +121,7 @@ func TestLinks_DE3(t *testing.T) {
 	if got := r.row(o); got.State != request.OnwardWaiting || !got.ShownAt.IsZero() {
 		t.Errorf("%+v", got)
 	}
-	if err := r.room.Acknowledge(t.Context(), excused.ID, "dana"); !errors.Is(err, onward.ErrExcused) {
+	if err := r.room.Acknowledge(t.Context(), excused.ID, "dana"); !errors.Is(err, request.ErrOnwardExcused) {
 		t.Errorf("acknowledging for somebody excused: %v", err)
 	}
 	if err := r.room.Acknowledge(t.Context(), request.NewID(), "dana"); !errors.Is(err, store.ErrNotFound) {
