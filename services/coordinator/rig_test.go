@@ -299,6 +299,7 @@ func (r *rig) state(id request.ID, want request.State) store.Request {
 	var jobs []store.Job
 	defer func() {
 		if r.t.Failed() {
+			r.t.Logf("it is %s, attention %q, with a closure recorded: %t", req.State(), req.Attention, len(req.ClosureDigest) > 0)
 			for _, j := range jobs {
 				r.t.Logf("%s %s %s attempt %d code %s", j.Connector, j.Action, j.State, j.Attempt, j.Code)
 			}
