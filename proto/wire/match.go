@@ -21,6 +21,7 @@ const (
 	FormText   = "text"   // letters and digits, case and spacing aside
 	FormEmail  = "email"  // trimmed, lower case
 	FormPhone  = "phone"  // the last ten digits
+	FormE164   = "e164"   // a whole phone number with its country; without one, of North America
 	FormDigits = "digits" // digits alone
 	FormDate   = "date"   // a day
 	FormAmount = "amount" // money, to the cent
@@ -28,7 +29,7 @@ const (
 
 // Forms returns every form.
 func Forms() []string {
-	return []string{FormText, FormEmail, FormPhone, FormDigits, FormDate, FormAmount}
+	return []string{FormText, FormEmail, FormPhone, FormE164, FormDigits, FormDate, FormAmount}
 }
 
 // InForm brings a value into the form in which it is compared; "" when it can't
@@ -54,6 +55,8 @@ func InForm(form, value string) string {
 			return ""
 		}
 		return d[max(0, len(d)-10):]
+	case FormE164:
+		return e164(value)
 	case FormDigits:
 		return digits(value)
 	case FormDate:
@@ -72,6 +75,37 @@ func digits(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// e164 is a phone number in the form of ITU-T E.164; "" for what does not say
+// which country it is of and is none of North America, and for what has anything
+// but a number in it: a message may be sent by it, so it is never guessed at.
+func e164(s string) string {
+	international := strings.HasPrefix(s, "+")
+	if international {
+		s = s[1:]
+	}
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && !unicode.IsSpace(r) && !strings.ContainsRune("()-./\u2010\u2011\u2012\u2013", r)
+	}) {
+		return ""
+	}
+	d := digits(s)
+	switch {
+	case international, len(d) == 11 && d[0] == '1':
+	case strings.HasPrefix(d, "011"): // dialled from North America
+		d = d[3:]
+	case strings.HasPrefix(d, "00"):
+		d = d[2:]
+	case len(d) == 10:
+		d = "1" + d
+	default:
+		return ""
+	}
+	if len(d) < 8 || len(d) > 15 || d[0] == '0' || d[0] == '1' && (len(d) != 11 || d[1] < '2') {
+		return ""
+	}
+	return "+" + d
 }
 
 func day(s string) string {

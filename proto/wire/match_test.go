@@ -17,6 +17,8 @@ func TestInForm(t *testing.T) {
 		{wire.FormText, "O'Neil  Street", "oneil street"},
 		{wire.FormEmail, " Anna@Example.org ", "anna@example.org"},
 		{wire.FormPhone, "+1 (415) 555-0123", "4155550123"},
+		{wire.FormE164, "(415) 555-0123", "+14155550123"}, {wire.FormE164, "1-415-555-0123", "+14155550123"}, {wire.FormE164, "+1.415.555.0123", "+14155550123"},
+		{wire.FormE164, "011 49 30 123456", "+4930123456"}, {wire.FormE164, "0049 30 123456", "+4930123456"}, {wire.FormE164, "+49 30 123456", "+4930123456"},
 		{wire.FormDigits, "INV-00 17", "0017"},
 		{wire.FormDate, "7/4/1985", "1985-07-04"},
 		{wire.FormDate, "1985-07-04T00:00:00Z", "19850704"},
@@ -28,7 +30,9 @@ func TestInForm(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ form, value string }{
-		{wire.FormText, " - "}, {wire.FormEmail, "anna"}, {wire.FormPhone, "12345"}, {wire.FormDate, "yesterday"}, {wire.FormAmount, "free"}, {"unknown", "x"},
+		{wire.FormText, " - "}, {wire.FormEmail, "anna"}, {wire.FormPhone, "12345"},
+		{wire.FormE164, "555-0123"}, {wire.FormE164, "030 123456"}, {wire.FormE164, "415 555 0123 ext 7"}, {wire.FormE164, "+1 115 555 0123"}, {wire.FormE164, "+44 1 415 555 0123 555"},
+		{wire.FormDate, "yesterday"}, {wire.FormAmount, "free"}, {"unknown", "x"},
 	} {
 		if got := wire.InForm(c.form, c.value); got != "" {
 			t.Errorf("%s: %q is %q, want nothing", c.form, c.value, got)

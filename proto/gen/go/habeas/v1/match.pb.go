@@ -179,7 +179,7 @@ type Claim struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name, such as "postal_code".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How values are compared: text, email, phone, digits, date or amount.
+	// How values are compared: text, email, phone, e164, digits, date or amount.
 	Form string `protobuf:"bytes,2,opt,name=form,proto3" json:"form,omitempty"`
 	// Names of fields that may hold it; a field matches by the last part of its
 	// name.
