@@ -33,7 +33,9 @@ type file struct {
 	Known   bool     `json:"known,omitempty"`
 	Matched []string `json:"matched,omitempty"`
 
+	// Challenge is the code that went by e-mail.
 	Challenge *challenge `json:"challenge,omitempty"`
+	Phone     *phone     `json:"phone,omitempty"`
 }
 
 // challenge is a code that was sent.
@@ -54,8 +56,8 @@ func (f *file) anchor() request.Identifier {
 
 func (f *file) facts() Facts {
 	return Facts{
-		LoggedIn: f.LoggedIn, Suspicion: f.Suspicion, Possession: f.Challenge != nil && f.Challenge.Passed && !f.Confirm,
-		Matched: f.Matched, Disputed: f.Disputed, Declared: f.Declaration.Check() == nil,
+		LoggedIn: f.LoggedIn, Suspicion: f.Suspicion, Possession: f.passed(viaMail) && !f.Confirm, Phone: f.passed(viaText) && !f.Confirm,
+		Matched: f.matched(), Disputed: f.Disputed, Declared: f.Declaration.Check() == nil,
 	}
 }
 
@@ -68,13 +70,16 @@ func (f *file) counted(method string) []string {
 		return nil
 	}
 	var out []string
-	for _, m := range f.Matched {
+	for _, m := range f.matched() {
 		if !slices.Contains(f.Disputed, m) {
 			out = append(out, m)
 		}
 	}
 	if f.facts().Possession {
 		out = append(out, pointCode)
+	}
+	if f.facts().Phone {
+		out = append(out, pointText)
 	}
 	return out
 }

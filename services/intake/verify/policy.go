@@ -146,9 +146,11 @@ type Facts struct {
 	// Suspicion is set when something points at fraud: then a login is not
 	// enough (11 CCR 7061(b)).
 	Suspicion bool
-	// Possession says that a code came back from a channel that a system held
+	// Possession says that a code came back from a mailbox that a system held
 	// before the request. It counts as one data point.
 	Possession bool
+	// Phone says the same of a code that went to a phone.
+	Phone bool
 	// Matched are the data points that agree with what is held, and Disputed
 	// those that a correction is about: they prove nothing (11 CCR 7060(h)).
 	Matched, Disputed []string
@@ -172,6 +174,9 @@ func (p Policy) Level(f Facts, now time.Time) (request.Level, string) {
 	}
 	points := 0
 	if f.Possession {
+		points++
+	}
+	if f.Phone {
 		points++
 	}
 	seen := map[string]bool{}

@@ -51,3 +51,36 @@ of the request: %s
 If you did not, do nothing.
 `, company, code)}
 }
+
+// textCode is the text message that carries a code. It is of letters that fit
+// one message (GSM 03.38). Its last line is the form in which phones offer a
+// code on the pages of one host and on no others.
+func textCode(language, company, code, host string, confirm bool) string {
+	text := "%s: your code is %s. It shows that this number is yours. Didn't make a privacy request? Do nothing."
+	switch {
+	case language == "es" && confirm:
+		text = "%s: un agente hizo una solicitud en su nombre. Si usted lo permite, dele esta clave: %s. Si no, no haga nada."
+	case language == "es":
+		text = "%s: su clave es %s. Muestra que este es su teléfono. Si no hizo una solicitud de privacidad, no haga nada."
+	case confirm:
+		text = "%s: an agent made a privacy request for you. If you allow it, give them this code: %s. If not, do nothing."
+	}
+	text = fmt.Sprintf(text, company, code)
+	if host != "" {
+		text += "\n\n@" + host + " #" + code
+	}
+	return text
+}
+
+// DownloadText is the text message that carries the code for a download.
+func (r *Room) DownloadText(language, code string) string {
+	text := "%s: your code to download your copy is %s, good for 15 minutes. If it was not you, do nothing."
+	if language == "es" {
+		text = "%s: su clave para descargar su copia es %s, vale por 15 minutos. Si no fue usted, no haga nada."
+	}
+	text = fmt.Sprintf(text, r.Company, code)
+	if r.Host != "" {
+		text += "\n\n@" + r.Host + " #" + code
+	}
+	return text
+}

@@ -2,17 +2,18 @@ package verify
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/internal/mail"
+	"github.com/habeas-data/habeas/services/internal/sms"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -131,7 +132,7 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 // decide says how sure one can be.
 func (r *Room) decide(f *file, needed request.Level) (request.Level, string) {
 	if f.Confirm {
-		if f.Challenge != nil && f.Challenge.Passed {
+		if f.passed(viaMail) || f.passed(viaText) {
 			return needed, MethodPermission
 		}
 		return "", ""
@@ -141,16 +142,21 @@ func (r *Room) decide(f *file, needed request.Level) (request.Level, string) {
 
 // ask asks the systems and remembers what they say.
 func (r *Room) ask(ctx context.Context, id request.ID, f *file) (*file, error) {
-	answer, err := r.Matcher.Match(ctx, f.anchor(), f.claims(r.Policy.Points))
+	answer, err := r.Matcher.Match(ctx, f.anchor(), f.asks(r.Policy))
 	if err != nil {
 		return nil, err
 	}
 	err = r.change(ctx, id, func(c *store.Case, now *file) error {
 		now.Asks++
 		now.Known = now.Known || answer.Known
-		now.Matched = answer.Matched
-		// A system that was away is asked again for as long as it may matter.
-		now.Asked = len(answer.Silent) == 0 || now.Asks >= maxAsks
+		now.Matched = slices.DeleteFunc(slices.Clone(answer.Matched), func(name string) bool { return name == claimHeld })
+		// A system that was away is asked again for as long as it may matter, and
+		// all are when the person has given more meanwhile.
+		same := f.sameAsks(now)
+		if same && now.Phone != nil {
+			now.Phone.Held = now.Phone.Held || answer.Holds()
+		}
+		now.Asked = same && len(answer.Silent) == 0 || now.Asks >= maxAsks
 		c.NextAt = r.Now().UTC().Add(firstWait * time.Duration(now.Asks))
 		if now.Asked {
 			c.NextAt = r.Now().UTC().Add(lookAgain)
@@ -161,62 +167,94 @@ func (r *Room) ask(ctx context.Context, id request.ID, f *file) (*file, error) {
 	return f, err
 }
 
-// challenge sends a code to the channel that a system holds, if there is one
-// and it was not sent. Who is not known is sent nothing.
+// challenge sends the codes that are due, each to a channel that a system
+// holds. Who is not known is sent nothing.
 func (r *Room) challenge(ctx context.Context, id request.ID, f *file) error {
-	if !f.Known || f.Anchor[0] != string(request.Email) || r.Mail == nil ||
-		f.Challenge != nil && (f.Challenge.Sent || f.Challenge.Passed || f.Challenge.Sends >= maxSends) {
+	due := slices.DeleteFunc(slices.Clone(ways), func(v via) bool { return !r.due(v, f) })
+	if len(due) == 0 {
 		if !f.Asked { // when to ask again is settled
 			return nil
 		}
 		return r.postpone(ctx, id, lookAgain)
 	}
-	// The code is stored before it is sent; after a crash the same one is sent
-	// again, as the same message.
-	err := r.change(ctx, id, func(c *store.Case, now *file) error {
-		if now.Challenge == nil {
-			now.Challenge = &challenge{ID: rand.Text(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife)}
+	for _, v := range due {
+		if err := r.send(ctx, id, v); err != nil && !errors.Is(err, errNotDue) {
+			return err
 		}
-		now.Challenge.Sends++
-		c.NextAt = r.Now().UTC().Add(firstWait << min(now.Challenge.Sends-1, 6))
-		f = now
+	}
+	return nil
+}
+
+// send sends one code. It is stored before it is sent; after a crash the same
+// one is sent again, as the same message.
+func (r *Room) send(ctx context.Context, id request.ID, v via) error {
+	var f *file
+	var ch *challenge
+	err := r.change(ctx, id, func(c *store.Case, now *file) error {
+		if !r.due(v, now) {
+			return errNotDue
+		}
+		ch, f = r.begin(v, now), now
+		c.NextAt = r.Now().UTC().Add(backoff(ch))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	text := codeText
-	if f.Confirm {
-		text = confirmText
-	}
-	m := text(f.Language, r.Company, f.Challenge.Code)
-	m.ID, m.To = f.Challenge.ID, f.anchor().Value
-	err = r.Mail.Send(ctx, m)
-	if errors.Is(err, mail.ErrUnavailable) {
+	err = r.deliver(ctx, v, f)
+	if errors.Is(err, mail.ErrUnavailable) || errors.Is(err, sms.ErrUnavailable) {
 		r.Logger.WarnContext(ctx, "sending a code; trying again", slog.String("request", string(id)), slog.Any("error", err))
+		if wait := sms.After(err); wait > backoff(ch) {
+			return r.postpone(ctx, id, wait)
+		}
 		return nil
 	}
 	if err != nil {
 		r.Logger.WarnContext(ctx, "a code can't be sent", slog.String("request", string(id)), slog.Any("error", err))
 	}
 	return r.change(ctx, id, func(c *store.Case, now *file) error {
-		if now.Challenge != nil {
-			now.Challenge.Sent = true // or refused for good: the person can ask for another
+		if sent := now.challenge(v); sent != nil && sent.ID == ch.ID {
+			sent.Sent = true // or refused for good: the person can ask for another
 		}
 		if now.Asked {
-			c.NextAt = r.Now().UTC().Add(lookAgain)
+			c.NextAt = r.Now().UTC().Add(r.nextSend(now))
 		}
 		return nil
 	})
 }
 
-// Resend makes a new code, unless too many were sent.
+// backoff is how long to wait before a code is sent again.
+func backoff(ch *challenge) time.Duration { return firstWait << min(max(ch.Sends-1, 0), 6) }
+
+// nextSend is how long to leave a case alone: until the next code is due, if
+// one waits to be sent, else until it may have been decided elsewhere.
+func (r *Room) nextSend(f *file) time.Duration {
+	wait := lookAgain
+	for _, v := range ways {
+		if !r.due(v, f) {
+			continue
+		}
+		after := time.Duration(0)
+		if ch := f.challenge(v); ch != nil && ch.Sends > 0 {
+			after = backoff(ch)
+		}
+		wait = min(wait, after)
+	}
+	return wait
+}
+
+// Resend makes a new code for the channel by which the person is looked up,
+// unless too many were sent.
 func (r *Room) Resend(ctx context.Context, id request.ID) error {
 	err := r.change(ctx, id, func(c *store.Case, f *file) error {
+		if f.Anchor[0] == string(request.Phone) && f.Phone != nil && !f.passed(viaText) {
+			f.Phone.Challenge, c.NextAt = nil, r.Now().UTC()
+			return nil
+		}
 		if f.Challenge == nil || f.Challenge.Passed {
 			return nil
 		}
-		f.Challenge = &challenge{ID: rand.Text(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife), Sends: f.Challenge.Sends}
+		f.Challenge = &challenge{ID: newID(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife), Sends: f.Challenge.Sends}
 		c.NextAt = r.Now().UTC()
 		return nil
 	})

@@ -63,8 +63,7 @@ func (l *Later) Unwrap() error { return l.Err }
 
 // After is how long a provider wants to be left alone, 0 when it did not say.
 func After(err error) time.Duration {
-	var l *Later
-	if errors.As(err, &l) {
+	if l, ok := errors.AsType[*Later](err); ok {
 		return l.After
 	}
 	return 0

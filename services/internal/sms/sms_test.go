@@ -146,7 +146,7 @@ func TestTwilioSendsAgain(t *testing.T) {
 	for name, prepare := range map[string]func(*smstest.Twilio){
 		"undelivered":        func(p *smstest.Twilio) { p.Settle("undelivered") },
 		"no right to look":   func(p *smstest.Twilio) { p.Shut = true },
-		"a code before this": func(p *smstest.Twilio) {},
+		"a code before this": func(*smstest.Twilio) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := smstest.NewTwilio(t)
