@@ -117,10 +117,10 @@ func TestMatch(t *testing.T) {
 	s := newShelf()
 	r, asker := matchRig(t, s)
 	got := ask(t, r, asker, "anna@example.org",
-		claim("postal_code", wire.FormText, "94110", "zip", "postal_code"), claim("phone", wire.FormPhone, "+1 415 555 0123", "phone"),
+		claim("postal_code", wire.FormText, "94110", "zip", "postal_code"), claim("phone", wire.FormPhone, "+1 415 555 0123", "phone"), claim("number", wire.FormE164, "+14155550123", "phone"),
 		claim("amount", wire.FormAmount, "$12.50", "last_total"), claim("birth", wire.FormDate, "7/4/1985", "born"))
 	slices.Sort(got.Matched)
-	if want := []string{"amount", "birth", "phone", "postal_code"}; !got.GetKnown() || !cmp.Equal(got.GetMatched(), want) {
+	if want := []string{"amount", "birth", "number", "phone", "postal_code"}; !got.GetKnown() || !cmp.Equal(got.GetMatched(), want) {
 		t.Errorf("matched %v, known %v; want %v", got.GetMatched(), got.GetKnown(), want)
 	}
 	if s.wrote != 1 {
@@ -130,6 +130,7 @@ func TestMatch(t *testing.T) {
 		"another person's value":     claim("postal_code", wire.FormText, "10001", "zip"),
 		"a value of another field":   claim("postal_code", wire.FormText, "94110", "phone"),
 		"what may never be told":     claim("licence", wire.FormText, "licence", "licence"),
+		"a number abroad":            claim("number", wire.FormE164, "+494155550123", "phone"),
 		"nothing":                    claim("postal_code", wire.FormText, "", "zip"),
 		"a value without its digest": {Name: "postal_code", Form: wire.FormText, Fields: []string{"zip"}},
 	} {

@@ -37,7 +37,8 @@ func (r *rig) site() *httptest.Server {
 // Every page, in both languages, on a phone and on a desk: no violation of
 // accessibility, nothing to scroll sideways. The pictures are for people.
 func TestAccessible_IN7(t *testing.T) {
-	r := newRig(t)
+	_, with := texting(t)
+	r := newRig(t, with)
 	site, person := r.site(), r.browser()
 	waiting := person.submit("/privacy/know-specific", "email", planted, "point_postal_code", "94110")
 	ready, denied := person.submit("/privacy/know-specific", "email", planted), person.submit("/privacy/delete", "email", planted)
@@ -67,6 +68,15 @@ func TestAccessible_IN7(t *testing.T) {
 			b.Run(chromedp.Click(`summary`))
 			b.Shot(name)
 			b.Accessible(name)
+			if width != browsertest.Phone {
+				continue
+			}
+			for what, page := range map[string]string{"code": waiting, "download": ready} { // codes by text message, unfolded
+				name := fmt.Sprintf("portal/text-%s-%s-%d", what, language, width)
+				b.Run(chromedp.Navigate(site.URL+page+"?lang="+language), chromedp.Click(`details:has(#phone) summary`), chromedp.WaitVisible(`#phone`))
+				b.Shot(name)
+				b.Accessible(name)
+			}
 		}
 	}
 }

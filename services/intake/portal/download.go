@@ -37,6 +37,8 @@ const (
 	// claimLife is after how long a download that never came to an end is
 	// believed to be dead.
 	claimLife = 30 * time.Minute
+	// sendWithin bounds the sending of a code.
+	sendWithin = time.Minute
 )
 
 var limitTicket = verify.Limit{What: "download_code", Most: 5, Window: ticketLife}
@@ -56,16 +58,36 @@ func (p *Portal) downloadCode(v *visit) {
 		p.tooMany(v, "limiting codes", err)
 		return
 	}
+	values := v.r.PostForm
+	if !onlyKnown(values, []string{"lang", "by", "phone"}) {
+		p.fail(v, http.StatusUnprocessableEntity, "error_unexpected")
+		return
+	}
+	byText := p.Verify.Text != nil && values.Get("by") == "text"
+	number := ""
+	if byText {
+		if number, ok = p.number(v, &req); !ok {
+			return
+		}
+	}
 	code := verify.NewCode()
 	t := ticket{Request: req.ID, Expires: p.Now().UTC().Add(ticketLife), ID: rand.Text()}
 	t.Digest = codeDigest(t.ID, code)
 	ctx := context.WithoutCancel(v.r.Context())
 	go func() {
-		if err := p.sendDownloadCode(ctx, &req, t.ID, code, v.language); err != nil {
+		send := p.sendDownloadCode
+		if byText {
+			send = p.textDownloadCode(number)
+		}
+		if err := send(ctx, &req, t.ID, code, v.language); err != nil {
 			p.Logger.ErrorContext(ctx, "sending a code for a download", slog.String("request", string(req.ID)), slog.Any("error", err))
 		}
 	}()
-	p.showStatus(v, http.StatusOK, &req, "download_sent", p.seal("ticket", t))
+	note := "download_sent"
+	if byText {
+		note = "download_texted"
+	}
+	p.showStatus(v, http.StatusOK, &req, note, p.seal("ticket", t))
 }
 
 func codeDigest(id, code string) []byte {
@@ -75,7 +97,7 @@ func codeDigest(id, code string) []byte {
 
 // sendDownloadCode sends to the address of the request, if a system holds it.
 func (p *Portal) sendDownloadCode(ctx context.Context, req *store.Request, id, code, language string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	ids, err := p.Intake.Identifiers(ctx, req)
 	if err != nil {

@@ -13,7 +13,9 @@ import (
 // field is one thing a form asks for.
 type field struct {
 	Name, Type, Autocomplete string
-	Label                    string
+	// Mode is the keyboard that a phone shows; empty for the type's own.
+	Mode  string
+	Label string
 	// Necessity says why it is asked for (11 CCR 7060(d)).
 	Necessity string
 	Required  bool
@@ -61,12 +63,22 @@ func (p *Portal) forms(language string) []form {
 	email := field{Name: "email", Type: "email", Autocomplete: "email", Label: w["email"], Necessity: w["email_necessity"], Required: p.Login == nil}
 	optional := email
 	optional.Necessity, optional.Required = w["email_necessity_optout"], false
+	if p.byPhone() {
+		email.Necessity, email.Required = w["email_necessity_phone"], false
+	}
 	if p.Login == nil {
 		optional.Required = true
 	}
 	var points []field
 	for _, pt := range p.Verify.Policy.Points {
-		points = append(points, field{Name: "point_" + pt.Name, Type: "text", Autocomplete: autocomplete(pt.Name), Label: pt.Label[language], Necessity: pt.Necessity[language]})
+		point := field{Name: "point_" + pt.Name, Type: "text", Autocomplete: autocomplete(pt.Name), Label: pt.Label[language], Necessity: pt.Necessity[language]}
+		if pt.Name == p.Verify.Policy.PhonePoint() {
+			point.Type = "tel"
+			if p.byPhone() {
+				point.Necessity = w["phone_necessity"]
+			}
+		}
+		points = append(points, point)
 	}
 	signature := field{Name: "declaration", Type: "text", Autocomplete: "name", Label: w["declaration_name"], Necessity: w["declaration_necessity"]}
 	known := func(key string, right request.Right, button string) form {

@@ -87,7 +87,11 @@ func (p *Portal) submit(v *visit, path string) {
 		return
 	}
 	signedIn, loggedIn := p.session(v.r)
-	ids, problem := p.whom(values.Get("email"), signedIn, loggedIn)
+	phone := ""
+	if f.Right.Verifiable() && p.byPhone() {
+		phone = values.Get("point_" + p.Verify.Policy.PhonePoint())
+	}
+	ids, problem := p.whom(values.Get("email"), phone, signedIn, loggedIn)
 	if problem != "" {
 		p.showForm(v, http.StatusUnprocessableEntity, path, problem)
 		return
@@ -167,19 +171,28 @@ func (p *Portal) verify(v *visit, id request.ID, c verify.Claimed, s session, lo
 }
 
 // whom says whom a form is about: the account that is signed in, or the address
-// given.
-func (p *Portal) whom(email string, s session, loggedIn bool) (ids []request.Identifier, problem string) {
+// given or, without one, the number.
+func (p *Portal) whom(email, phone string, s session, loggedIn bool) (ids []request.Identifier, problem string) {
 	if loggedIn {
 		return s.identifiers(), ""
 	}
-	id, err := request.NewIdentifier(request.Email, email).Normalize()
-	if err != nil {
-		if p.Login != nil {
-			return nil, "required_login"
-		}
+	who := request.NewIdentifier(request.Email, email)
+	if strings.TrimSpace(email) == "" && strings.TrimSpace(phone) != "" {
+		who = request.NewIdentifier(request.Phone, phone)
+	}
+	id, err := who.Normalize()
+	switch {
+	case err == nil:
+		return []request.Identifier{id}, ""
+	case who.Kind == request.Phone:
+		return nil, "required_phone"
+	case p.Login != nil:
+		return nil, "required_login"
+	case p.byPhone():
+		return nil, "required_either"
+	default:
 		return nil, "required_email"
 	}
-	return []request.Identifier{id}, ""
 }
 
 func (p *Portal) limit(v *visit, f form, who request.Identifier) error {

@@ -210,6 +210,7 @@ func (p *Portal) Handler() http.Handler {
 	handle("GET /r/{id}/{token}", p.status)
 	handle("POST /r/{id}/{token}/code", p.code)
 	handle("POST /r/{id}/{token}/resend", p.resend)
+	handle("POST /r/{id}/{token}/text", p.text)
 	handle("POST /r/{id}/{token}/points", p.points)
 	handle("POST /r/{id}/{token}/withdraw", p.withdraw)
 	handle("POST /r/{id}/{token}/download-code", p.downloadCode)
@@ -307,6 +308,9 @@ type page struct {
 	Link, Token, Ticket, Text   string
 	Status                      status
 	Code                        field
+	// Phone asks for the number of a code by text message; without a name there
+	// are no such codes.
+	Phone field
 }
 
 type state struct{ Code, Name string }

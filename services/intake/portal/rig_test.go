@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,8 +36,9 @@ import (
 )
 
 const (
-	planted  = "planted.person@example.org"
-	stranger = "stranger@example.org"
+	planted      = "planted.person@example.org"
+	plantedPhone = "+14155550123"
+	stranger     = "stranger@example.org"
 )
 
 // systems know the planted person.
@@ -44,9 +46,13 @@ type systems struct{}
 
 func (systems) Match(_ context.Context, anchor request.Identifier, claims []verify.Claim) (verify.Answer, error) {
 	held := map[string]string{"postal_code": "94110", "phone": "4155550123", "full_name": "Planted Person"}
-	a := verify.Answer{Known: anchor.Reveal() == planted}
+	a := verify.Answer{Known: anchor.Reveal() == planted || anchor.Reveal() == plantedPhone}
 	for _, c := range claims {
-		if a.Known && held[c.Name] == c.Value.Reveal() {
+		name := c.Name
+		if slices.Contains(c.Fields, "phone") {
+			name = "phone"
+		}
+		if form := wire.InForm(c.Form, held[name]); a.Known && form != "" && form == wire.InForm(c.Form, c.Value.Reveal()) {
 			a.Matched = append(a.Matched, c.Name)
 		}
 	}

@@ -95,6 +95,8 @@ func (p *Portal) status(v *visit) {
 		note = "more_taken"
 	case "resent":
 		note = "code_resent"
+	case "text":
+		note = "text_sent"
 	case "other":
 		note = "login_other"
 	}
@@ -104,7 +106,11 @@ func (p *Portal) status(v *visit) {
 func (p *Portal) showStatus(v *visit, code int, req *store.Request, note, ticket string, problems ...string) {
 	data := p.newPage(v, "status_title")
 	data.Status, data.Link, data.Token, data.Ticket = p.statusOf(req, v.language), p.link(req.ID), p.token(req.ID), ticket
-	data.Code = field{Name: "code", Type: "text", Autocomplete: "one-time-code", Label: p.word(v, "code"), Necessity: p.word(v, "code_necessity"), Required: true}
+	data.Code = field{Name: "code", Type: "text", Autocomplete: "one-time-code", Mode: "numeric", Label: p.word(v, "code"), Necessity: p.word(v, "code_necessity"), Required: true}
+	if p.Verify.Text != nil {
+		data.Code.Label, data.Code.Necessity = p.word(v, "code_either"), p.word(v, "code_either_necessity")
+		data.Phone = field{Name: "phone", Type: "tel", Autocomplete: "tel", Label: p.word(v, "text_phone"), Necessity: p.word(v, "text_phone_necessity")}
+	}
 	for _, f := range p.forms(v.language) {
 		if f.Right == req.Right() {
 			data.Form = f
