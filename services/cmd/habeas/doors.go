@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/habeas-data/habeas/services/intake/verify"
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/internal/sms"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -39,6 +41,7 @@ type doorsConfig struct {
 	Login     portal.LoginConfig `yaml:"login"`
 	Signals   signalsConfig      `yaml:"signals"`
 	Mail      mailConfig         `yaml:"mail"`
+	SMS       sms.Config         `yaml:"sms"`
 	Mailbox   mailbox.Config     `yaml:"mailbox"`
 }
 
@@ -85,6 +88,7 @@ func (r *runtime) loadDoors() (c doorsConfig, ok bool, err error) {
 	case r.listener != nil: // everything in one process, on this machine
 		c.Brand = portal.Brand{Company: "Example Inc."}
 		c.Signals.Origins = []string{"*"}
+		c.SMS.File = filepath.Join(r.StateDir, "texts.jsonl") // no phone rings, and the codes can be tried
 		return c, true, nil
 	default:
 		return c, false, nil
@@ -112,9 +116,13 @@ func (r *runtime) addDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	texts, err := c.SMS.Sender(r.listener != nil)
+	if err != nil {
+		return fmt.Errorf("intake.doors: %w", err)
+	}
 	matcher := &verify.Bus{Conn: r.conn, Key: seal, Store: r.store}
 	v, err := verify.New(verify.Config{
-		Doors: r.store, Requests: r.intake, Vault: r.vault, Matcher: matcher, Mail: sender, Signer: r.intake.Signer,
+		Doors: r.store, Requests: r.intake, Vault: r.vault, Matcher: matcher, Mail: sender, Text: texts, Host: c.textHost(), Signer: r.intake.Signer,
 		Policy: c.Verify, Company: c.Brand.Company, Secret: pepper, Logger: logger,
 	})
 	if err != nil {
@@ -163,6 +171,16 @@ func (c doorsConfig) checkDomain() error {
 		return fmt.Errorf("intake.doors: signals.domain: the portal's url is not under %q: name the domain that url and your sites have in common, such as example.com", c.Signals.Domain)
 	}
 	return nil
+}
+
+// textHost is the host for which phones offer codes from text messages; empty
+// where browsers would not know the portal by it.
+func (c doorsConfig) textHost() string {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "https" || u.Port() != "" {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func (c doorsConfig) updated() time.Time {

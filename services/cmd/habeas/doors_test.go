@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -75,6 +76,48 @@ func TestDoorsDomain(t *testing.T) {
 		err := doorsConfig{URL: "https://privacy.example.com", Signals: signalsConfig{Domain: domain}}.checkDomain()
 		if (err == nil) != fine {
 			t.Errorf("%q: %v", domain, err)
+		}
+	}
+}
+
+// A developer reads text messages in the state folder; a deployment has to name
+// a provider, and the file with codes in clear is refused there.
+func TestDoorsTexts(t *testing.T) {
+	r := &runtime{}
+	if c, _, err := r.loadDoors(); err != nil || c.SMS.File != "" {
+		t.Errorf("a deployment without doors writes codes to %q, %v", c.SMS.File, err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r.listener, r.StateDir = l, "state"
+	if c, _, err := r.loadDoors(); err != nil || c.SMS.File != filepath.Join("state", "texts.jsonl") {
+		t.Errorf("\"habeas up\" writes text messages to %q, %v", c.SMS.File, err)
+	}
+	folder := t.TempDir()
+	secret, file := filepath.Join(folder, "secret"), filepath.Join(folder, "doors.yaml")
+	text := "url: https://privacy.example.com\nsms:\n  webhook: {url: https://texts.example.com/send, secret_file: " + secret + "}\n  prefixes: [\"+1\", \"+52\"]\n"
+	for name, content := range map[string]string{secret: "a secret of both sides", file: text} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = &runtime{}
+	r.Intake.Doors = file
+	c, _, err := r.loadDoors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.SMS.Sender(false); s == nil || err != nil {
+		t.Errorf("the webhook: %v, %v", s, err)
+	}
+	for address, want := range map[string]string{
+		"https://privacy.example.com": "privacy.example.com", "http://127.0.0.1:8400": "", "https://localhost:8443": "", "": "",
+	} {
+		if got := (doorsConfig{URL: address}).textHost(); got != want {
+			t.Errorf("%q: codes are for %q, want %q", address, got, want)
 		}
 	}
 }
