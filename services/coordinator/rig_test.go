@@ -268,7 +268,8 @@ func (r *rig) get(id request.ID) (store.Request, []store.Job) {
 	return req, jobs
 }
 
-const untilLong = 60 * time.Second
+// untilLong is for a machine that has much else to do.
+const untilLong = 3 * time.Minute
 
 // until waits for a condition.
 func (r *rig) until(what string, ok func() bool) {

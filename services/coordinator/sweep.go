@@ -34,10 +34,11 @@ type sweeper struct {
 	// suspects are connectors whose jobs seem to be lost, each with the number
 	// of the last record there was on the bus when it first seemed so.
 	suspects map[string]uint64
-	// resent is when records were last sent again, and first the oldest of
-	// them.
+	// resent is when records were last sent again, first the oldest of them, and
+	// times how often that one has been.
 	resent time.Time
 	first  []byte
+	times  int
 	// tidied is when the store last put its counts together.
 	tidied time.Time
 	// held is what the bus was told last of each connector's queue: that it is
@@ -237,14 +238,21 @@ func (r *Room) consumer(ctx context.Context, stream, durable string) (*jetstream
 	return consumer.CachedInfo(), nil
 }
 
+// longestResend is how often the pause between two sendings of the same records
+// doubles.
+const longestResend = 3
+
 // republish sends records again that audit has not told of, unless audit has
-// simply not come to them yet.
+// simply not come to them yet. One that is slow is given longer each time, or
+// what it is sent would make it slower still.
 func (r *Room) republish(ctx context.Context, now, stale time.Time) error {
 	records, err := r.Store.Unlogged(ctx, stale, sweepBatch)
 	if err != nil || len(records) == 0 {
 		return err
 	}
-	if now.Sub(r.sweeper.resent) < r.Rules.Lease && bytes.Equal(r.sweeper.first, records[0].Digest) {
+	if !bytes.Equal(r.sweeper.first, records[0].Digest) {
+		r.sweeper.times = 0
+	} else if now.Sub(r.sweeper.resent) < r.Rules.Lease<<min(r.sweeper.times-1, longestResend) {
 		return nil // audit was given these a moment ago
 	}
 	info, err := r.consumer(ctx, wire.StreamEvidence, wire.ConsumerAudit)
@@ -255,7 +263,7 @@ func (r *Room) republish(ctx context.Context, now, stale time.Time) error {
 		return nil
 	}
 	r.Logger.WarnContext(ctx, "records are not in the log; sending them again", slog.Int("records", len(records)))
-	r.sweeper.resent, r.sweeper.first = now, records[0].Digest
+	r.sweeper.resent, r.sweeper.first, r.sweeper.times = now, records[0].Digest, r.sweeper.times+1
 	for i := range records {
 		msg := wire.RecordEnvelopeMessage(records[i].Issuer, records[i].Envelope, records[i].Digest)
 		// Without a message id: inside the duplicate window the bus would drop
