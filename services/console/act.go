@@ -188,6 +188,8 @@ func refusal(err error) (status int, text string) {
 		return http.StatusForbidden, "Your training is missing or has run out, and only people with current training may decide about requests (11 CCR 7100). Nothing was changed."
 	case errors.Is(err, request.ErrNobody):
 		return http.StatusForbidden, "This takes two people, and your login names nobody. Nothing was changed."
+	case errors.Is(err, request.ErrNotForMail):
+		return http.StatusConflict, "No answer waits to be mailed here: it was mailed already, or the request has moved on. Nothing was changed."
 	case errors.Is(err, errNothing), errors.Is(err, request.ErrNothingToRetry):
 		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):

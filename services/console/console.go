@@ -84,6 +84,9 @@ type Config struct {
 	// Recipients is the desk for those who got data; nil for a company whose file
 	// names none.
 	Recipients Recipients
+	// Answers are those that go by mail; nil for a console that knows of no delivery
+	// room.
+	Answers Answers
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.
@@ -187,6 +190,8 @@ func (r *Room) routes() []route {
 		{"POST /bulk/retry", false, r.bulkRetry},
 		{"POST /bulk/assign", false, r.bulkAssign},
 		{"POST /bulk/extend", false, r.bulkExtend},
+		{"GET /requests/{id}/answer", false, r.answer},
+		{"POST /requests/{id}/posted", false, r.posted},
 		{"POST /requests/{id}/assign", false, r.assign},
 		{"POST /requests/{id}/verify", false, r.verify},
 		{"POST /requests/{id}/cancel", false, r.cancel},

@@ -141,7 +141,7 @@ func newDesk(t testing.TB) *desk {
 	d.tokens = &tokens.Keeper{Store: s, Record: s.PutAccess, Now: func() time.Time { return now }}
 	d.room, err = New(Config{
 		Store: s, Conn: d.bus.Conn, Act: d.act, Token: token, Once: token, AuditURL: "/log",
-		Evidence: d.log, Tokens: d.tokens, Recipients: vendors{d.act}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Evidence: d.log, Tokens: d.tokens, Recipients: vendors{d.act}, Answers: shelf{d.act}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ var (
 	errBadForm = errors.New("a form that can't be read")
 
 	errNoRecipient = errors.New("no such recipient")
+	errNoDelivery  = errors.New("the delivery room does not answer")
 )
 
 // readTimeout bounds how long a page waits for the store.
@@ -158,6 +159,7 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 		posted, err := post.NoticesOf(ctx, stored.ID)
 		d.Notices, d.NoticesError = toldOf(posted), err != nil
 	}
+	d.Mail = r.mailOf(&stored, who)
 	d.Told, err = r.toldOnward(ctx, stored.ID)
 	d.ToldError = err != nil
 	if len(jobs) == 0 {
@@ -208,6 +210,10 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		status, p = http.StatusBadRequest, &errorPage{Heading: "The form could not be read", Text: "Nothing was changed. Go back and try again."}
 	case errors.Is(err, errNoTask):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such task", Text: "There is no task with this id, or it was done long ago. Look for it in the list of tasks."}
+	case errors.Is(err, errNoDelivery):
+		p = &errorPage{Heading: "The delivery room does not answer", Text: "Answers to print are kept there. Nothing was changed, and nothing is lost: try again. If it stays like this, whoever runs Habeas finds the reason in the console's log, and in delivery.url of its configuration."}
+	case errors.Is(err, request.ErrNotForMail):
+		status, p = http.StatusConflict, &errorPage{Heading: "Nothing waits to be mailed", Text: "This request has no answer that waits to be mailed: it is not made yet, was mailed already, or goes another way."}
 	case errors.Is(err, errNoRecipient):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such recipient", Text: "Neither the company's file nor a notice names it. Look for it in the list of recipients."}
 	case errors.Is(err, errAway):

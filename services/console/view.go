@@ -47,6 +47,9 @@ func waitingFor(r *store.Request, jobs []store.Job) []string {
 	case request.Received, request.AwaitingVerification:
 		return []string{"verification"}
 	case request.Packaging:
+		if r.WaitsForMail() {
+			return []string{"the mail"}
+		}
 		return []string{"delivery"}
 	case request.Closing:
 		return []string{"the log"}
@@ -98,6 +101,7 @@ type detail struct {
 	NoticesError            bool
 	Told                    []noticeRow
 	ToldError               bool
+	Mail                    *mailView
 	Pending                 []yes
 	Foreseen                []asking
 	Me                      string

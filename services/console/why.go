@@ -48,6 +48,9 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 	case request.Received, request.AwaitingVerification:
 		add(warn, "Nobody has shown yet that the person is who they say.", "It goes on when they are verified; it is denied when its last day is over.", time.Time{})
 	case request.Packaging:
+		if r.WaitsForMail() {
+			break // what a person must look at is said below
+		}
 		add(busy, "All systems have answered, and the copy is being put together.", "It closes by itself.", time.Time{})
 	case request.Closing:
 		add(busy, "Everything is decided, and the log takes in its last records.", "It closes by itself.", time.Time{})

@@ -90,7 +90,7 @@ var attentionLabels = map[string]string{
 	"no_connector":   "No system understands the identifiers",
 	"no_rules":       "The rules of its law are not known",
 	"package_failed": "The package could not be made",
-	"mail_answer":    "The answer is to be printed and mailed; then say so with habeas request posted",
+	"mail_answer":    "The answer is to be printed and mailed",
 }
 
 var scopeLabels = map[request.DeleteScope]string{

@@ -329,7 +329,7 @@ func TestAnswerByMail_KN4(t *testing.T) {
 	d := newCounterWith(t, request.KnowCategories, nil, func(n *store.New, _ vault.DataKey) {
 		n.Request.Case.Answer = request.AnswerByMail
 	}, job(t, "crm", request.ActionLocate, request.JobDone, done(located("contacts", "A", 3))))
-	if err := d.queue.Posted(t.Context(), d.id); !errors.Is(err, delivery.ErrNotForMail) {
+	if err := d.queue.Posted(t.Context(), d.id, request.Mailed{}); !errors.Is(err, delivery.ErrNotForMail) {
 		t.Errorf("before it was made it counts as mailed: %v", err)
 	}
 	o := d.next(t)
@@ -359,24 +359,42 @@ func TestAnswerByMail_KN4(t *testing.T) {
 	if _, err := d.queue.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("it was handed out again: %v", err)
 	}
-	post := func() int {
+	post := func(body string) int {
 		w := httptest.NewRecorder()
-		d.room.Handler(d.queue).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/requests/"+string(d.id)+"/package", nil))
+		d.room.Handler(d.queue).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/requests/"+string(d.id)+"/package", strings.NewReader(body)))
 		return w.Code
 	}
-	for range 2 {
-		if code := post(); code != http.StatusNoContent {
+	today := time.Now().UTC().Format(time.DateOnly)
+	for body, want := range map[string]int{
+		`{"on": "2001-01-01"}`: http.StatusUnprocessableEntity, `{"on": "2999-01-01"}`: http.StatusUnprocessableEntity, `{"on": "x"}`: http.StatusBadRequest,
+		`{"tracking": "` + strings.Repeat("1", 101) + `"}`: http.StatusUnprocessableEntity, `{"tracking": "a\u0007b"}`: http.StatusUnprocessableEntity, `{"other": 1}`: http.StatusBadRequest,
+	} {
+		if code := post(body); code != want {
+			t.Errorf("%s: status %d, want %d", body, code, want)
+		}
+	}
+	if r := state(); r.State() != request.Packaging {
+		t.Errorf("what was refused ended the request: %s", r.State())
+	}
+	for _, body := range []string{`{"on": "` + today + `", "tracking": " 1Z999 "}`, `{"tracking": "another"}`, ""} {
+		if code := post(body); code != http.StatusNoContent {
 			t.Errorf("status %d", code)
 		}
+	}
+	if m := state().Case.Mailed; m == nil || m.On.String() != today || m.Tracking != "1Z999" {
+		t.Errorf("mailed %+v", m)
+	}
+	if reason := state().Ending.Reason; !strings.Contains(reason, today) || strings.Contains(reason, "1Z999") {
+		t.Errorf("the ending says %q", reason)
 	}
 	if r := state(); r.State() != request.Closing || r.Attention != "" || r.Ending.Result != request.ResultComplete || r.Ending.Code != delivery.CodeMailed {
 		t.Errorf("the request is %s with attention %q and ending %+v", r.State(), r.Attention, r.Ending)
 	}
 	other := newCounter(t, request.KnowCategories)
-	if err := other.queue.Posted(t.Context(), other.id); !errors.Is(err, delivery.ErrNotForMail) {
+	if err := other.queue.Posted(t.Context(), other.id, request.Mailed{}); !errors.Is(err, delivery.ErrNotForMail) {
 		t.Errorf("an answer to fetch counts as mailed: %v", err)
 	}
-	if err := other.queue.Posted(t.Context(), request.NewID()); !errors.Is(err, store.ErrNotFound) {
+	if err := other.queue.Posted(t.Context(), request.NewID(), request.Mailed{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a request that is not there: %v", err)
 	}
 }

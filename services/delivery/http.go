@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,8 +13,12 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
+// headerActor says who of the staff acts, where the token does not.
+const headerActor = "Habeas-Actor"
+
 // Handler serves /v1/requests/{id}/package: GET is the zip, streamed, and 410 once
-// its time is over; POST says that it was mailed. It does not authenticate.
+// its time is over; POST says that it was mailed, with {"on", "tracking"}
+// or without. It does not authenticate.
 func (r *Room) Handler(q *Queue) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
@@ -52,7 +58,21 @@ func (r *Room) Handler(q *Queue) http.Handler {
 			problem(w, http.StatusNotFound, "no such request")
 			return
 		}
-		switch err := q.Posted(req.Context(), id); {
+		var body struct {
+			On       request.Date `json:"on"`
+			Tracking string       `json:"tracking"`
+		}
+		dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, 16<<10))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&body); err != nil && !errors.Is(err, io.EOF) {
+			problem(w, http.StatusBadRequest, `send nothing, or {"on": "yyyy-mm-dd", "tracking": "the carrier's number"}`)
+			return
+		}
+		var fields request.FieldErrors
+		m := request.Mailed{On: body.On, Tracking: body.Tracking, By: cmp.Or(request.ActorOf(req.Context()), req.Header.Get(headerActor))}
+		switch err := q.Posted(req.Context(), id, m); {
+		case errors.As(err, &fields):
+			problem(w, http.StatusUnprocessableEntity, fields.Error())
 		case err == nil:
 			w.WriteHeader(http.StatusNoContent)
 		case errors.Is(err, ErrNotForMail):

@@ -2,8 +2,9 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -17,19 +18,20 @@ const AttentionMail = "mail_answer"
 const CodeMailed = "mailed"
 
 // ErrNotForMail says that a request has no package that waits to be mailed.
-var ErrNotForMail = errors.New("this request has no answer that waits to be mailed")
+var ErrNotForMail = request.ErrNotForMail
 
 // byMail reports whether the answer to a request goes by mail.
 func byMail(r *store.Request) bool { return r.Case.Answer == request.AnswerByMail }
 
-// waitsForMail reports whether the package of a request is made and not mailed.
-func waitsForMail(r *store.Request) bool {
-	return r.State() == request.Packaging && byMail(r) && r.Package.Key != ""
-}
-
-// Posted ends a request whose answer was mailed. Saying it again changes
-// nothing. The error is [ErrNotForMail] where nothing waits to be mailed.
-func (q *Queue) Posted(ctx context.Context, id request.ID) error {
+// Posted ends a request whose answer was mailed, without a day today. Saying it
+// again changes nothing. The error is [ErrNotForMail] where nothing waits to be
+// mailed, and [request.FieldErrors] for what can't be.
+func (q *Queue) Posted(ctx context.Context, id request.ID, m request.Mailed) error {
+	today := request.DateOf(q.now(), time.UTC)
+	if m.On.IsZero() {
+		m.On = today
+	}
+	m.Tracking = strings.TrimSpace(m.Tracking)
 	found, ended := false, false
 	_, err := q.config.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
 		found, ended = len(snaps) == 1, false
@@ -40,16 +42,20 @@ func (q *Queue) Posted(ctx context.Context, id request.ID) error {
 		if e := s.Request.Ending; e != nil && e.Code == CodeMailed {
 			return nil // said before
 		}
-		if !waitsForMail(&s.Request) {
+		if !s.Request.WaitsForMail() {
 			return ErrNotForMail
+		}
+		if err := m.Check(request.DateOf(s.Request.Terms.Received, time.UTC), today); err != nil {
+			return err
 		}
 		ending, err := concluded(s)
 		if err != nil {
 			return err
 		}
 		ended = true
+		s.Request.Case.Mailed = &m
 		s.Request.Attention, s.Request.UpdatedAt, s.Changed = "", q.now().UTC(), true
-		return s.Request.Close(request.Ending{Result: ending, Code: CodeMailed, Reason: "the answer was sent by mail"})
+		return s.Request.Close(request.Ending{Result: ending, Code: CodeMailed, Reason: "the answer was sent by mail on " + m.On.String()})
 	})
 	switch {
 	case err != nil:

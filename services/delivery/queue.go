@@ -83,7 +83,7 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 			return Order{}, err
 		}
 		for _, oldest := range slices.Backward(waiting) {
-			if waitsForMail(&oldest) {
+			if oldest.WaitsForMail() {
 				continue
 			}
 			if identity, ours := q.claim(oldest.ID); ours {
@@ -162,7 +162,7 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 			if err != nil {
 				return err
 			}
-			if waitsForMail(&s.Request) {
+			if s.Request.WaitsForMail() {
 				continue // another delivery was first
 			}
 			s.Request.Package = store.Package{Key: result.Key, Identity: sealed, SHA256: result.SHA256[:], Size: result.Size}
@@ -259,7 +259,7 @@ func (q *Queue) hint(id request.ID) error {
 }
 
 // ErrNoPackage says that a request has no package to download.
-var ErrNoPackage = errors.New("this request has no package, or not yet")
+var ErrNoPackage = request.ErrNoPackage
 
 // Download opens the package of a request as the zip the person gets.
 func (q *Queue) Download(ctx context.Context, r *Room, id request.ID) (io.ReadCloser, int64, error) {

@@ -28,6 +28,7 @@ var Table = map[string]Scope{
 	"POST /v1/requests/{id}/opt-out":               Submit,
 	"POST /v1/requests/{id}/statements":            Submit,
 	"POST /v1/signals":                             Submit,
+	"POST /v1/signals/lift":                        All, // it undoes what a person asked for
 	"POST /v1/desk/requests":                       Submit,
 	"POST /v1/mail":                                Submit,
 	"POST /v1/disclosures":                         Submit,

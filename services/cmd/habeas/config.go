@@ -130,6 +130,9 @@ type deliveryConfig struct {
 	SpoolDir string        `yaml:"spool_dir"`
 	Company  string        `yaml:"company"`
 	TTL      time.Duration `yaml:"ttl"`
+	// URL is where the console finds the delivery room, for answers that go by
+	// mail. In "habeas up" it is in the same process.
+	URL string `yaml:"url"`
 }
 
 // childConfig is a connector that "habeas up" starts.

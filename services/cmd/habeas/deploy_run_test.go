@@ -216,7 +216,7 @@ func TestDeployedRoomsWork(t *testing.T) {
 		p := &process{name: name, addr: freeAddress(t)}
 		env := []string{trust, "HABEAS_LOG_LEVEL=warn", "HABEAS_HTTP_ADDR=" + p.addr, "HABEAS_NATS_URL=" + bus.url()}
 		if name == "console" {
-			env = append(env, "HABEAS_AUDIT_URL=http://"+rooms["audit"].addr+logPrefix)
+			env = append(env, "HABEAS_AUDIT_URL=http://"+rooms["audit"].addr+logPrefix, "HABEAS_DELIVERY_URL=http://"+rooms["delivery"].addr)
 		}
 		p.start(t, env, habeas, name, "--config", deployConfig(t, secrets, name))
 		if name == "coordinator" { // the first makes the streams
@@ -292,6 +292,12 @@ func TestDeployedRoomsWork(t *testing.T) {
 			if _, err := zip.NewReader(bytes.NewReader(zipped.Bytes()), int64(zipped.Len())); err != nil {
 				t.Errorf("the console's %s: %v", path, err)
 			}
+		}
+		if err := get("http://"+rooms["console"].addr+logPrefix+"/v1/records?request="+v.ID, auditors.Secret, nil); err != nil {
+			t.Errorf("the log for auditors: %v", err)
+		}
+		if err := get("http://"+rooms["audit"].addr+logPrefix+"/v1/keys", auditors.Secret, nil); err == nil || !strings.Contains(err.Error(), "401") {
+			t.Errorf("the audit room knows a token without a database: %v", err)
 		}
 		if err := get("http://"+rooms["intake"].addr+requestPath(v.ID), auditors.Secret, nil); err == nil || !strings.Contains(err.Error(), "403") {
 			t.Errorf("an auditor's token sees a request: %v", err)

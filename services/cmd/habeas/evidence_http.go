@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 
 	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/audit/pack"
@@ -18,6 +22,33 @@ func (r *runtime) mountEvidence() {
 	r.mounts["/v1/requests/{id}/evidence"] = r.protect(evidenceHandler(source, r.logger))
 	r.mounts["GET /v1/requests/{id}/certificate"] = r.protect(certificateHandler(source, r.logger))
 	r.mounts["GET /v1/evidence"] = r.protect(periodHandler(source, r.logger))
+}
+
+// mountLog lets callers into the log who have a token for it, where the audit room
+// is another process. That room has no way into the database with the tokens: it is
+// asked with the deployment's own.
+func (r *runtime) mountLog() error {
+	if r.Audit.URL == "" {
+		return nil
+	}
+	target, err := url.Parse(r.Audit.URL)
+	if err != nil {
+		return fmt.Errorf("audit.url: %w", err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Path, p.Out.URL.RawPath = strings.TrimPrefix(p.In.URL.Path, logPrefix), ""
+			p.SetURL(target)
+			p.Out.Header.Set("Authorization", "Bearer "+r.token)
+		},
+		FlushInterval: -1, // a period is streamed
+		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
+			r.logger.WarnContext(req.Context(), "asking the audit room", slog.Any("error", err))
+			http.Error(w, "the log can't be reached now; try again", http.StatusBadGateway)
+		},
+	}
+	r.mounts[logPrefix+"/v1/"] = r.protect(proxy)
+	return nil
 }
 
 // evidenceHandler serves GET /v1/requests/{id}/evidence: the evidence pack of a

@@ -260,20 +260,31 @@ func retryCommand(flags *clientFlags) *cobra.Command {
 }
 
 func postedCommand(flags *clientFlags) *cobra.Command {
-	return &cobra.Command{
+	var on, tracking string
+	cmd := &cobra.Command{
 		Use: "posted ID", Short: "Say that the answer to a request was printed and mailed, as the person chose", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
 				return err
 			}
-			if err := c.call(cmd.Context(), http.MethodPost, requestPath(args[0], "/package"), nil, nil, nil); err != nil {
+			body := map[string]string{}
+			if on != "" {
+				body["on"] = on
+			}
+			if tracking != "" {
+				body["tracking"] = tracking
+			}
+			if err := c.call(cmd.Context(), http.MethodPost, requestPath(args[0], "/package"), nil, body, nil); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the answer counts as mailed; the request ends")
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&on, "on", "", "the day it was mailed, as yyyy-mm-dd; today without it")
+	cmd.Flags().StringVar(&tracking, "tracking", "", "the carrier's number; it stays out of the evidence")
+	return cmd
 }
 
 func downloadCommand(flags *clientFlags) *cobra.Command {

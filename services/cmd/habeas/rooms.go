@@ -54,6 +54,8 @@ type runtime struct {
 	// once is the code of the link that signs somebody in one time; empty for none.
 	once   string
 	intake *intake.Room
+	// delivery answers for packages when that room is in this process.
+	delivery http.Handler
 	// demoCompany is the file that answers are made from where none is set.
 	demoCompany string
 	// ledger is who got which data; nil without a company's file.
@@ -282,6 +284,9 @@ func (r *runtime) addConsole(context.Context) error {
 		}
 		clear(r.mounts)
 		r.mountEvidence()
+		if err := r.mountLog(); err != nil {
+			return err
+		}
 	}
 	var evidence console.Evidence
 	if r.log.here != nil || r.Audit.URL != "" {
@@ -297,7 +302,7 @@ func (r *runtime) addConsole(context.Context) error {
 		return err
 	}
 	c, err := console.New(console.Config{
-		Seal: seal, Recipients: desk,
+		Seal: seal, Recipients: desk, Answers: r.mailAnswers(),
 		Evidence: evidence, Tokens: r.guard.Keeper,
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})
@@ -384,7 +389,8 @@ func (r *runtime) addDelivery(context.Context) error {
 	}
 	r.checks["delivery"] = d.Ready
 	r.group.Add("delivery", func(ctx context.Context) error { return d.Run(ctx, queue) })
-	r.mounts["/v1/requests/{id}/package"] = r.protect(d.Handler(queue))
+	r.delivery = d.Handler(queue)
+	r.mounts["/v1/requests/{id}/package"] = r.protect(r.delivery)
 	return nil
 }
 

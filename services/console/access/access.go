@@ -40,8 +40,9 @@ const (
 	Decide  Permission = "decide"  // deny, hold, take more time, lift a cap
 	// Evidence is what the log says of requests, by their ids: it names nobody.
 	Evidence Permission = "evidence"
-	// Handle is to do tasks of systems without an API: to see whom one is about,
-	// its documents, and to answer it. Each view is on record.
+	// Handle is to do tasks of systems without an API, and to print answers that go
+	// by mail: to see whom one is about, its documents, and to answer it. Each view
+	// is on record.
 	Handle Permission = "handle"
 	// Manage is to say who may use the API.
 	Manage Permission = "manage"
@@ -106,6 +107,8 @@ var Table = map[string]Permission{
 	"POST /bulk/retry":            Operate,
 	"POST /bulk/assign":           Operate,
 	"POST /bulk/extend":           Decide,
+	"GET /requests/{id}/answer":   Handle,
+	"POST /requests/{id}/posted":  Operate,
 	"POST /requests/{id}/assign":  Operate,
 	"POST /requests/{id}/verify":  Operate,
 	"POST /requests/{id}/cancel":  Operate,

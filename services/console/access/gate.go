@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -162,6 +163,9 @@ func (g *Gate) recordList(req *http.Request, allowed bool) error {
 func purposeOf(req *http.Request, id request.ID) string {
 	if connector := req.PathValue("connector"); connector != "" {
 		return "console: task " + string(id) + " of " + connector
+	}
+	if strings.HasSuffix(req.Pattern, "/answer") {
+		return "console: the answer to request " + string(id)
 	}
 	return "console: request " + string(id)
 }

@@ -377,3 +377,9 @@ func PageSize(asked int) int {
 		return asked
 	}
 }
+
+// WaitsForMail reports whether the answer is made and has to be printed and
+// mailed, as the person chose.
+func (r *Request) WaitsForMail() bool {
+	return r.State() == request.Packaging && r.Case.Answer == request.AnswerByMail && r.Package.Key != ""
+}

@@ -76,11 +76,12 @@ readinessProbe:
 {{- end -}}
 {{- if eq .room "console" -}}
 {{- $_ := set $c "audit" (dict "url" (printf "http://%s-audit:8400/log" .root.Release.Name)) -}}
+{{- $_ := set $c "delivery" (dict "url" (printf "http://%s-delivery:8400" .root.Release.Name)) -}}
 {{- end -}}
 {{- if eq .room "delivery" -}}
 {{- $_ := set $c "delivery" (dict "packages" "/var/lib/habeas/packages" "spool_dir" "/var/lib/habeas/spool") -}}
 {{- end -}}
-{{- if and .root.Values.company (has .room (list "intake" "coordinator" "delivery")) -}}
+{{- if and .root.Values.company (has .room (list "intake" "coordinator" "delivery" "console")) -}}
 {{- $_ := set $c "intake" (dict "tenant" "/etc/habeas/company.yaml") -}}
 {{- end -}}
 {{- mergeOverwrite $c (deepCopy .values.config) | toYaml -}}
