@@ -71,7 +71,7 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 	if o.Parts, err = distinctParts(o.Parts); err != nil {
 		return Result{}, err
 	}
-	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan, o.Own, o.Withholdings)}
+	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan, o.Own, o.Withholdings, o.NamesOthers)}
 	if err := b.screen.selfCheck(); err != nil {
 		return Result{}, fmt.Errorf("building a package: %w", err)
 	}
@@ -103,6 +103,7 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 // screenStatements takes what may never be disclosed out of the statements too:
 // the person wrote them, and whoever opens the package reads them.
 func (b *build) screenStatements() error {
+	b.screen.own.begin([2]string{}, nil)
 	for _, s := range b.order.Statements {
 		text, err := marshal(s.Text.Reveal())
 		if err != nil {

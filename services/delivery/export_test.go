@@ -7,11 +7,13 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/habeas-data/habeas/services/request"
 )
 
 // ScanField screens one field as a build does.
 func ScanField(name, value string) (json.RawMessage, []string, error) {
-	f, err := newScreen(scanValue, nil, nil).field(name, json.RawMessage(value), "")
+	f, err := newScreen(scanValue, nil, nil, nil).field(name, json.RawMessage(value), "")
 	kinds := f.inside
 	if f.withheld != "" {
 		kinds = []string{f.withheld}
@@ -132,7 +134,7 @@ func (r *Room) Stored(ctx context.Context) (keys []string, err error) {
 
 // ParseRecord reads a line without the content scan, except for its names.
 func ParseRecord(line []byte) (names, values []string, err error) {
-	sc := newScreen(scanValue, nil, nil)
+	sc := newScreen(scanValue, nil, nil, nil)
 	sc.off = true
 	rec, err := parseRecord(line, "", sc)
 	if err != nil {
@@ -142,4 +144,20 @@ func ParseRecord(line []byte) (names, values []string, err error) {
 		names, values = append(names, f.name), append(values, string(f.value))
 	}
 	return names, values, nil
+}
+
+// Numbers are the telephone numbers in a text, as they are written there.
+func Numbers(text string) (found []string) {
+	for _, n := range numbersIn(text, false) {
+		found = append(found, text[n.start:n.end])
+	}
+	return found
+}
+
+// MaskOthers masks one value of a record whose fields are JSON as an export has
+// them.
+func MaskOthers(own []request.Identifier, name, text, fields string) (string, []string) {
+	o := newOwnership(own, nil)
+	o.begin([2]string{}, []byte(fields))
+	return o.mask(name, text)
 }

@@ -37,6 +37,8 @@ vendors:
 practices:
   - {category: A, sources: [you], purposes: [to run your account]}
   - {category: F, sources: [your browser], purposes: [to measure use]}
+names_others:
+  - {store: desk/tickets, fields: [handled_by]}
 withhold:
   - {store: billing/notes, field: body, when: {kind: privileged}, what: advice of our lawyers, code: E-priv, facts: {assessment: weighed on 2026-11-02}}
   - {store: billing/notes, field: kind, what: something else, code: D8, facts: {legal_ref: none}}
@@ -285,6 +287,15 @@ func TestExceptionsOfTheCompany_KN6(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %+v", o, o); strings.Contains(text, hers) {
 		t.Error("an order that is printed shows who it is about")
+	}
+}
+
+// KN-10: fields that the company's file says name others come with the order.
+func TestNamesOthersOfTheCompany_KN10(t *testing.T) {
+	d := newCounterWith(t, request.KnowSpecific, withCompany(t), person, job(t, "billing", request.ActionExport, request.JobDone, part("run/0")))
+	want := []delivery.NamesOthers{{Connector: "desk", Store: "tickets", Fields: []string{"handled_by"}}}
+	if diff := cmp.Diff(want, d.next(t).NamesOthers); diff != "" {
+		t.Error(diff)
 	}
 }
 

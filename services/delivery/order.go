@@ -50,8 +50,10 @@ type Order struct {
 	Statements []Statement
 	// Withholdings are left out of the records under exceptions.
 	Withholdings []Withholding
-	// Own are the person's identifiers; e-mail addresses of others are not disclosed
-	// (Civ. Code 1798.145(k)).
+	// NamesOthers are the fields that name others than the person.
+	NamesOthers []NamesOthers
+	// Own are the person's identifiers; addresses, numbers and names of others
+	// are not disclosed (Civ. Code 1798.145(k)).
 	Own []request.Identifier
 	// Language is that of the report, such as "es"; see [Languages].
 	Language string

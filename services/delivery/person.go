@@ -141,6 +141,11 @@ func (g *gathering) addCompany() {
 		return
 	}
 	g.o.Practices = companyPractices{company: g.config.Company, language: g.words.language}
+	for _, n := range g.config.Company.NamesOthers {
+		if connector, name, ok := strings.Cut(n.Store, "/"); ok {
+			g.o.NamesOthers = append(g.o.NamesOthers, NamesOthers{Connector: connector, Store: name, Fields: n.Fields})
+		}
+	}
 	if g.o.CategoriesOnly || g.config.Regimes == nil || !g.req.Terms.Ruled() {
 		return
 	}

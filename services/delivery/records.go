@@ -52,6 +52,7 @@ type partHeader struct {
 // good until fn returns. It may be called many times.
 func (s *spooled) each(ctx context.Context, identity age.Identity, sc *screen, fn func(*record) error) error {
 	excepted := sc.withholdingsAt(s.Connector, s.Store)
+	sc.at = [2]string{s.Connector, s.Store}
 	if s.clean {
 		passing := *sc
 		passing.off = true
@@ -151,6 +152,7 @@ func parseRecord(text []byte, category string, sc *screen) (*record, error) {
 	if err := checkLetters([]string{rec.category}); err != nil {
 		return nil, errors.New("category: want one statutory letter")
 	}
+	sc.own.begin(sc.at, fields)
 	var err error
 	n := 0
 	ok = (&cursor{text: fields}).array(func(element []byte) bool {
@@ -169,7 +171,10 @@ func parseRecord(text []byte, category string, sc *screen) (*record, error) {
 		return nil, errNotRecord
 	}
 	distinctNames(rec.fields)
-	return rec, nil
+	if sc.off {
+		return rec, nil
+	}
+	return rec, sc.own.finish(rec)
 }
 
 // withheldUnnamed is what a connector withholds without saying what it is.

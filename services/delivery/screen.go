@@ -46,6 +46,8 @@ type screen struct {
 	// what exceptions leave out.
 	own          ownership
 	withholdings []Withholding
+	// at are the connector and store of the records at hand.
+	at [2]string
 	// off passes everything: for parts that were screened whole before and
 	// had nothing to withhold.
 	off bool
@@ -54,8 +56,8 @@ type screen struct {
 // maxNames bounds the cache of names: nested values may have any number.
 const maxNames = 20_000
 
-func newScreen(scan scanner, own []request.Identifier, withholdings []Withholding) *screen {
-	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}, own: newOwnership(own), withholdings: withholdings}
+func newScreen(scan scanner, own []request.Identifier, withholdings []Withholding, named []NamesOthers) *screen {
+	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}, own: newOwnership(own, named), withholdings: withholdings}
 }
 
 // scanValue is the scanner of every room.
@@ -209,9 +211,12 @@ func (s *screen) value(name string, raw json.RawMessage) (json.RawMessage, []str
 	if kind != "" {
 		return nil, []string{kind}, nil
 	}
-	if masked, found := s.own.mask(name, text); found && !number {
+	if number {
+		return raw, nil, nil
+	}
+	if masked, kinds := s.own.mask(name, text); len(kinds) > 0 {
 		raw, err = marshal(masked)
-		return raw, []string{kindOther}, err
+		return raw, kinds, err
 	}
 	return raw, nil, nil
 }
@@ -323,8 +328,10 @@ func (w *nestedScreen) leaf(name, text string, number bool, token any) error {
 		return err
 	}
 	if kind == "" {
-		if masked, found := w.own.mask(name, text); found && !number {
-			w.kinds, token = append(w.kinds, kindOther), masked
+		if !number {
+			if masked, kinds := w.own.mask(name, text); len(kinds) > 0 {
+				w.kinds, token = append(w.kinds, kinds...), masked
+			}
 		}
 		return w.write(token)
 	}

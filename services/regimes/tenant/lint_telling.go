@@ -64,6 +64,15 @@ func (l *linter) untranslated(lists ...[]string) string {
 	return ""
 }
 
+// namesOthers looks whether it says where the fields are.
+func (l *linter) namesOthers() {
+	for i, n := range l.NamesOthers {
+		if connector, store, ok := strings.Cut(n.Store, "/"); !ok || connector == "" || store == "" || len(n.Fields) == 0 || slices.Contains(n.Fields, "") {
+			l.error(place{path: item("names_others", i)}, "KN-10", "Civ. Code 1798.145(k)", "it does not say where the fields are, or which", "Name store as connector/store, and fields")
+		}
+	}
+}
+
 // withheld looks whether what copies leave out has a basis that holds.
 func (l *linter) withheld() {
 	for i, w := range l.Withhold {

@@ -158,6 +158,7 @@ func TestEachDepartureIsFound(t *testing.T) {
 		"KN-6 a basis that never was":             {"translations:", withheld("E-busy", ""), "2026-11-22", "KN-6", "withhold[0]", "E-busy"},
 		"KN-6 a basis of deletions":               {"translations:", withheld("D8", ""), "2026-11-22", "KN-6", "withhold[0]", "D8"},
 		"KN-6 a basis without its facts":          {"translations:", withheld("E-priv", ""), "2026-11-22", "KN-6", "withhold[0]", "assessment"},
+		"KN-10 fields of no store":                {"translations:", "names_others:\n  - {store: desk, fields: [agent]}\n\ntranslations:", "2026-11-22", "KN-10", "names_others[0]", "where the fields are"},
 		"KN-6 nothing said of what it is":         {"translations:", strings.Replace(withheld("E-priv", "assessment: weighed on 2026-11-02"), "what: advice of our lawyers", "what: ''", 1), "2026-11-22", "KN-6", "withhold[0]", "what it is"},
 		"RE-1 a year of records":                  {"keep_months: 24", "keep_months: 12", "2026-11-22", "RE-1", "records.keep_months", "24"},
 		"RE-2 the log for marketing":              {"uses: [compliance]", "uses: [compliance, marketing]", "2026-11-22", "RE-2", "records.uses[1]", "marketing"},

@@ -40,6 +40,14 @@ type Withholding struct {
 	Facts map[regimes.Need]string `yaml:"facts"`
 }
 
+// NamesOthers says which fields of a store name another person than the one a
+// record is about, such as who works on a ticket (Civ. Code 1798.145(k)).
+type NamesOthers struct {
+	// Store is where they are, such as desk/tickets.
+	Store  string   `yaml:"store"`
+	Fields []string `yaml:"fields"`
+}
+
 // PracticesAt returns what applies to a category that was found in a store of
 // a connector: the practices for that place, or else those for any.
 func (t *Tenant) PracticesAt(category, connector, store string) []Practice {

@@ -46,8 +46,10 @@ type Tenant struct {
 
 	// Practices are what people are told of each category, Withhold what copies
 	// leave out, and Translations the texts of both, by language.
-	Practices    []Practice                   `yaml:"practices"`
-	Withhold     []Withholding                `yaml:"withhold"`
+	Practices []Practice    `yaml:"practices"`
+	Withhold  []Withholding `yaml:"withhold"`
+	// NamesOthers are fields that name others than the person they are about.
+	NamesOthers  []NamesOthers                `yaml:"names_others"`
 	Translations map[string]map[string]string `yaml:"translations"`
 	// TrainingMonths is how old the training of who decides may be.
 	TrainingMonths int `yaml:"training_months"`
