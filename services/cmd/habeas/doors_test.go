@@ -91,7 +91,7 @@ func TestDoorsTexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // nobody calls it
 	r.listener, r.StateDir = l, "state"
 	if c, _, err := r.loadDoors(); err != nil || c.SMS.File != filepath.Join("state", "texts.jsonl") {
 		t.Errorf("\"habeas up\" writes text messages to %q, %v", c.SMS.File, err)
