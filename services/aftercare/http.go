@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -23,7 +24,7 @@ func (s *Service) Handlers(logger *slog.Logger) map[string]http.Handler {
 			req.Body = http.MaxBytesReader(w, req.Body, bodyMost)
 			out, err := fn(req)
 			if err != nil {
-				problem(w, req, logger, err)
+				refuse(w, req, logger, err)
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
@@ -41,7 +42,7 @@ func (s *Service) Handlers(logger *slog.Logger) map[string]http.Handler {
 	}
 }
 
-func problem(w http.ResponseWriter, req *http.Request, logger *slog.Logger, err error) {
+func refuse(w http.ResponseWriter, req *http.Request, logger *slog.Logger, err error) {
 	status, detail := http.StatusServiceUnavailable, "that can't be told now; try again"
 	switch {
 	case errors.Is(err, ErrInput):
@@ -51,10 +52,7 @@ func problem(w http.ResponseWriter, req *http.Request, logger *slog.Logger, err 
 	default:
 		logger.ErrorContext(req.Context(), "answering for what comes after an answer", slog.Any("error", err))
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The caller may be gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	problem.Write(w, status, detail)
 }
 
 // readBody reads a JSON body without fields that are not known.

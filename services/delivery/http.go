@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -24,23 +25,23 @@ func (r *Room) Handler(q *Queue) http.Handler {
 	mux.HandleFunc("GET /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
 		id, err := request.ParseID(req.PathValue("id"))
 		if err != nil {
-			problem(w, http.StatusNotFound, "no such request")
+			problem.Write(w, http.StatusNotFound, "no such request")
 			return
 		}
 		body, size, err := q.Download(req.Context(), r, id)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			problem(w, http.StatusNotFound, "no such request")
+			problem.Write(w, http.StatusNotFound, "no such request")
 			return
 		case errors.Is(err, ErrNotFound):
-			problem(w, http.StatusGone, "the package's time is over; make a new request")
+			problem.Write(w, http.StatusGone, "the package's time is over; make a new request")
 			return
 		case errors.Is(err, ErrNoPackage):
-			problem(w, http.StatusConflict, ErrNoPackage.Error())
+			problem.Write(w, http.StatusConflict, ErrNoPackage.Error())
 			return
 		case err != nil:
 			r.config.Logger.ErrorContext(req.Context(), "opening a package", slog.String("request", string(id)), slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "the package can't be opened now")
+			problem.Write(w, http.StatusServiceUnavailable, "the package can't be opened now")
 			return
 		}
 		defer body.Close()
@@ -55,7 +56,7 @@ func (r *Room) Handler(q *Queue) http.Handler {
 	mux.HandleFunc("POST /v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
 		id, err := request.ParseID(req.PathValue("id"))
 		if err != nil {
-			problem(w, http.StatusNotFound, "no such request")
+			problem.Write(w, http.StatusNotFound, "no such request")
 			return
 		}
 		var body struct {
@@ -65,30 +66,24 @@ func (r *Room) Handler(q *Queue) http.Handler {
 		dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, 16<<10))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&body); err != nil && !errors.Is(err, io.EOF) {
-			problem(w, http.StatusBadRequest, `send nothing, or {"on": "yyyy-mm-dd", "tracking": "the carrier's number"}`)
+			problem.Write(w, http.StatusBadRequest, `send nothing, or {"on": "yyyy-mm-dd", "tracking": "the carrier's number"}`)
 			return
 		}
 		var fields request.FieldErrors
 		m := request.Mailed{On: body.On, Tracking: body.Tracking, By: cmp.Or(request.ActorOf(req.Context()), req.Header.Get(headerActor))}
 		switch err := q.Posted(req.Context(), id, m); {
 		case errors.As(err, &fields):
-			problem(w, http.StatusUnprocessableEntity, fields.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
 		case err == nil:
 			w.WriteHeader(http.StatusNoContent)
 		case errors.Is(err, ErrNotForMail):
-			problem(w, http.StatusConflict, ErrNotForMail.Error())
+			problem.Write(w, http.StatusConflict, ErrNotForMail.Error())
 		case errors.Is(err, store.ErrNotFound):
-			problem(w, http.StatusNotFound, "no such request")
+			problem.Write(w, http.StatusNotFound, "no such request")
 		default:
 			r.config.Logger.ErrorContext(req.Context(), "taking that an answer was mailed", slog.String("request", string(id)), slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "it can't be written down now")
+			problem.Write(w, http.StatusServiceUnavailable, "it can't be written down now")
 		}
 	})
 	return mux
-}
-
-func problem(w http.ResponseWriter, code int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(code)
-	_, _ = io.WriteString(w, `{"title":`+strconv.Quote(http.StatusText(code))+`,"status":`+strconv.Itoa(code)+`,"detail":`+strconv.Quote(detail)+`}`) // the client may be gone
 }

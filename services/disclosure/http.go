@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -25,27 +26,20 @@ func (l *Ledger) Handler(logger *slog.Logger) http.Handler {
 		dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, addBytes))
 		dec.DisallowUnknownFields()
 		if dec.Decode(&body) != nil { // the error may quote what was sent
-			problem(w, http.StatusBadRequest, `send {"disclosures": [{"id": …, "at": …, "recipient": …, "categories": […], "as": …, "identifiers": […]}]} of at most 4 MiB`)
+			problem.Write(w, http.StatusBadRequest, `send {"disclosures": [{"id": …, "at": …, "recipient": …, "categories": […], "as": …, "identifiers": […]}]} of at most 4 MiB`)
 			return
 		}
 		added, err := l.Add(req.Context(), body.Disclosures, time.Now())
 		var errs request.FieldErrors
 		switch {
 		case errors.As(err, &errs):
-			problem(w, http.StatusUnprocessableEntity, errs.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, errs.Error())
 		case err != nil:
 			logger.ErrorContext(req.Context(), "adding to the disclosure ledger", slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "the ledger can't be written now; send the same again later")
+			problem.Write(w, http.StatusServiceUnavailable, "the ledger can't be written now; send the same again later")
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]int64{"added": added}) // the caller may be gone
 		}
 	})
-}
-
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The caller may be gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -51,7 +52,7 @@ func (r *Room) API(version string) http.Handler {
 	a.registerFleet(api)
 	a.registerRights(api)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, http.StatusNotFound, "there is no such endpoint, or not with this method; GET /v1/openapi.json lists them")
+		problem.Write(w, http.StatusNotFound, "there is no such endpoint, or not with this method; GET /v1/openapi.json lists them")
 	})
 	return actors(mux)
 }

@@ -2,10 +2,8 @@ package intake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -14,14 +12,6 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
-
-// writeProblem answers with an error where no operation does.
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The client may be gone.
-	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
-}
 
 func init() {
 	// The library echoes the offending value in validation errors; here it

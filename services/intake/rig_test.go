@@ -215,8 +215,8 @@ func (a answer) want(status int) {
 	}
 }
 
-// problem is problem+json (RFC 9457) as clients see it.
-type problem struct {
+// refusal is problem+json (RFC 9457) as clients see it.
+type refusal struct {
 	Title, Detail string
 	Status        int
 	Errors        []struct {
@@ -226,13 +226,13 @@ type problem struct {
 }
 
 // problem reads an error out of an answer with the wanted status.
-func (a answer) problem(status int) problem {
+func (a answer) problem(status int) refusal {
 	a.t.Helper()
 	a.want(status)
 	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
 		a.t.Errorf("an error of type %q: %s", got, a.body)
 	}
-	var p problem
+	var p refusal
 	if err := json.Unmarshal(a.body, &p); err != nil {
 		a.t.Fatalf("%v: %s", err, a.body)
 	}
@@ -243,7 +243,7 @@ func (a answer) problem(status int) problem {
 }
 
 // names checks that a problem names a field.
-func (p problem) names(t *testing.T, field string) {
+func (p refusal) names(t *testing.T, field string) {
 	t.Helper()
 	if strings.Contains(p.Detail, field) {
 		return

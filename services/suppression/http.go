@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -44,7 +45,7 @@ func (l *List) ReleaseHandler(logger *slog.Logger) http.Handler {
 		}
 		if err := l.Release(req.Context(), asked.ids); err != nil {
 			logger.ErrorContext(req.Context(), "taking a person off the suppression list", slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "the list can't be changed now; try again")
+			problem.Write(w, http.StatusServiceUnavailable, "the list can't be changed now; try again")
 			return
 		}
 		logger.InfoContext(req.Context(), "somebody who came back was taken off the suppression list", slog.String("by", request.ActorOf(req.Context())))
@@ -58,9 +59,9 @@ func readAsked(w http.ResponseWriter, req *http.Request) (asked, bool) {
 	var errs request.FieldErrors
 	switch {
 	case errors.As(err, &errs):
-		problem(w, http.StatusUnprocessableEntity, errs.Error())
+		problem.Write(w, http.StatusUnprocessableEntity, errs.Error())
 	case err != nil:
-		problem(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
+		problem.Write(w, http.StatusBadRequest, `send {"identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
 	}
 	return out, err == nil
 }
@@ -86,7 +87,7 @@ func (l *List) Handler(logger *slog.Logger) http.Handler {
 		}
 		if err != nil {
 			logger.ErrorContext(req.Context(), "checking the suppression list", slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "the list can't be read now; until it can, import nobody")
+			problem.Write(w, http.StatusServiceUnavailable, "the list can't be read now; until it can, import nobody")
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -148,10 +149,3 @@ func (q question) identifiers() ([]request.Identifier, error) {
 // sourceName is how a program that imports names itself: as connectors do, so
 // that it can't be a person.
 var sourceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
-
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The caller may be gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
-}

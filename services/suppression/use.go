@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -97,23 +98,23 @@ func (l *List) UseHandler(logger *slog.Logger) http.Handler {
 		dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, checkBytes))
 		dec.DisallowUnknownFields()
 		if dec.Decode(&q) != nil || q.Connector == "" || q.Purpose == "" {
-			problem(w, http.StatusBadRequest, `send {"connector": "billing", "purpose": "D8", "identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
+			problem.Write(w, http.StatusBadRequest, `send {"connector": "billing", "purpose": "D8", "identifiers": [{"kind": "email", "value": "…"}]} of at most 1 MiB`)
 			return
 		}
 		ids, err := readIdentifiers(q.Identifiers)
 		var errs request.FieldErrors
 		switch {
 		case errors.As(err, &errs):
-			problem(w, http.StatusUnprocessableEntity, errs.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, errs.Error())
 			return
 		case err != nil:
-			problem(w, http.StatusBadRequest, `identifiers: send [{"kind": "email", "value": "…"}]`)
+			problem.Write(w, http.StatusBadRequest, `identifiers: send [{"kind": "email", "value": "…"}]`)
 			return
 		}
 		out, err := l.MayUse(req.Context(), Purpose{Connector: q.Connector, Code: q.Purpose, At: time.Now()}, ids)
 		if err != nil {
 			logger.ErrorContext(req.Context(), "checking what was kept", slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "this can't be read now; until it can, use nothing")
+			problem.Write(w, http.StatusServiceUnavailable, "this can't be read now; until it can, use nothing")
 			return
 		}
 		denied := 0

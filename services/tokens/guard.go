@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/habeas-data/habeas/services/internal/attempts"
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -134,7 +134,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 			return
 		}
 		if !allowed {
-			problem(w, http.StatusForbidden, fmt.Sprintf("this token is not for that: it needs the scope %s", need))
+			problem.Write(w, http.StatusForbidden, fmt.Sprintf("this token is not for that: it needs the scope %s", need))
 			return
 		}
 		next.ServeHTTP(w, req.WithContext(withHeld(request.WithActor(req.Context(), token.ID), token)))
@@ -160,7 +160,7 @@ func (g *Guard) check(w http.ResponseWriter, req *http.Request, secret string) (
 	source, now := attempts.Source(req, g.Proxied), g.Now()
 	if wait := g.failures.Wait(source, now); wait > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait.Seconds())+1))
-		problem(w, http.StatusTooManyRequests, "too many wrong tokens came from your network; wait and try again")
+		problem.Write(w, http.StatusTooManyRequests, "too many wrong tokens came from your network; wait and try again")
 		return store.Token{}, false
 	}
 	err := ErrUnknown
@@ -173,21 +173,13 @@ func (g *Guard) check(w http.ResponseWriter, req *http.Request, secret string) (
 		return token, true
 	case !errors.Is(err, ErrUnknown):
 		g.Logger.ErrorContext(req.Context(), "checking a token", slog.Any("error", err))
-		problem(w, http.StatusServiceUnavailable, "tokens can't be checked now; try again")
+		problem.Write(w, http.StatusServiceUnavailable, "tokens can't be checked now; try again")
 		return store.Token{}, false
 	}
 	if secret != "" { // no token at all is no guess
 		g.failures.Add(source, now)
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="habeas"`)
-	problem(w, http.StatusUnauthorized, "send an API token that is good as: Authorization: Bearer <token>")
+	problem.Write(w, http.StatusUnauthorized, "send an API token that is good as: Authorization: Bearer <token>")
 	return store.Token{}, false
-}
-
-// Errors in the form of RFC 9457.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The caller may be gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -74,7 +75,7 @@ func (k *Keeper) Handler(logger *slog.Logger, by string) http.Handler {
 		dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, 16<<10))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&b); err != nil {
-			problem(w, http.StatusBadRequest, `send {"name": "…", "scopes": ["read"], "days": 90}`)
+			problem.Write(w, http.StatusBadRequest, `send {"name": "…", "scopes": ["read"], "days": 90}`)
 			return
 		}
 		if b.Days > 0 && b.ExpiresAt.IsZero() {
@@ -82,7 +83,7 @@ func (k *Keeper) Handler(logger *slog.Logger, by string) http.Handler {
 		}
 		for _, scope := range b.Scopes {
 			if !gives(req.Context(), scope) {
-				problem(w, http.StatusForbidden, "a token gives nobody more than it has itself")
+				problem.Write(w, http.StatusForbidden, "a token gives nobody more than it has itself")
 				return
 			}
 		}
@@ -109,12 +110,12 @@ func (k *Keeper) fail(w http.ResponseWriter, req *http.Request, logger *slog.Log
 	var fields request.FieldErrors
 	switch {
 	case errors.As(err, &fields):
-		problem(w, http.StatusUnprocessableEntity, fields.Error())
+		problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
 	case errors.Is(err, store.ErrNotFound):
-		problem(w, http.StatusNotFound, "there is no such token")
+		problem.Write(w, http.StatusNotFound, "there is no such token")
 	default:
 		logger.ErrorContext(req.Context(), "keeping tokens", slog.Any("error", err))
-		problem(w, http.StatusServiceUnavailable, "tokens can't be read or changed now")
+		problem.Write(w, http.StatusServiceUnavailable, "tokens can't be read or changed now")
 	}
 }
 

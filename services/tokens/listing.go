@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/records"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -35,7 +36,7 @@ func (g *Guard) mayList(w http.ResponseWriter, req *http.Request, l look) bool {
 	}
 	fine := purpose == records.Compliance
 	if g.Keeper == nil {
-		problem(w, http.StatusServiceUnavailable, "the list of requests is not here: looks at it can't be put on record")
+		problem.Write(w, http.StatusServiceUnavailable, "the list of requests is not here: looks at it can't be put on record")
 		return false
 	}
 	err := g.Keeper.Record(req.Context(), store.Access{
@@ -44,10 +45,10 @@ func (g *Guard) mayList(w http.ResponseWriter, req *http.Request, l look) bool {
 	switch {
 	case err != nil:
 		g.Logger.ErrorContext(req.Context(), "putting a look at the list of requests on record", slog.Any("error", err))
-		problem(w, http.StatusServiceUnavailable, "the look can't be put on record now, so nothing is shown; try again")
+		problem.Write(w, http.StatusServiceUnavailable, "the look can't be put on record now, so nothing is shown; try again")
 		return false
 	case l.allowed && !fine:
-		problem(w, http.StatusForbidden, records.ErrPurpose.Error())
+		problem.Write(w, http.StatusForbidden, records.ErrPurpose.Error())
 		return false
 	default:
 		return true

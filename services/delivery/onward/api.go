@@ -1,12 +1,12 @@
 package onward
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -54,7 +54,7 @@ func (r *Room) API(actor func(*http.Request) string) http.Handler {
 		case err != nil:
 			err = store.ErrNotFound
 		case who == "" || who == Recipient || len(who) > 200:
-			r.problem(w, http.StatusUnprocessableEntity, "say who was told, in the header Habeas-Actor")
+			problem.Write(w, http.StatusUnprocessableEntity, "say who was told, in the header Habeas-Actor")
 			return
 		default:
 			err = r.Acknowledge(req.Context(), id, who)
@@ -63,12 +63,12 @@ func (r *Room) API(actor func(*http.Request) string) http.Handler {
 		case err == nil:
 			w.WriteHeader(http.StatusNoContent)
 		case errors.Is(err, store.ErrNotFound):
-			r.problem(w, http.StatusNotFound, "there is no notice with this id")
+			problem.Write(w, http.StatusNotFound, "there is no notice with this id")
 		case errors.Is(err, request.ErrOnwardExcused):
-			r.problem(w, http.StatusConflict, request.ErrOnwardExcused.Error())
+			problem.Write(w, http.StatusConflict, request.ErrOnwardExcused.Error())
 		default:
 			r.Logger.ErrorContext(req.Context(), "acknowledging for a recipient", slog.Any("error", err))
-			r.problem(w, http.StatusServiceUnavailable, "this can't be written now; try again")
+			problem.Write(w, http.StatusServiceUnavailable, "this can't be written now; try again")
 		}
 	})
 	return mux
@@ -81,7 +81,7 @@ func (r *Room) list(w http.ResponseWriter, req *http.Request) {
 	if text := req.URL.Query().Get("request"); err == nil && text != "" {
 		id, parseErr := request.ParseID(text)
 		if parseErr != nil {
-			r.problem(w, http.StatusUnprocessableEntity, "request: is no request's id")
+			problem.Write(w, http.StatusUnprocessableEntity, "request: is no request's id")
 			return
 		}
 		rows, err = r.Store.OnwardOf(req.Context(), id)
@@ -90,7 +90,7 @@ func (r *Room) list(w http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		r.Logger.ErrorContext(req.Context(), "listing recipients", slog.Any("error", err))
-		r.problem(w, http.StatusServiceUnavailable, "this can't be read now; try again")
+		problem.Write(w, http.StatusServiceUnavailable, "this can't be read now; try again")
 		return
 	}
 	out := List{Standing: standing, Notices: make([]Listed, len(rows))}
@@ -103,11 +103,4 @@ func (r *Room) list(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	r.json(w, http.StatusOK, out)
-}
-
-func (r *Room) problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	// The caller may be gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -141,12 +142,12 @@ func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, r
 	})
 }
 
-func (r *Room) refuse(w http.ResponseWriter, req *http.Request, status int, problem string) {
+func (r *Room) refuse(w http.ResponseWriter, req *http.Request, status int, why string) {
 	if asksJSON(req) {
-		r.problem(w, status, problem)
+		problem.Write(w, status, why)
 		return
 	}
-	r.page(w, status, page{Title: http.StatusText(status), Problem: problem})
+	r.page(w, status, page{Title: http.StatusText(status), Problem: why})
 }
 
 func (r *Room) page(w http.ResponseWriter, status int, p page) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -49,24 +50,24 @@ func Handler(in *intake.Room, v *verify.Room) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			problem(w, http.StatusMethodNotAllowed, "use POST")
+			problem.Write(w, http.StatusMethodNotAllowed, "use POST")
 			return
 		}
 		b := body{}
 		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&b); err != nil {
-			problem(w, http.StatusUnprocessableEntity, "the body is no JSON, or has a field that is not asked for")
+			problem.Write(w, http.StatusUnprocessableEntity, "the body is no JSON, or has a field that is not asked for")
 			return
 		}
 		id, err := take(r.Context(), in, v, b, r.Header.Get("Idempotency-Key"))
 		if fields := (request.FieldErrors)(nil); errors.As(err, &fields) {
-			problem(w, http.StatusUnprocessableEntity, fields.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
 			return
 		}
 		if err != nil {
 			in.Logger.ErrorContext(r.Context(), "taking a request at the desk", "error", err)
-			problem(w, http.StatusServiceUnavailable, "the request could not be handled now; send it again with the same Idempotency-Key")
+			problem.Write(w, http.StatusServiceUnavailable, "the request could not be handled now; send it again with the same Idempotency-Key")
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -146,14 +147,4 @@ func anchor(ids []request.Identifier) request.Identifier {
 		}
 	}
 	return first
-}
-
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	text, err := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
-	if err != nil {
-		panic(err) // strings can always be encoded
-	}
-	_, _ = w.Write(text) // the client may be gone
 }

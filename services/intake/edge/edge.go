@@ -26,6 +26,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/signal"
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -102,7 +103,7 @@ func (e *Edge) Trusted() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			writeProblem(w, http.StatusMethodNotAllowed, "use POST")
+			problem.Write(w, http.StatusMethodNotAllowed, "use POST")
 			return
 		}
 		e.serve(w, r, true)
@@ -145,18 +146,18 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request, trusted bool) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&v); err != nil && !errors.Is(err, io.EOF) {
-		writeProblem(w, http.StatusUnprocessableEntity, "the body is not what is asked for: send identifiers, gpc, opt_out, gpp and usp, and nothing else")
+		problem.Write(w, http.StatusUnprocessableEntity, "the body is not what is asked for: send identifiers, gpc, opt_out, gpp and usp, and nothing else")
 		return
 	}
 	ids, err := e.identifiers(v, trusted)
 	if err != nil {
-		writeProblem(w, http.StatusUnprocessableEntity, err.Error())
+		problem.Write(w, http.StatusUnprocessableEntity, err.Error())
 		return
 	}
 	s, err := e.Hear(r.Context(), ids, heard(r.Header, v), intake.Source(r, e.Proxied))
 	if err != nil {
 		e.Logger.ErrorContext(r.Context(), "applying a choice", slog.Any("error", err))
-		writeProblem(w, http.StatusServiceUnavailable, "the choice could not be stored now; treat this visitor as opted out and send it again")
+		problem.Write(w, http.StatusServiceUnavailable, "the choice could not be stored now; treat this visitor as opted out and send it again")
 		return
 	}
 	writeJSON(w, http.StatusOK, s)
@@ -292,11 +293,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the client may be gone
-}
-
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // the client may be gone
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -42,7 +43,7 @@ func (e *Edge) Lifting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			writeProblem(w, http.StatusMethodNotAllowed, "use POST")
+			problem.Write(w, http.StatusMethodNotAllowed, "use POST")
 			return
 		}
 		var body struct {
@@ -51,7 +52,7 @@ func (e *Edge) Lifting() http.Handler {
 		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&body); err != nil {
-			writeProblem(w, http.StatusUnprocessableEntity, "the body is not what is asked for: send request, the id of the request that opted in")
+			problem.Write(w, http.StatusUnprocessableEntity, "the body is not what is asked for: send request, the id of the request that opted in")
 			return
 		}
 		id, err := request.ParseID(body.Request)
@@ -62,12 +63,12 @@ func (e *Edge) Lifting() http.Handler {
 		}
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			writeProblem(w, http.StatusNotFound, "no such request")
+			problem.Write(w, http.StatusNotFound, "no such request")
 		case errors.Is(err, ErrNotOptedIn):
-			writeProblem(w, http.StatusConflict, ErrNotOptedIn.Error())
+			problem.Write(w, http.StatusConflict, ErrNotOptedIn.Error())
 		case err != nil:
 			e.Logger.ErrorContext(r.Context(), "lifting a choice", slog.Any("error", err))
-			writeProblem(w, http.StatusServiceUnavailable, "the choice could not be lifted now; send it again")
+			problem.Write(w, http.StatusServiceUnavailable, "the choice could not be lifted now; send it again")
 		default:
 			writeJSON(w, http.StatusOK, Standing{})
 		}

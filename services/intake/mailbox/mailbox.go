@@ -15,7 +15,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +27,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/verify"
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 )
@@ -204,42 +204,36 @@ func (r *Room) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			problem(w, http.StatusMethodNotAllowed, "use POST")
+			problem.Write(w, http.StatusMethodNotAllowed, "use POST")
 			return
 		}
 		received := time.Time{}
 		if text := req.Header.Get("Habeas-Received"); text != "" {
 			var err error
 			if received, err = time.Parse(time.RFC3339, text); err != nil {
-				problem(w, http.StatusUnprocessableEntity, "Habeas-Received: want a time such as 2026-03-02T17:04:05Z")
+				problem.Write(w, http.StatusUnprocessableEntity, "Habeas-Received: want a time such as 2026-03-02T17:04:05Z")
 				return
 			}
 		}
 		raw, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxMessage))
 		if err != nil {
-			problem(w, http.StatusRequestEntityTooLarge, "the message is over 10 MiB or was cut off")
+			problem.Write(w, http.StatusRequestEntityTooLarge, "the message is over 10 MiB or was cut off")
 			return
 		}
 		id, err := r.Take(req.Context(), raw, received)
 		var fields request.FieldErrors
 		switch {
 		case errors.Is(err, ErrUnreadable):
-			problem(w, http.StatusUnprocessableEntity, ErrUnreadable.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, ErrUnreadable.Error())
 		case errors.As(err, &fields):
-			problem(w, http.StatusUnprocessableEntity, fields.Error())
+			problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
 		case err != nil:
 			r.Logger.ErrorContext(req.Context(), "taking a message", slog.Any("error", err))
-			problem(w, http.StatusServiceUnavailable, "the message could not be handled now; send it again")
+			problem.Write(w, http.StatusServiceUnavailable, "the message could not be handled now; send it again")
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusCreated)
 			_, _ = fmt.Fprintf(w, `{"id":%q}`+"\n", id) // the client may be gone
 		}
 	})
-}
-
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // the client may be gone
 }
