@@ -165,7 +165,7 @@ func checkRoomFiles(t *testing.T, objects, given map[string]object, name string)
 			t.Errorf("%s is not given %s", name, path)
 		}
 	}
-	if told := slices.Contains([]string{"intake", "coordinator", "delivery"}, name); told != (c.Intake.Tenant != "") {
+	if told := slices.Contains([]string{"intake", "coordinator", "delivery", "console"}, name); told != (c.Intake.Tenant != "") {
 		t.Errorf("%s has the company's file at %q", name, c.Intake.Tenant)
 	}
 	want := []string{c.Vault.Key}
