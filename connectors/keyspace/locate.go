@@ -61,7 +61,7 @@ func (c *Connector) LocateBatch(ctx context.Context, people []sdk.Person) ([][]s
 				results[i] = append(results[i], sdk.Found{Store: s.name, Count: t.free})
 			}
 			if t.kept > 0 {
-				results[i] = append(results[i], sdk.Found{Store: s.name, Count: t.kept, Keep: &sdk.Keep{Basis: s.keep.Basis, Until: t.until}})
+				results[i] = append(results[i], sdk.Found{Store: s.name, Count: t.kept, Keep: &sdk.Keep{Basis: s.keep.Basis, Until: t.until, Facts: s.keep.Facts}})
 			}
 		}
 	}

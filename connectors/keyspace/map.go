@@ -85,6 +85,9 @@ type KeepMap struct {
 	// Needs are the fields of a hash that the basis needs; the others are
 	// removed when the person is erased. Empty means all.
 	Needs []string `yaml:"needs"`
+	// Facts are what the law asks for with the basis: legal_ref, reference,
+	// assessment or facts.
+	Facts sdk.Facts `yaml:"facts"`
 }
 
 // WithholdMap is a field that is never disclosed.
@@ -149,10 +152,14 @@ func (m *Map) Manifest() sdk.Manifest {
 		if role == "" {
 			role = sdk.Business
 		}
-		man.Stores = append(man.Stores, sdk.Store{
+		st := sdk.Store{
 			Name: s.name, Role: role,
 			Categories: []sdk.Category{{Letter: spec.Category.Letter, Data: spec.Category.Data}},
-		})
+		}
+		if k := spec.Keep; k != nil {
+			st.Retains = []sdk.Retention{{Basis: k.Basis, Ends: true, Facts: k.Facts}}
+		}
+		man.Stores = append(man.Stores, st)
 		for _, k := range s.kinds() {
 			if !slices.Contains(man.Accepts, k) {
 				man.Accepts = append(man.Accepts, k)

@@ -347,6 +347,7 @@ func (p *Program) manifest(o Options, settings map[string]string) (sdk.Manifest,
 		for _, c := range s.Categories {
 			st.Categories = append(st.Categories, sdk.Category{Letter: c.Letter, Data: c.Data})
 		}
+		st.Retains = p.retains(s.Name)
 		m.Stores = append(m.Stores, st)
 	}
 	return m, nil

@@ -260,7 +260,7 @@ func (r *run) keepOf(s *step, v any) *sdk.Keep {
 	if !ok || !until.After(r.now) {
 		return nil
 	}
-	return &sdk.Keep{Basis: s.keep.Basis, Until: until}
+	return &sdk.Keep{Basis: s.keep.Basis, Until: until, Facts: s.keep.Facts}
 }
 
 // kept says whether a collected record is kept, by itself or for what hangs
@@ -270,7 +270,7 @@ func (r *run) kept(name string, i *item) *sdk.Keep {
 	for _, s := range r.e.keepers[name] {
 		for _, in := range i.inner {
 			if slices.Contains(s, in.name) && (keep == nil || in.keep.Until.After(keep.Until)) {
-				keep = &sdk.Keep{Basis: in.keep.Basis, Until: in.keep.Until}
+				keep = &sdk.Keep{Basis: in.keep.Basis, Until: in.keep.Until, Facts: in.keep.Facts}
 			}
 		}
 	}

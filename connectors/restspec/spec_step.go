@@ -152,6 +152,9 @@ type Keep struct {
 	// With keeps a record while any record found under it in these collections
 	// is kept, on the same basis and as long.
 	With Strings `yaml:"with"`
+	// Facts are what the law asks for with the basis: legal_ref, reference,
+	// assessment or facts.
+	Facts sdk.Facts `yaml:"facts"`
 }
 
 // Yield is an identifier a record holds.

@@ -309,7 +309,7 @@ func (c *checker) keeping(at place, ps placed) {
 	k := ps.Keep
 	switch {
 	case k == nil:
-	case len(k.With) > 0 && (k.Field != "" || k.Until != "" || k.From != "" || k.Basis != ""):
+	case len(k.With) > 0 && (k.Field != "" || k.Until != "" || k.From != "" || k.Basis != "" || k.Facts != sdk.Facts{}):
 		c.fault(at.with("keep"), "with stands alone: basis and end come from the records under it")
 	case len(k.With) > 0:
 	case k.Basis == "" || (k.Until == "") == (k.From == "") || (k.From == "") != (k.For == 0):

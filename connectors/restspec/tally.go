@@ -8,20 +8,23 @@ type tally struct {
 	found map[tallyKey]*sdk.Found
 }
 
-type tallyKey struct{ store, basis string }
+type tallyKey struct {
+	store, basis string
+	facts        sdk.Facts
+}
 
 func newTally() *tally { return &tally{found: map[tallyKey]*sdk.Found{}} }
 
 func (t *tally) add(store string, keep *sdk.Keep) {
 	key := tallyKey{store: store}
 	if keep != nil {
-		key.basis = keep.Basis
+		key.basis, key.facts = keep.Basis, keep.Facts
 	}
 	f := t.found[key]
 	if f == nil {
 		f = &sdk.Found{Store: store}
 		if keep != nil {
-			f.Keep = &sdk.Keep{Basis: keep.Basis, Until: keep.Until}
+			f.Keep = &sdk.Keep{Basis: keep.Basis, Until: keep.Until, Facts: keep.Facts}
 		}
 		t.found[key] = f
 		t.order = append(t.order, key)

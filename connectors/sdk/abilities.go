@@ -87,6 +87,9 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 				NotSearchable: n.NotSearchable, LegalPurposeOnly: n.LegalPurposeOnly, NoCommercialUse: n.NoCommercialUse, Described: n.Described,
 			}
 		}
+		for _, k := range s.Retains {
+			store.Retentions = append(store.Retentions, &habeasv1.Retention{Basis: k.Basis, Ends: k.Ends, Facts: k.Facts.named()})
+		}
 		for _, category := range s.Categories {
 			store.Categories = append(store.Categories, &habeasv1.Category{Letter: category.Letter, Data: category.Data})
 		}

@@ -21,6 +21,13 @@ type censusRow struct {
 	all, kept       int64
 	basis           string
 	until           time.Time
+	keeps           []keptRow
+}
+
+// keptRow is what is kept on one basis.
+type keptRow struct {
+	Keep
+	n int64
 }
 
 // newCensus sums what was found. Every store of the manifest has a row: that a
@@ -76,6 +83,28 @@ func (c *census) add(f Found) {
 	if r.basis == "" || f.Keep.Until.After(r.until) {
 		r.basis, r.until = f.Keep.Basis, f.Keep.Until
 	}
+	k := slices.IndexFunc(r.keeps, func(k keptRow) bool { return k.Basis == f.Keep.Basis && k.Facts == f.Keep.Facts })
+	if k < 0 {
+		k = len(r.keeps)
+		r.keeps = append(r.keeps, keptRow{Keep: *f.Keep})
+	}
+	r.keeps[k].n += f.Count
+	if f.Keep.Until.After(r.keeps[k].Until) {
+		r.keeps[k].Until = f.Keep.Until
+	}
+}
+
+// message is the rows of what is kept.
+func (r *censusRow) message() []*habeasv1.Kept {
+	var out []*habeasv1.Kept
+	for _, k := range r.keeps {
+		m := &habeasv1.Kept{Basis: k.Basis, Count: k.n, Facts: k.Facts.named()}
+		if !k.Until.IsZero() {
+			m.UntilTime = timestamppb.New(k.Until)
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // remaining is how many records are there that may go.
@@ -99,6 +128,7 @@ func (c census) counts(first *habeasv1.LocatedRecord) []*habeasv1.StoreCount {
 	for _, r := range c.rows {
 		count := &habeasv1.StoreCount{
 			Store: r.store, Category: r.category, RemainingCount: r.all - r.kept, KeptCount: r.kept, Basis: r.basis,
+			Kept: r.message(),
 		}
 		if r.kept > 0 && !r.until.IsZero() {
 			count.UntilTime = timestamppb.New(r.until)
@@ -116,12 +146,13 @@ func (c census) counts(first *habeasv1.LocatedRecord) []*habeasv1.StoreCount {
 			counts[i].LocatedCount = f.GetLocatedCount()
 			if f.GetKeptCount() > counts[i].GetKeptCount() {
 				counts[i].KeptCount, counts[i].Basis, counts[i].UntilTime = f.GetKeptCount(), f.GetBasis(), f.GetUntilTime()
+				counts[i].Kept = f.GetKept()
 			}
 			continue
 		}
 		counts = append(counts, &habeasv1.StoreCount{
 			Store: f.GetStore(), Category: f.GetCategory(), LocatedCount: f.GetLocatedCount(),
-			KeptCount: f.GetKeptCount(), Basis: f.GetBasis(), UntilTime: f.GetUntilTime(),
+			KeptCount: f.GetKeptCount(), Basis: f.GetBasis(), UntilTime: f.GetUntilTime(), Kept: f.GetKept(),
 		})
 	}
 	// The empty row of a store that has rows by category says nothing.

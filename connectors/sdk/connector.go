@@ -154,6 +154,38 @@ type Keep struct {
 	Basis string
 	// Until is the day the basis ends, in UTC.
 	Until time.Time
+	// Facts are what the basis needs to hold; without them the coordinator may
+	// not take the records as kept by law.
+	Facts Facts
+}
+
+// Facts are what a basis for keeping needs. They say why records of a kind are
+// kept, and nothing of any person. Which basis needs which, the catalogue of the
+// law says.
+type Facts struct {
+	// LegalRef is the statute, order or contract term.
+	LegalRef string `json:"legal_ref,omitempty" yaml:"legal_ref"`
+	// Reference is a case, an invoice series, an incident or a warrant.
+	Reference string `json:"reference,omitempty" yaml:"reference"`
+	// Assessment is where a written weighing is kept that can be shown.
+	Assessment string `json:"assessment,omitempty" yaml:"assessment"`
+	// Facts are what happened, as the consumer is told.
+	Facts string `json:"facts,omitempty" yaml:"facts"`
+}
+
+// named gives the facts under the names of the contract; nil for none.
+func (f Facts) named() map[string]string {
+	var out map[string]string
+	for name, text := range map[string]string{"legal_ref": f.LegalRef, "reference": f.Reference, "assessment": f.Assessment, "facts": f.Facts} {
+		if text == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = text
+	}
+	return out
 }
 
 // Correction replaces the value of one field.

@@ -62,6 +62,20 @@ type Store struct {
 	Source Source `json:",omitempty"`
 	// NotSearched is set when the store is not searched for a request to know.
 	NotSearched *NotSearched `json:",omitempty"`
+	// Retains are the bases on which records of the store may be kept when the
+	// person is erased. What is declared is held against the law before anything
+	// is erased; what is not, when it is reported.
+	Retains []Retention `json:",omitempty"`
+}
+
+// Retention is a basis on which a store may keep records.
+type Retention struct {
+	// Basis is the code, as in [Keep].
+	Basis string
+	// Ends says that every record kept on it has an end.
+	Ends bool
+	// Facts are what the basis needs, as in [Keep].
+	Facts Facts
 }
 
 // Source is where records come from.

@@ -91,7 +91,7 @@ func (p *plan) retained(r *row) (int, *sdk.Keep) {
 			start = p.today()
 		}
 		if until := rule.spec.Period.After(start); until.After(p.now()) {
-			return i, &sdk.Keep{Basis: rule.spec.Basis, Until: until}
+			return i, &sdk.Keep{Basis: rule.spec.Basis, Until: until, Facts: rule.spec.Facts}
 		}
 	}
 	return 0, nil
@@ -147,6 +147,7 @@ func (p *plan) found(r *reach, since time.Time) []sdk.Found {
 		c     *collection
 		basis string
 		until time.Time
+		facts sdk.Facts
 	}
 	counts := map[group]int64{}
 	for _, v := range r.order {
@@ -155,7 +156,7 @@ func (p *plan) found(r *reach, since time.Time) []sdk.Found {
 		}
 		g := group{c: v.row.c}
 		if v.keep != nil {
-			g.basis, g.until = v.keep.Basis, v.keep.Until
+			g.basis, g.until, g.facts = v.keep.Basis, v.keep.Until, v.keep.Facts
 		}
 		counts[g]++
 	}
@@ -170,7 +171,7 @@ func (p *plan) found(r *reach, since time.Time) []sdk.Found {
 	for _, g := range groups {
 		f := sdk.Found{Store: g.c.store, Count: counts[g]}
 		if g.basis != "" {
-			f.Keep = &sdk.Keep{Basis: g.basis, Until: g.until}
+			f.Keep = &sdk.Keep{Basis: g.basis, Until: g.until, Facts: g.facts}
 		}
 		found = append(found, f)
 	}

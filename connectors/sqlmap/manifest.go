@@ -35,7 +35,11 @@ func (c *Connector) Manifest() (sdk.Manifest, error) {
 		if !t.counted {
 			continue
 		}
-		m.Stores = append(m.Stores, sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role)})
+		s := sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role), Retains: t.retentions(nil)}
+		if t.rules.Source == "third_party" {
+			s.Source = sdk.Acquired
+		}
+		m.Stores = append(m.Stores, s)
 	}
 	return m, nil
 }
@@ -78,6 +82,31 @@ func (c *collection) categories(seen []*collection) []sdk.Category {
 		if !l.seed() && l.dependent() {
 			for _, k := range l.from.c.categories(append(seen, c)) {
 				add(k.Letter, k.Data)
+			}
+		}
+	}
+	return list
+}
+
+// retentions lists the bases on which rows of the collection may be kept: those
+// of its own rules, and of the collections whose rows they are kept with.
+func (c *collection) retentions(seen []*collection) []sdk.Retention {
+	var list []sdk.Retention
+	add := func(k sdk.Retention) {
+		if !slices.Contains(list, k) {
+			list = append(list, k)
+		}
+	}
+	for _, r := range c.retain {
+		if r.with == nil {
+			add(sdk.Retention{Basis: r.spec.Basis, Ends: true, Facts: r.spec.Facts})
+			continue
+		}
+		for _, other := range []*field{r.with.from, r.with.to} {
+			if other != nil && other.c != c && !slices.Contains(seen, other.c) {
+				for _, k := range other.c.retentions(append(seen, c)) {
+					add(k)
+				}
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // Map is a data map as written: one or more datasets that live in one
@@ -142,6 +144,9 @@ type Retention struct {
 	// Needs are the personal columns the basis needs; all others are emptied
 	// when the person is erased.
 	Needs []string `yaml:"needs"`
+	// Facts are what the law asks for with the basis: legal_ref, reference,
+	// assessment or facts.
+	Facts sdk.Facts `yaml:"facts"`
 }
 
 // Condition compares one column with values.

@@ -25,6 +25,8 @@ type connectorDetail struct {
 	Backup, Contract, Facts      string
 	Notes                        []string
 	Stores                       []storeRow
+	// Unfounded says on which bases it would keep records that don't hold today.
+	Unfounded []string
 
 	Queue           queueView
 	Activity        *activityView

@@ -128,6 +128,7 @@ func (r *Room) showConnector(w http.ResponseWriter, req *http.Request, template 
 		return
 	}
 	d := connectorDetailOf(&f.Members[i], r.config.Now(), f)
+	d.Unfounded = r.unfounded(f.Members[i].Manifest)
 	past, err := r.pausesOf(req.Context(), name)
 	if err != nil {
 		r.config.Logger.WarnContext(req.Context(), "reading a connector's pauses", slog.Any("error", err))
@@ -208,4 +209,21 @@ func (r *Room) readForm(w http.ResponseWriter, req *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// unfounded says on which bases a connector would keep records that don't hold
+// for a deletion received today.
+func (r *Room) unfounded(m *habeasv1.Manifest) []string {
+	if r.config.Bases == nil {
+		return nil
+	}
+	day, err := r.config.Bases.Regimes.ReceiptDate(r.config.Regime, r.config.Now())
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, no := range r.config.Bases.Manifest(m, r.config.Regime, day) {
+		out = append(out, no.Error())
+	}
+	return out
 }

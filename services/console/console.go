@@ -26,6 +26,7 @@ import (
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/console/access"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/tokens"
@@ -87,6 +88,9 @@ type Config struct {
 	// Answers are those that go by mail; nil for a console that knows of no delivery
 	// room.
 	Answers Answers
+	// Bases are on what connectors may keep records under Regime; nil is not known.
+	Bases  *tenant.Bases
+	Regime string
 	// AuditURL is where the log is served, to link to; empty for no links.
 	AuditURL string
 	// Logger takes what goes wrong; nil is silence.

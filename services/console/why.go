@@ -65,7 +65,7 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 		}
 	}
 	switch r.Attention {
-	case "", "failed", "over_limit": // the systems themselves say it
+	case "", "failed", "over_limit", "basis": // the systems themselves say it
 	case "no_connector", "no_rules":
 		add(bad, attentionLabels[r.Attention]+".", "A person has to decide: connect a system, or deny the request.", time.Time{})
 	default:

@@ -87,6 +87,7 @@ var holdLabels = map[request.HoldKind]string{
 var attentionLabels = map[string]string{
 	"failed":         "A system failed",
 	"over_limit":     "Too many records for one person",
+	"basis":          "Records would be kept on a basis that does not hold",
 	"no_connector":   "No system understands the identifiers",
 	"no_rules":       "The rules of its law are not known",
 	"package_failed": "The package could not be made",

@@ -82,6 +82,10 @@ func storesJSON(stores []*habeasv1.StoreCount) []byte {
 func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	j := &st.s.Jobs[i]
 	state, code, message := stateOf(j, st.s.Request.Right(), p.GetOutcome())
+	no := st.unfounded(j, p.GetOutcome())
+	if no != nil {
+		state, code, message = request.JobFailed, no.Code, no.Error()
+	}
 	if state == "" || p.GetAction() != wireAction(j.Action) || !request.CanMoveJob(j.State, state) {
 		return
 	}
@@ -104,6 +108,9 @@ func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 		// Until they are here the job has not ended.
 		return
 	}
+	if no != nil {
+		st.refused(no)
+	}
 	st.settle(i, state, p.GetOutcome())
 }
 
@@ -118,7 +125,7 @@ const (
 func (st *step) settle(i int, state request.JobState, o *habeasv1.Outcome) {
 	j := &st.s.Jobs[i]
 	rules := st.w.rules
-	again := state == request.JobPlanChanged || state == request.JobFailed && !o.GetFailed().GetPermanent()
+	again := state == request.JobPlanChanged || state == request.JobFailed && o.GetFailed() != nil && !o.GetFailed().GetPermanent()
 	if again {
 		j.Failures++
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/suppression"
@@ -50,6 +51,9 @@ type Config struct {
 	// Ledger knows who got which data and has to be told of a deletion or an
 	// opt-out; nil is a company that gives data to nobody.
 	Ledger *disclosure.Ledger
+	// Bases hold what connectors keep against the law of the day; nil holds
+	// nothing against anything.
+	Bases  *tenant.Bases
 	Rules  Rules
 	Logger *slog.Logger
 	// Now is the clock; nil is the machine's.
@@ -297,7 +301,7 @@ func (r *Room) world() *world {
 	r.mu.Lock()
 	lost, paused := r.lost, r.paused
 	r.mu.Unlock()
-	w := &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost, paused: paused}
+	w := &world{now: r.Now().UTC(), connectors: r.connectors.all(), rules: r.Rules, lost: lost, paused: paused, bases: r.Bases}
 	if r.Ledger != nil {
 		w.book = r.Ledger.Book
 	}

@@ -32,6 +32,12 @@ func (st *step) ready() {
 			st.wait(i, until)
 			continue
 		}
+		if j.Action == request.ActionErase && !lost {
+			if no := st.declared(c); no != nil {
+				st.stop(i, no)
+				continue
+			}
+		}
 		st.dispatch(i, c)
 	}
 }

@@ -49,6 +49,8 @@ type StoreInfo struct {
 	// NotSearched is what the consumer is told of a store that is not searched
 	// for a request to know; "" for one that is.
 	NotSearched string
+	// Retains are the bases on which it may keep records.
+	Retains []Retention
 }
 
 // Can reports whether the connector has the ability.
@@ -114,6 +116,9 @@ func parseManifest(name string, data []byte) (Connector, error) {
 		}
 		for _, category := range s.GetCategories() {
 			info.Letters = append(info.Letters, category.GetLetter())
+		}
+		for _, k := range s.GetRetentions() {
+			info.Retains = append(info.Retains, Retention{Basis: k.GetBasis(), Ends: k.GetEnds(), Facts: k.GetFacts()})
 		}
 		if n := s.GetNotSearched(); n != nil {
 			if !n.GetNotSearchable() || !n.GetLegalPurposeOnly() || !n.GetNoCommercialUse() || n.GetDescribed() == "" {

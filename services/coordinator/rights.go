@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -295,11 +296,13 @@ func (st *step) retentionEnd() time.Time {
 			continue
 		}
 		for _, s := range o.GetStores() {
-			if s.GetKeptCount() == 0 || !s.GetUntilTime().IsValid() {
-				continue
-			}
-			if at := later(s.GetUntilTime().AsTime(), st.w.now.Add(24*time.Hour)); first.IsZero() || at.Before(first) {
-				first = at
+			for _, k := range wire.Kept(s) {
+				if !k.GetUntilTime().IsValid() {
+					continue
+				}
+				if at := later(k.GetUntilTime().AsTime(), st.w.now.Add(24*time.Hour)); first.IsZero() || at.Before(first) {
+					first = at
+				}
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/disclosure"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -70,6 +71,8 @@ type world struct {
 	lost map[string]bool
 	// book is who gets the company's data; nil is nobody.
 	book *disclosure.Book
+	// bases hold what connectors keep against the law; nil holds nothing.
+	bases *tenant.Bases
 	// paused are connectors that get no jobs, because staff said so.
 	paused map[string]bool
 
@@ -90,6 +93,7 @@ func (w *world) connector(name string) (Connector, bool) {
 const (
 	AttentionFailed    = "failed"       // a job failed for good or too often
 	AttentionOverLimit = "over_limit"   // more was located than one person may have
+	AttentionBasis     = "basis"        // records are, or would be, kept on a basis that does not hold
 	AttentionNobody    = "no_connector" // no connector understands any identifier in hand
 )
 
@@ -168,6 +172,7 @@ func (st *step) run() error {
 
 // work plans what is missing, sends what is ready and concludes what is over.
 func (st *step) work() error {
+	st.reassess()
 	st.resolve()
 	wait, err := st.survey()
 	if err != nil || st.s.Request.State() == request.AwaitingVerification {
@@ -371,6 +376,8 @@ func (st *step) attend(states []request.JobState, asked bool) {
 	switch {
 	case slices.Contains(states, request.JobOverLimit):
 		attention = AttentionOverLimit
+	case st.groundless():
+		attention = AttentionBasis
 	case slices.ContainsFunc(states, needsPerson):
 		attention = AttentionFailed
 	case !asked:

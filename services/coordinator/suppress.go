@@ -2,11 +2,12 @@ package coordinator
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/suppression"
@@ -55,16 +56,25 @@ func (st *step) retained(entries []store.Suppressed) []store.Retained {
 			continue
 		}
 		for _, s := range o.GetStores() {
-			if s.GetKeptCount() == 0 || s.GetBasis() == "" {
-				continue
+			for _, k := range wire.Kept(s) {
+				out = append(out, st.kept(j.Connector, s.GetStore(), k, entries)...)
 			}
-			var until time.Time
-			if s.GetUntilTime().IsValid() && s.GetUntilTime().AsTime().Unix() > 0 {
-				until = s.GetUntilTime().AsTime()
-			}
-			for _, e := range entries {
-				out = append(out, store.Retained{Digest: e.Digest, Pepper: e.Pepper, Connector: j.Connector, Store: s.GetStore(), Basis: s.GetBasis(), Until: until})
-			}
+		}
+	}
+	return out
+}
+
+// kept is one row of what a store keeps, under the catalogue's code and under the
+// connector's own name for it: whoever asks may use either.
+func (st *step) kept(connector, storeName string, k *habeasv1.Kept, entries []store.Suppressed) []store.Retained {
+	var out []store.Retained
+	bases := []string{st.reason(connector, storeName, k), k.GetBasis()}
+	for _, basis := range slices.Compact(bases) {
+		if basis == "" {
+			continue
+		}
+		for _, e := range entries {
+			out = append(out, store.Retained{Digest: e.Digest, Pepper: e.Pepper, Connector: connector, Store: storeName, Basis: basis, Until: wire.KeptUntil(k)})
 		}
 	}
 	return out

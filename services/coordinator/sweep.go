@@ -110,7 +110,8 @@ func (r *Room) advanceDue(ctx context.Context, now, stale time.Time, lost []stri
 	}
 }
 
-// askAnew looks again at requests that nobody could be asked for, when there
+// askAnew looks again at requests that nobody could be asked for, or that stopped
+// for a basis, when there
 // are connectors that were not there or were different before.
 func (r *Room) askAnew(ctx context.Context) (err error) {
 	if !r.reconsider.Swap(false) {
@@ -129,7 +130,7 @@ func (r *Room) askAnew(ctx context.Context) (err error) {
 		}
 		var ids []request.ID
 		for i := range page {
-			if page[i].Attention == AttentionNobody {
+			if page[i].Attention == AttentionNobody || page[i].Attention == AttentionBasis {
 				ids = append(ids, page[i].ID)
 			}
 		}

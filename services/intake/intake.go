@@ -32,6 +32,7 @@ import (
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -53,6 +54,8 @@ type Config struct {
 	Pepper []byte
 	// Regime is used when a submission names none.
 	Regime string
+	// Bases are on what connectors may keep records; nil is not known.
+	Bases *tenant.Bases
 	// Channels are the ways the company named for requests; a request that comes
 	// another way counts all the same, and its sender is told. None is every
 	// known one.

@@ -173,6 +173,8 @@ type ConnectorView struct {
 	SeenAt    string   `json:"seen_at"`
 	Facts     string   `json:"facts" doc:"Where the knowledge of its system comes from: primary, secondary or not said"`
 	Notes     []string `json:"notes" doc:"What to know before trusting what it reports"`
+	// Unfounded are the bases its manifest declares that do not hold today.
+	Unfounded []string `json:"unfounded,omitempty" doc:"Bases on which it would keep records and which do not hold today; an erasure stops before it is sent"`
 	// Paused is set while staff keep it from getting jobs.
 	Paused *PauseView `json:"paused,omitempty" doc:"Set while it gets no jobs because staff said so"`
 }
@@ -203,6 +205,11 @@ func (r *Room) Connectors(ctx context.Context) ([]ConnectorView, error) {
 		}
 		view := connectorView(k, m, r.Now())
 		view.Paused = paused[k.Name]
+		if day, err := r.Regimes.ReceiptDate(r.Regime, r.Now()); err == nil {
+			for _, no := range r.Bases.Manifest(m, r.Regime, day) {
+				view.Unfounded = append(view.Unfounded, no.Error())
+			}
+		}
 		views = append(views, view)
 	}
 	return views, nil

@@ -38,7 +38,9 @@ func (t Text) check() error {
 // the consumer asked (Civ. Code 1798.105(d), 1798.145). It is never a basis to
 // refuse a whole request.
 type Exception struct {
-	Code     string          `yaml:"code"`
+	Code string `yaml:"code"`
+	// Aliases are the names by which connectors report it.
+	Aliases  []string        `yaml:"aliases"`
 	Citation string          `yaml:"citation"`
 	Rights   []request.Right `yaml:"rights"`
 	// Needs are the facts that must be given with it, such as [NeedsLegalRef].
@@ -99,8 +101,12 @@ type Withheld struct {
 	Text Text   `yaml:"text"`
 }
 
-// ErrNeeds says that facts are missing without which a basis cannot be used.
-var ErrNeeds = errors.New("facts are missing")
+var (
+	// ErrNeeds says that facts are missing without which a basis cannot be used.
+	ErrNeeds = errors.New("facts are missing")
+	// ErrAmbiguous says that a name stands for several bases.
+	ErrAmbiguous = errors.New("stands for several bases")
+)
 
 // Check reports, as [ErrNeeds], which facts that e needs are not in given.
 func (e Exception) Check(given map[Need]string) error { return missing(e.Code, e.Needs, given) }
@@ -127,6 +133,10 @@ var (
 	offers    = []Offer{OfferCategories, OfferPolicy, OfferOptOut, OfferFix, OfferAppeal, OfferStatement}
 )
 
+// IsFact reports whether n is something that is told in words when a basis is
+// claimed; an end is a day.
+func IsFact(n Need) bool { return slices.Contains(needs, n) && n != NeedsUntil }
+
 // checkCatalogues reports what does not hold in the lists of codes.
 func (r *regime) checkCatalogues() error {
 	var errs []error
@@ -135,6 +145,12 @@ func (r *regime) checkCatalogues() error {
 		err := errors.Join(checkEntry(seen, e.Code, e.Citation, e.Rights, e.Needs, e.Text), checkSpan(e.ValidFrom, e.ValidTo))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("exceptions[%d] %s: %w", i, e.Code, err))
+		}
+	}
+	for i, e := range r.Outside {
+		err := errors.Join(checkEntry(seen, e.Code, e.Citation, e.Rights, e.Needs, e.Text), checkSpan(e.ValidFrom, e.ValidTo))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("outside[%d] %s: %w", i, e.Code, err))
 		}
 	}
 	clear(seen)
@@ -223,6 +239,45 @@ func (r Rules) Exception(right request.Right, code string) (Exception, error) {
 		return e, nil
 	}
 	return Exception{}, fmt.Errorf("exception %q for %s in regime %s: %w", code, right, r.regime.ID, ErrUnknown)
+}
+
+// Catalogued reports whether the regime's file lists the bases for keeping a
+// record at all. Where it lists none, nothing can be held against it.
+func (r Rules) Catalogued() bool { return len(r.regime.Exceptions) > 0 }
+
+// Basis returns what a connector means by a name: the code of an exception or
+// one of its aliases, or a reason for which the right does not reach a record at
+// all, with outside true. Errors are those of [Rules.Exception], and
+// [ErrAmbiguous] with the codes that the name may stand for.
+func (r Rules) Basis(right request.Right, name string) (e Exception, outside bool, err error) {
+	var found []Exception
+	ended := error(nil)
+	look := func(list []Exception, out bool) {
+		for _, x := range list {
+			switch {
+			case x.Code != name && !slices.Contains(x.Aliases, name) || !slices.Contains(x.Rights, right):
+			case !within(r.day, x.ValidFrom, x.ValidTo):
+				ended = fmt.Errorf("exception %s of regime %s on %s (%s): %w", x.Code, r.regime.ID, r.day, x.Citation, ErrNotInForce)
+			default:
+				found, outside = append(found, x), out
+			}
+		}
+	}
+	look(r.regime.Exceptions, false)
+	look(r.regime.Outside, true)
+	switch {
+	case len(found) == 1:
+		return found[0], outside, nil
+	case len(found) > 1:
+		codes := make([]string, len(found))
+		for i, x := range found {
+			codes[i] = x.Code
+		}
+		return Exception{}, false, fmt.Errorf("%q %w: %s", name, ErrAmbiguous, strings.Join(codes, ", "))
+	case ended != nil:
+		return Exception{}, false, ended
+	}
+	return Exception{}, false, fmt.Errorf("exception %q for %s in regime %s: %w", name, right, r.regime.ID, ErrUnknown)
 }
 
 // Denials returns the reasons for which a request for right may be refused.

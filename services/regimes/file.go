@@ -58,7 +58,9 @@ type regime struct {
 		Others     *rule[[]string] `yaml:"others"`
 	} `yaml:"channels"`
 
-	Exceptions    []Exception       `yaml:"exceptions"`
+	Exceptions []Exception `yaml:"exceptions"`
+	// Outside are the reasons for which a right does not reach a record.
+	Outside       []Exception       `yaml:"outside"`
 	Denials       []Denial          `yaml:"denials"`
 	NeverDisclose *rule[[]Withheld] `yaml:"never_disclose"`
 

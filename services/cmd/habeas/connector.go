@@ -49,6 +49,7 @@ func printConnectors(out io.Writer, raw json.RawMessage) error {
 			Up, Ready                          bool
 			Abilities, Accepts, Yields, Stores []string
 			Facts                              string
+			Unfounded                          []string
 			Paused                             *struct {
 				Since  time.Time
 				Reason string
@@ -77,6 +78,11 @@ func printConnectors(out io.Writer, raw json.RawMessage) error {
 	for _, v := range list.Connectors {
 		if v.Paused != nil {
 			fmt.Fprintf(t, "\n%s gets no jobs since %s: %s\n", v.Name, v.Paused.Since.UTC().Format("2006-01-02 15:04 UTC"), v.Paused.Reason)
+		}
+	}
+	for _, v := range list.Connectors {
+		for _, text := range v.Unfounded {
+			fmt.Fprintf(t, "\n%s would erase nothing: %s\n", v.Name, text)
 		}
 	}
 	return t.Flush()

@@ -31,6 +31,7 @@ import (
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/litestore"
@@ -58,6 +59,8 @@ type runtime struct {
 	delivery http.Handler
 	// demoCompany is the file that answers are made from where none is set.
 	demoCompany string
+	// bases are on what connectors may keep records, once they were read.
+	bases *tenant.Bases
 	// ledger is who got which data; nil without a company's file.
 	ledger *disclosure.Ledger
 	// listener is where HTTP is served when it is open already.
@@ -228,10 +231,14 @@ func (r *runtime) openIntake() error {
 	if err != nil {
 		return err
 	}
+	bases, err := r.basesOf()
+	if err != nil {
+		return err
+	}
 	config := intake.Config{
 		Training: training(company, r.store), Approvers: r.Intake.Approvers,
 		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
-		Regime: r.Intake.Regime, Logger: r.logger.With("room", "intake"),
+		Regime: r.Intake.Regime, Bases: bases, Logger: r.logger.With("room", "intake"),
 	}
 	if company != nil {
 		config.SellsOrShares, config.PolicyURL = company.SellsOrShares, company.Policy.URL
@@ -303,6 +310,7 @@ func (r *runtime) addConsole(context.Context) error {
 	}
 	c, err := console.New(console.Config{
 		Seal: seal, Recipients: desk, Answers: r.mailAnswers(),
+		Bases: r.intake.Bases, Regime: r.Intake.Regime,
 		Evidence: evidence, Tokens: r.guard.Keeper,
 		Store: r.store, Conn: r.conn, Act: r.intake, Token: r.token, Once: r.once, Login: r.Console.Login, AuditURL: logPrefix, Logger: r.logger.With("room", "console"),
 	})
@@ -351,10 +359,14 @@ func (r *runtime) addCoordinator(context.Context) error {
 	if err != nil {
 		return err
 	}
+	bases, err := r.basesOf()
+	if err != nil {
+		return err
+	}
 	c := r.Coordinator
 	co, err := coordinator.New(coordinator.Config{
-		Ledger: ledger,
-		Store:  r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
+		Ledger: ledger, Bases: bases,
+		Store: r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
 		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
 		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter, Rechecks: c.Rechecks},
 	})

@@ -10,7 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -89,11 +91,13 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 		}
 		for _, s := range o.GetStores() {
 			f.Erased += max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount())
-			if s.GetKeptCount() == 0 || last[j.Connector] != i {
+			if last[j.Connector] != i {
 				continue
 			}
-			if err := r.addKept(f, rules, req.Right(), s, loc, language); err != nil {
-				return err
+			for _, k := range wire.Kept(s) {
+				if err := r.addKept(f, rules, req.Right(), j.Connector, s, k, loc, language); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -129,23 +133,30 @@ func (r *Room) addRecipients(ctx context.Context, f *facts, req *store.Request) 
 
 // addKept explains what stays: in the regime's words where it has any for the
 // basis, and with the basis itself in any case.
-func (r *Room) addKept(f *facts, rules regimes.Rules, right request.Right, s *habeasv1.StoreCount, loc *time.Location, language string) error {
+func (r *Room) addKept(f *facts, rules regimes.Rules, right request.Right, connector string, s *habeasv1.StoreCount, by *habeasv1.Kept, loc *time.Location, language string) error {
 	w := r.words[language]
 	why, err := w.say("kept_otherwise", f)
 	if err != nil {
 		return err
 	}
-	k := kept{Count: s.GetKeptCount(), Why: why, Law: s.GetBasis()}
-	if e, err := rules.Exception(right, s.GetBasis()); err == nil {
+	k := kept{Count: by.GetCount(), Why: why, Law: by.GetBasis()}
+	bases := tenant.Bases{Regimes: r.Regimes}
+	if r.Bases != nil {
+		bases.Named = r.Bases.Named
+	}
+	if e, ok := bases.Means(rules, right, tenant.Claim{Connector: connector, Store: s.GetStore(), Basis: by.GetBasis()}); ok {
 		k.Why, k.Law = strings.TrimSuffix(e.Text.In(language), "."), e.Citation
+		if law := bases.Fact(tenant.Claim{Connector: connector, Store: s.GetStore(), Basis: by.GetBasis(), Facts: by.GetFacts()}, regimes.NeedsLegalRef); law != "" {
+			k.Law += ": " + law
+		}
 	}
 	if letter := s.GetCategory(); letter != "" {
 		if k.Category, err = w.say("category_"+letter, f); err != nil {
 			return err
 		}
 	}
-	if t := s.GetUntilTime(); t.IsValid() && t.AsTime().Unix() > 0 {
-		k.Until = request.DateOf(t.AsTime(), loc)
+	if t := wire.KeptUntil(by); !t.IsZero() {
+		k.Until = request.DateOf(t, loc)
 	}
 	f.Kept = append(f.Kept, k)
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/habeas-data/habeas/services/internal/mail"
 	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -36,6 +37,9 @@ type Config struct {
 	Vault   *vault.Vault
 	Mail    mail.Sender
 	Regimes *regimes.Set
+	// Bases say what connectors keep records for, by the company's own names; nil
+	// knows those of the regime alone.
+	Bases *tenant.Bases
 	// Company is who speaks; Contact says where to ask, Policy is the address of
 	// the privacy policy and Portal that of the place to make requests.
 	Company, Contact, Policy, Portal string

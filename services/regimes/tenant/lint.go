@@ -66,7 +66,7 @@ func (f *File) Lint(set *regimes.Set, on request.Date) ([]Finding, error) {
 	if slices.Contains(f.Regimes, california) {
 		for _, check := range []func(){
 			l.rights, l.exclusions, l.channels, l.lookBack, l.deletion, l.forms, l.methods, l.agents, l.optOut, l.vendors, l.records,
-			l.practices, l.withheld, l.namesOthers,
+			l.practices, l.withheld, l.namesOthers, l.bases,
 		} {
 			check()
 		}

@@ -49,7 +49,10 @@ type Tenant struct {
 	Practices []Practice    `yaml:"practices"`
 	Withhold  []Withholding `yaml:"withhold"`
 	// NamesOthers are fields that name others than the person they are about.
-	NamesOthers  []NamesOthers                `yaml:"names_others"`
+	NamesOthers []NamesOthers `yaml:"names_others"`
+	// Bases are the names under which connectors keep records, and what each
+	// rests on.
+	Bases        []Named                      `yaml:"bases"`
 	Translations map[string]map[string]string `yaml:"translations"`
 	// TrainingMonths is how old the training of who decides may be.
 	TrainingMonths int `yaml:"training_months"`

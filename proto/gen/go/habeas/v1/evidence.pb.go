@@ -1136,7 +1136,8 @@ type DecisionRecord struct {
 	// recipient of the data, which code names: "recipient_to_tell",
 	// "recipient_excused", "recipient_told", "recipient_shown",
 	// "recipient_reminded", "recipient_acknowledged"; and "recipients_overdue" when
-	// the request was answered without all of them.
+	// the request was answered without all of them. "basis_refused" when a
+	// connector keeps records on a basis that does not hold, with its code.
 	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
 	// Which, as a code: the kind of hold, the denial's code, the connector, the
 	// recipient.

@@ -829,7 +829,9 @@ type Store struct {
 	// Where the records come from.
 	Source Source `protobuf:"varint,4,opt,name=source,proto3,enum=habeas.v1.Source" json:"source,omitempty"`
 	// Set when the store is not searched for a request to know.
-	NotSearched   *NotSearched `protobuf:"bytes,5,opt,name=not_searched,json=notSearched,proto3" json:"not_searched,omitempty"`
+	NotSearched *NotSearched `protobuf:"bytes,5,opt,name=not_searched,json=notSearched,proto3" json:"not_searched,omitempty"`
+	// On what its records may be kept when the person is erased.
+	Retentions    []*Retention `protobuf:"bytes,6,rep,name=retentions,proto3" json:"retentions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -899,6 +901,78 @@ func (x *Store) GetNotSearched() *NotSearched {
 	return nil
 }
 
+func (x *Store) GetRetentions() []*Retention {
+	if x != nil {
+		return x.Retentions
+	}
+	return nil
+}
+
+// Retention is a basis on which a store may keep records, declared before any
+// are, so that it can be held against the law before anything is erased.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Code of the basis.
+	Basis string `protobuf:"bytes,1,opt,name=basis,proto3" json:"basis,omitempty"`
+	// Whether what is kept on it has an end, which outcomes tell.
+	Ends bool `protobuf:"varint,2,opt,name=ends,proto3" json:"ends,omitempty"`
+	// What the basis needs to hold, as in Kept.facts.
+	Facts         map[string]string `protobuf:"bytes,3,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Retention) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
+func (x *Retention) GetEnds() bool {
+	if x != nil {
+		return x.Ends
+	}
+	return false
+}
+
+func (x *Retention) GetFacts() map[string]string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
 // NotSearched says why a store is not searched for a request to know. All four
 // conditions of 11 CCR 7024(c) must hold.
 type NotSearched struct {
@@ -917,7 +991,7 @@ type NotSearched struct {
 
 func (x *NotSearched) Reset() {
 	*x = NotSearched{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1003,7 @@ func (x *NotSearched) String() string {
 func (*NotSearched) ProtoMessage() {}
 
 func (x *NotSearched) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[6]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1016,7 @@ func (x *NotSearched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotSearched.ProtoReflect.Descriptor instead.
 func (*NotSearched) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{6}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NotSearched) GetNotSearchable() bool {
@@ -986,7 +1060,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1072,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_manifest_proto_msgTypes[7]
+	mi := &file_habeas_v1_manifest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1085,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{7}
+	return file_habeas_v1_manifest_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Category) GetLetter() string {
@@ -1096,7 +1170,7 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
 	"\rFailuresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdb\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x91\x02\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -1104,7 +1178,18 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"categories\x12#\n" +
 	"\x04role\x18\x03 \x01(\x0e2\x0f.habeas.v1.RoleR\x04role\x12)\n" +
 	"\x06source\x18\x04 \x01(\x0e2\x11.habeas.v1.SourceR\x06source\x129\n" +
-	"\fnot_searched\x18\x05 \x01(\v2\x16.habeas.v1.NotSearchedR\vnotSearched\"\xac\x01\n" +
+	"\fnot_searched\x18\x05 \x01(\v2\x16.habeas.v1.NotSearchedR\vnotSearched\x124\n" +
+	"\n" +
+	"retentions\x18\x06 \x03(\v2\x14.habeas.v1.RetentionR\n" +
+	"retentions\"\xa6\x01\n" +
+	"\tRetention\x12\x14\n" +
+	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x12\n" +
+	"\x04ends\x18\x02 \x01(\bR\x04ends\x125\n" +
+	"\x05facts\x18\x03 \x03(\v2\x1f.habeas.v1.Retention.FactsEntryR\x05facts\x1a8\n" +
+	"\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x01\n" +
 	"\vNotSearched\x12%\n" +
 	"\x0enot_searchable\x18\x01 \x01(\bR\rnotSearchable\x12,\n" +
 	"\x12legal_purpose_only\x18\x02 \x01(\bR\x10legalPurposeOnly\x12*\n" +
@@ -1142,7 +1227,7 @@ func file_habeas_v1_manifest_proto_rawDescGZIP() []byte {
 }
 
 var file_habeas_v1_manifest_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_habeas_v1_manifest_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_habeas_v1_manifest_proto_goTypes = []any{
 	(Source)(0),                   // 0: habeas.v1.Source
 	(Role)(0),                     // 1: habeas.v1.Role
@@ -1153,43 +1238,47 @@ var file_habeas_v1_manifest_proto_goTypes = []any{
 	(*Conformance)(nil),           // 6: habeas.v1.Conformance
 	(*Activity)(nil),              // 7: habeas.v1.Activity
 	(*Store)(nil),                 // 8: habeas.v1.Store
-	(*NotSearched)(nil),           // 9: habeas.v1.NotSearched
-	(*Category)(nil),              // 10: habeas.v1.Category
-	nil,                           // 11: habeas.v1.Activity.OutcomesEntry
-	nil,                           // 12: habeas.v1.Activity.FailuresEntry
-	(Action)(0),                   // 13: habeas.v1.Action
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Retention)(nil),             // 9: habeas.v1.Retention
+	(*NotSearched)(nil),           // 10: habeas.v1.NotSearched
+	(*Category)(nil),              // 11: habeas.v1.Category
+	nil,                           // 12: habeas.v1.Activity.OutcomesEntry
+	nil,                           // 13: habeas.v1.Activity.FailuresEntry
+	nil,                           // 14: habeas.v1.Retention.FactsEntry
+	(Action)(0),                   // 15: habeas.v1.Action
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_habeas_v1_manifest_proto_depIdxs = []int32{
-	13, // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
+	15, // 0: habeas.v1.Manifest.abilities:type_name -> habeas.v1.Action
 	8,  // 1: habeas.v1.Manifest.stores:type_name -> habeas.v1.Store
 	2,  // 2: habeas.v1.Manifest.tier:type_name -> habeas.v1.Tier
-	14, // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
-	14, // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
-	14, // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
-	15, // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
-	15, // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
+	16, // 3: habeas.v1.Manifest.settle:type_name -> google.protobuf.Duration
+	16, // 4: habeas.v1.Manifest.batch_window:type_name -> google.protobuf.Duration
+	16, // 5: habeas.v1.Manifest.backup_expiry:type_name -> google.protobuf.Duration
+	17, // 6: habeas.v1.Manifest.start_time:type_name -> google.protobuf.Timestamp
+	17, // 7: habeas.v1.Manifest.beat_time:type_name -> google.protobuf.Timestamp
 	4,  // 8: habeas.v1.Manifest.quotas:type_name -> habeas.v1.Quota
 	5,  // 9: habeas.v1.Manifest.drift:type_name -> habeas.v1.Drift
 	6,  // 10: habeas.v1.Manifest.conformance:type_name -> habeas.v1.Conformance
 	7,  // 11: habeas.v1.Manifest.activity:type_name -> habeas.v1.Activity
-	14, // 12: habeas.v1.Quota.per:type_name -> google.protobuf.Duration
-	15, // 13: habeas.v1.Quota.paused_until:type_name -> google.protobuf.Timestamp
-	15, // 14: habeas.v1.Drift.check_time:type_name -> google.protobuf.Timestamp
-	15, // 15: habeas.v1.Conformance.time:type_name -> google.protobuf.Timestamp
-	14, // 16: habeas.v1.Activity.window:type_name -> google.protobuf.Duration
-	11, // 17: habeas.v1.Activity.outcomes:type_name -> habeas.v1.Activity.OutcomesEntry
-	12, // 18: habeas.v1.Activity.failures:type_name -> habeas.v1.Activity.FailuresEntry
-	10, // 19: habeas.v1.Store.categories:type_name -> habeas.v1.Category
+	16, // 12: habeas.v1.Quota.per:type_name -> google.protobuf.Duration
+	17, // 13: habeas.v1.Quota.paused_until:type_name -> google.protobuf.Timestamp
+	17, // 14: habeas.v1.Drift.check_time:type_name -> google.protobuf.Timestamp
+	17, // 15: habeas.v1.Conformance.time:type_name -> google.protobuf.Timestamp
+	16, // 16: habeas.v1.Activity.window:type_name -> google.protobuf.Duration
+	12, // 17: habeas.v1.Activity.outcomes:type_name -> habeas.v1.Activity.OutcomesEntry
+	13, // 18: habeas.v1.Activity.failures:type_name -> habeas.v1.Activity.FailuresEntry
+	11, // 19: habeas.v1.Store.categories:type_name -> habeas.v1.Category
 	1,  // 20: habeas.v1.Store.role:type_name -> habeas.v1.Role
 	0,  // 21: habeas.v1.Store.source:type_name -> habeas.v1.Source
-	9,  // 22: habeas.v1.Store.not_searched:type_name -> habeas.v1.NotSearched
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	10, // 22: habeas.v1.Store.not_searched:type_name -> habeas.v1.NotSearched
+	9,  // 23: habeas.v1.Store.retentions:type_name -> habeas.v1.Retention
+	14, // 24: habeas.v1.Retention.facts:type_name -> habeas.v1.Retention.FactsEntry
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_manifest_proto_init() }
@@ -1204,7 +1293,7 @@ func file_habeas_v1_manifest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_manifest_proto_rawDesc), len(file_habeas_v1_manifest_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -284,6 +284,9 @@ type StoreCount struct {
 	UntilTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	// Records written to the export.
 	ExportedCount int64 `protobuf:"varint,8,opt,name=exported_count,json=exportedCount,proto3" json:"exported_count,omitempty"`
+	// What is kept by each basis, when kept_count is not 0. basis and until_time
+	// above are those of the one that lasts longest.
+	Kept          []*Kept `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -374,6 +377,88 @@ func (x *StoreCount) GetExportedCount() int64 {
 	return 0
 }
 
+func (x *StoreCount) GetKept() []*Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+// Kept is what stays on one basis.
+type Kept struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Code of the basis.
+	Basis string `protobuf:"bytes,1,opt,name=basis,proto3" json:"basis,omitempty"`
+	// Records kept on it.
+	Count int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// When the basis ends.
+	UntilTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	// What the basis needs to hold, by name: "legal_ref" (the statute, order or
+	// contract term), "reference" (a case, invoice or incident, never a person),
+	// "assessment" (a written weighing), "facts" (what happened).
+	Facts         map[string]string `protobuf:"bytes,4,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kept) Reset() {
+	*x = Kept{}
+	mi := &file_habeas_v1_outcome_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kept) ProtoMessage() {}
+
+func (x *Kept) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_outcome_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kept.ProtoReflect.Descriptor instead.
+func (*Kept) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Kept) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
+func (x *Kept) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Kept) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+func (x *Kept) GetFacts() map[string]string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
 // ExportPart is one sealed object of an export.
 type ExportPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -397,7 +482,7 @@ type ExportPart struct {
 
 func (x *ExportPart) Reset() {
 	*x = ExportPart{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[2]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +494,7 @@ func (x *ExportPart) String() string {
 func (*ExportPart) ProtoMessage() {}
 
 func (x *ExportPart) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[2]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +507,7 @@ func (x *ExportPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPart.ProtoReflect.Descriptor instead.
 func (*ExportPart) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{2}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ExportPart) GetObject() string {
@@ -476,7 +561,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[3]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +573,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[3]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +586,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{3}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{4}
 }
 
 // NoMatch says that the system was searched and knows nobody of these
@@ -514,7 +599,7 @@ type NoMatch struct {
 
 func (x *NoMatch) Reset() {
 	*x = NoMatch{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[4]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +611,7 @@ func (x *NoMatch) String() string {
 func (*NoMatch) ProtoMessage() {}
 
 func (x *NoMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[4]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +624,7 @@ func (x *NoMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoMatch.ProtoReflect.Descriptor instead.
 func (*NoMatch) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{4}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{5}
 }
 
 // Retained says that all went but what must be kept; the stores say why and
@@ -556,7 +641,7 @@ type Retained struct {
 
 func (x *Retained) Reset() {
 	*x = Retained{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[5]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +653,7 @@ func (x *Retained) String() string {
 func (*Retained) ProtoMessage() {}
 
 func (x *Retained) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[5]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +666,7 @@ func (x *Retained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retained.ProtoReflect.Descriptor instead.
 func (*Retained) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{5}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Retained) GetBasis() string {
@@ -611,7 +696,7 @@ type Deferred struct {
 
 func (x *Deferred) Reset() {
 	*x = Deferred{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[6]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +708,7 @@ func (x *Deferred) String() string {
 func (*Deferred) ProtoMessage() {}
 
 func (x *Deferred) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[6]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +721,7 @@ func (x *Deferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
 func (*Deferred) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{6}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Deferred) GetUntilTime() *timestamppb.Timestamp {
@@ -664,7 +749,7 @@ type NeedsIdentifier struct {
 
 func (x *NeedsIdentifier) Reset() {
 	*x = NeedsIdentifier{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[7]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +761,7 @@ func (x *NeedsIdentifier) String() string {
 func (*NeedsIdentifier) ProtoMessage() {}
 
 func (x *NeedsIdentifier) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[7]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +774,7 @@ func (x *NeedsIdentifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NeedsIdentifier.ProtoReflect.Descriptor instead.
 func (*NeedsIdentifier) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{7}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NeedsIdentifier) GetKinds() []string {
@@ -710,7 +795,7 @@ type Partial struct {
 
 func (x *Partial) Reset() {
 	*x = Partial{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[8]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +807,7 @@ func (x *Partial) String() string {
 func (*Partial) ProtoMessage() {}
 
 func (x *Partial) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[8]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +820,7 @@ func (x *Partial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Partial.ProtoReflect.Descriptor instead.
 func (*Partial) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{8}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Partial) GetReason() string {
@@ -758,7 +843,7 @@ type OverLimit struct {
 
 func (x *OverLimit) Reset() {
 	*x = OverLimit{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[9]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +855,7 @@ func (x *OverLimit) String() string {
 func (*OverLimit) ProtoMessage() {}
 
 func (x *OverLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[9]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +868,7 @@ func (x *OverLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverLimit.ProtoReflect.Descriptor instead.
 func (*OverLimit) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{9}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OverLimit) GetMatchedCount() int64 {
@@ -811,7 +896,7 @@ type PlanChanged struct {
 
 func (x *PlanChanged) Reset() {
 	*x = PlanChanged{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[10]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +908,7 @@ func (x *PlanChanged) String() string {
 func (*PlanChanged) ProtoMessage() {}
 
 func (x *PlanChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[10]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +921,7 @@ func (x *PlanChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanChanged.ProtoReflect.Descriptor instead.
 func (*PlanChanged) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{10}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlanChanged) GetManifestDigest() string {
@@ -855,7 +940,7 @@ type NotSupported struct {
 
 func (x *NotSupported) Reset() {
 	*x = NotSupported{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[11]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +952,7 @@ func (x *NotSupported) String() string {
 func (*NotSupported) ProtoMessage() {}
 
 func (x *NotSupported) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[11]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +965,7 @@ func (x *NotSupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotSupported.ProtoReflect.Descriptor instead.
 func (*NotSupported) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{11}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{12}
 }
 
 // Failed says what to look at.
@@ -899,7 +984,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_habeas_v1_outcome_proto_msgTypes[12]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +996,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_outcome_proto_msgTypes[12]
+	mi := &file_habeas_v1_outcome_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1009,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{12}
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Failed) GetCode() string {
@@ -968,7 +1053,7 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	" \x01(\v2\x11.habeas.v1.FailedH\x00R\x06failed\x12-\n" +
 	"\x06stores\x18\v \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12+\n" +
 	"\x05parts\x18\f \x03(\v2\x15.habeas.v1.ExportPartR\x05partsB\b\n" +
-	"\x06result\"\xa3\x02\n" +
+	"\x06result\"\xc8\x02\n" +
 	"\n" +
 	"StoreCount\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1a\n" +
@@ -980,7 +1065,18 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\x05basis\x18\x06 \x01(\tR\x05basis\x129\n" +
 	"\n" +
 	"until_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x12%\n" +
-	"\x0eexported_count\x18\b \x01(\x03R\rexportedCount\"\xa5\x01\n" +
+	"\x0eexported_count\x18\b \x01(\x03R\rexportedCount\x12#\n" +
+	"\x04kept\x18\t \x03(\v2\x0f.habeas.v1.KeptR\x04kept\"\xd9\x01\n" +
+	"\x04Kept\x12\x14\n" +
+	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x129\n" +
+	"\n" +
+	"until_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x120\n" +
+	"\x05facts\x18\x04 \x03(\v2\x1a.habeas.v1.Kept.FactsEntryR\x05facts\x1a8\n" +
+	"\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x01\n" +
 	"\n" +
 	"ExportPart\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x14\n" +
@@ -1028,44 +1124,49 @@ func file_habeas_v1_outcome_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_outcome_proto_rawDescData
 }
 
-var file_habeas_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_habeas_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_habeas_v1_outcome_proto_goTypes = []any{
 	(*Outcome)(nil),               // 0: habeas.v1.Outcome
 	(*StoreCount)(nil),            // 1: habeas.v1.StoreCount
-	(*ExportPart)(nil),            // 2: habeas.v1.ExportPart
-	(*Done)(nil),                  // 3: habeas.v1.Done
-	(*NoMatch)(nil),               // 4: habeas.v1.NoMatch
-	(*Retained)(nil),              // 5: habeas.v1.Retained
-	(*Deferred)(nil),              // 6: habeas.v1.Deferred
-	(*NeedsIdentifier)(nil),       // 7: habeas.v1.NeedsIdentifier
-	(*Partial)(nil),               // 8: habeas.v1.Partial
-	(*OverLimit)(nil),             // 9: habeas.v1.OverLimit
-	(*PlanChanged)(nil),           // 10: habeas.v1.PlanChanged
-	(*NotSupported)(nil),          // 11: habeas.v1.NotSupported
-	(*Failed)(nil),                // 12: habeas.v1.Failed
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Kept)(nil),                  // 2: habeas.v1.Kept
+	(*ExportPart)(nil),            // 3: habeas.v1.ExportPart
+	(*Done)(nil),                  // 4: habeas.v1.Done
+	(*NoMatch)(nil),               // 5: habeas.v1.NoMatch
+	(*Retained)(nil),              // 6: habeas.v1.Retained
+	(*Deferred)(nil),              // 7: habeas.v1.Deferred
+	(*NeedsIdentifier)(nil),       // 8: habeas.v1.NeedsIdentifier
+	(*Partial)(nil),               // 9: habeas.v1.Partial
+	(*OverLimit)(nil),             // 10: habeas.v1.OverLimit
+	(*PlanChanged)(nil),           // 11: habeas.v1.PlanChanged
+	(*NotSupported)(nil),          // 12: habeas.v1.NotSupported
+	(*Failed)(nil),                // 13: habeas.v1.Failed
+	nil,                           // 14: habeas.v1.Kept.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_habeas_v1_outcome_proto_depIdxs = []int32{
-	3,  // 0: habeas.v1.Outcome.done:type_name -> habeas.v1.Done
-	4,  // 1: habeas.v1.Outcome.no_match:type_name -> habeas.v1.NoMatch
-	5,  // 2: habeas.v1.Outcome.retained:type_name -> habeas.v1.Retained
-	6,  // 3: habeas.v1.Outcome.deferred:type_name -> habeas.v1.Deferred
-	7,  // 4: habeas.v1.Outcome.needs_identifier:type_name -> habeas.v1.NeedsIdentifier
-	8,  // 5: habeas.v1.Outcome.partial:type_name -> habeas.v1.Partial
-	9,  // 6: habeas.v1.Outcome.over_limit:type_name -> habeas.v1.OverLimit
-	10, // 7: habeas.v1.Outcome.plan_changed:type_name -> habeas.v1.PlanChanged
-	11, // 8: habeas.v1.Outcome.not_supported:type_name -> habeas.v1.NotSupported
-	12, // 9: habeas.v1.Outcome.failed:type_name -> habeas.v1.Failed
+	4,  // 0: habeas.v1.Outcome.done:type_name -> habeas.v1.Done
+	5,  // 1: habeas.v1.Outcome.no_match:type_name -> habeas.v1.NoMatch
+	6,  // 2: habeas.v1.Outcome.retained:type_name -> habeas.v1.Retained
+	7,  // 3: habeas.v1.Outcome.deferred:type_name -> habeas.v1.Deferred
+	8,  // 4: habeas.v1.Outcome.needs_identifier:type_name -> habeas.v1.NeedsIdentifier
+	9,  // 5: habeas.v1.Outcome.partial:type_name -> habeas.v1.Partial
+	10, // 6: habeas.v1.Outcome.over_limit:type_name -> habeas.v1.OverLimit
+	11, // 7: habeas.v1.Outcome.plan_changed:type_name -> habeas.v1.PlanChanged
+	12, // 8: habeas.v1.Outcome.not_supported:type_name -> habeas.v1.NotSupported
+	13, // 9: habeas.v1.Outcome.failed:type_name -> habeas.v1.Failed
 	1,  // 10: habeas.v1.Outcome.stores:type_name -> habeas.v1.StoreCount
-	2,  // 11: habeas.v1.Outcome.parts:type_name -> habeas.v1.ExportPart
-	13, // 12: habeas.v1.StoreCount.until_time:type_name -> google.protobuf.Timestamp
-	13, // 13: habeas.v1.Retained.until_time:type_name -> google.protobuf.Timestamp
-	13, // 14: habeas.v1.Deferred.until_time:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	3,  // 11: habeas.v1.Outcome.parts:type_name -> habeas.v1.ExportPart
+	15, // 12: habeas.v1.StoreCount.until_time:type_name -> google.protobuf.Timestamp
+	2,  // 13: habeas.v1.StoreCount.kept:type_name -> habeas.v1.Kept
+	15, // 14: habeas.v1.Kept.until_time:type_name -> google.protobuf.Timestamp
+	14, // 15: habeas.v1.Kept.facts:type_name -> habeas.v1.Kept.FactsEntry
+	15, // 16: habeas.v1.Retained.until_time:type_name -> google.protobuf.Timestamp
+	15, // 17: habeas.v1.Deferred.until_time:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_outcome_proto_init() }
@@ -1091,7 +1192,7 @@ func file_habeas_v1_outcome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_outcome_proto_rawDesc), len(file_habeas_v1_outcome_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
