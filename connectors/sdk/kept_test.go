@@ -2,7 +2,9 @@ package sdk_test
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -43,5 +45,57 @@ func TestKeptAndNotFoundAgain(t *testing.T) {
 		if s.GetLocatedCount() != wantLocated || s.GetKeptCount() != wantKept || s.GetRemainingCount() != 0 {
 			t.Errorf("%s: located %d, kept %d, remaining %d", s.GetStore(), s.GetLocatedCount(), s.GetKeptCount(), s.GetRemainingCount())
 		}
+	}
+}
+
+// mixed keeps records of one store on several bases.
+type mixed struct{ *book }
+
+func (m mixed) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
+	found, err := m.book.Locate(ctx, p)
+	var out []sdk.Found
+	for _, f := range found {
+		if f.Store != "invoices" {
+			out = append(out, f)
+			continue
+		}
+		end := time.Date(2033, 1, 1, 0, 0, 0, 0, time.UTC)
+		out = append(out,
+			sdk.Found{Store: f.Store, Count: 2, Keep: &sdk.Keep{Basis: "D8", Until: end, Facts: sdk.Facts{LegalRef: "26 U.S.C. 6001"}}},
+			sdk.Found{Store: f.Store, Count: 1, Keep: &sdk.Keep{Basis: "E-claims", Until: end.AddDate(-3, 0, 0), Facts: sdk.Facts{Reference: "claim files"}}},
+		)
+	}
+	return out, err
+}
+
+// Each basis on which records of a store are kept is reported, with its own end
+// and what it needs, and the manifest declares them.
+func TestEveryBasisIsReported_DE6_DE7(t *testing.T) {
+	b := newBook().put("ann@example.com", "contacts", 2).put("ann@example.com", "invoices", 3)
+	b.kept["invoices"] = true
+	r := newRig(t, mixed{b})
+	r.start()
+	o := r.do(r.erase("mixed", "ann@example.com"))
+	for _, s := range o.GetStores() {
+		if s.GetStore() != "invoices" {
+			continue
+		}
+		if s.GetKeptCount() != 3 || s.GetBasis() != "D8" || len(s.GetKept()) != 2 {
+			t.Fatalf("kept %d on %s, in rows %v", s.GetKeptCount(), s.GetBasis(), s.GetKept())
+		}
+		tax, claims := s.GetKept()[0], s.GetKept()[1]
+		if tax.GetCount() != 2 || tax.GetFacts()["legal_ref"] != "26 U.S.C. 6001" || tax.GetUntilTime().AsTime().Year() != 2033 {
+			t.Errorf("by tax law: %v", tax)
+		}
+		if claims.GetBasis() != "E-claims" || claims.GetCount() != 1 || claims.GetFacts()["reference"] != "claim files" || claims.GetUntilTime().AsTime().Year() != 2030 {
+			t.Errorf("for a claim: %v", claims)
+		}
+	}
+}
+
+func TestRetentionWithoutABasisIsRefused_DE6(t *testing.T) {
+	m := sdk.Manifest{Name: "billing", Version: "1", Accepts: []sdk.Kind{sdk.Email}, Stores: []sdk.Store{{Name: "invoices", Retains: []sdk.Retention{{}}}}}
+	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "invoices") {
+		t.Errorf("refused with %v", err)
 	}
 }

@@ -116,7 +116,7 @@ func (c Connector) resolves(yields ...string) Connector {
 // run decides once and commits. It reports whether anything changed.
 func (m *sim) run(before func(*step)) bool {
 	m.t.Helper()
-	m.w = &world{now: m.w.now, connectors: m.w.connectors, rules: m.w.rules, lost: m.w.lost, book: m.w.book, paused: m.w.paused}
+	m.w = &world{now: m.w.now, connectors: m.w.connectors, rules: m.w.rules, lost: m.w.lost, book: m.w.book, paused: m.w.paused, bases: m.w.bases}
 	st := &step{w: m.w, s: m.s}
 	err := m.room.decide(st, func(st *step) error {
 		if before != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/request"
 )
@@ -41,6 +42,41 @@ func TestExceptionsThatEndedCannotBeChosen_DE6(t *testing.T) {
 	}
 	if _, err := rules.Exception(request.KnowSpecific, "D8"); !errors.Is(err, regimes.ErrUnknown) {
 		t.Errorf("D8 for a copy: %v, want %v", err, regimes.ErrUnknown)
+	}
+}
+
+// Every name by which a connector may keep records stands for one basis of the
+// law; a name that stands for several is told so, and one that never was too.
+func TestNamesStandForBases_DE6(t *testing.T) {
+	rules := rulesOn(t, load(t), ccpa, "2026-11-22")
+	for _, b := range wire.Bases() {
+		if e, outside, err := rules.Basis(request.Delete, b.Code); err != nil || outside || e.Code == "" {
+			t.Errorf("%s: %s, %v", b.Code, e.Code, err)
+		}
+	}
+	for _, e := range rules.Exceptions(request.Delete) {
+		if got, _, err := rules.Basis(request.Delete, e.Code); err != nil || got.Code != e.Code {
+			t.Errorf("%s: %s, %v", e.Code, got.Code, err)
+		}
+	}
+	for name, want := range map[string]error{
+		"ccpa-1798.145(a)": regimes.ErrAmbiguous, "E-b2b": regimes.ErrNotInForce, "because": regimes.ErrUnknown, "": regimes.ErrUnknown,
+	} {
+		if _, _, err := rules.Basis(request.Delete, name); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+	}
+	for name, day := range map[string]string{"role-service-provider": "2027-01-01", "not-asked": "2027-01-01", "not-collected-from-consumer": "2026-12-31"} {
+		e, outside, err := rulesOn(t, load(t), ccpa, day).Basis(request.Delete, name)
+		if err != nil || !outside || e.Text.In("es") == "" {
+			t.Errorf("%s: outside %v, %v", name, outside, err)
+		}
+		if _, err := rules.Exception(request.Delete, e.Code); !errors.Is(err, regimes.ErrUnknown) {
+			t.Errorf("%s can be chosen: %v", e.Code, err)
+		}
+	}
+	if _, _, err := rulesOn(t, load(t), ccpa, "2027-01-01").Basis(request.Delete, "not-collected-from-consumer"); !errors.Is(err, regimes.ErrNotInForce) {
+		t.Errorf("from 2027: %v", err)
 	}
 }
 

@@ -86,7 +86,7 @@ func TestFilesKeepTheirVersion_CL6(t *testing.T) {
 func TestDueIsFrozenWithVersions_CL6(t *testing.T) {
 	due := clocks(t, load(t), date(t, "2026-11-22"), request.Delete)
 	got := []string{due.Regime, due.RuleVersion, due.Calendar.String(), due.AlarmCalendar.String(), due.RollCalendar.String(), due.Zone}
-	want := "us-ca-ccpa 2026.4 us-ca-conservative@2026.2 us-ca-civil-strict@2026.2 us-ca-judicial@2026.2 America/Los_Angeles"
+	want := "us-ca-ccpa 2026.5 us-ca-conservative@2026.2 us-ca-civil-strict@2026.2 us-ca-judicial@2026.2 America/Los_Angeles"
 	if strings.Join(got, " ") != want {
 		t.Errorf("frozen with %v, want %s", got, want)
 	}

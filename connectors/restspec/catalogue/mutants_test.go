@@ -23,7 +23,7 @@ var mutants = []struct{ name, entry, old, new, noticed string }{
 	{"takes a wrong audience for nobody", "meta-audiences", "  - {status: [404, 410], means: never, code: configuration, say: the audience is not known; check the setting audience}\n", "", "a_wrong_audience_is_no_missing_person"},
 	{"sends one request for each person", "braze", "    batch: {size: 50, item: \"{{ .profiles.braze_id }}\"}\n    json: {braze_ids: \"{{ .batch }}\"}", "    json: {braze_ids: [\"{{ .profiles.braze_id }}\"]}", "erase_many"},
 	{"erases nobody", "stripe", `delete: "/v1/customers/{{ .customers.id }}"`, `post: "/v1/customers/{{ .customers.id }}"`, "erase_leaves_nothing_of_hers"},
-	{"keeps nothing", "stripe", `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 2555d}`, `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 1s}`, "locate_counts_what_is_there"},
+	{"keeps nothing", "stripe", `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 2555d, facts: {legal_ref: "26 U.S.C. 6001; 26 CFR 1.6001-1(e)"}}`, `keep: &records {basis: "ccpa-1798.105(d)(8)", from: created, for: 1s}`, "locate_counts_what_is_there"},
 	{"says nothing of its facts", "klaviyo", "  checked: \"2026-11-22\"\n", "", "facts_are_in_the_header"},
 	{"forgets who is only hidden", "zendesk", `  - {name: delete-hidden, each: hidden, delete: "/api/v2/deleted_users/{{ .hidden.id }}.json", limit: permanent}` + "\n", "", "a_user_that_a_crash_left_hidden_is_deleted"},
 	{"takes a refusal in a 200 for done", "shopify", "      - {field: errors.0.extensions.code, in: [ACCESS_DENIED], means: never, code: denied, say: the token may not ask for erasures}\n", "", "a_refusal_that_is_answered_with_200_is_no_success"},

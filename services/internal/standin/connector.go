@@ -58,6 +58,8 @@ type Script struct {
 	Tier    habeasv1.Tier
 	// Backups is how long its system's backups keep what was erased.
 	Backups time.Duration
+	// Retains are the bases its manifest declares.
+	Retains []*habeasv1.Retention
 	// Abilities are all but resolving when nil.
 	Abilities []habeasv1.Action
 	// Do answers a job; nil answers every job with the zero Reply. It is
@@ -164,6 +166,19 @@ func (c *Connector) SetDigest(digest string) {
 	c.Digest = digest
 }
 
+// Declare makes the connector one that may keep records on other bases.
+func (c *Connector) Declare(digest string, retains ...*habeasv1.Retention) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Digest, c.Retains = digest, retains
+}
+
+func (c *Connector) retains() []*habeasv1.Retention {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Retains
+}
+
 func (c *Connector) digest() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,7 +208,7 @@ func (c *Connector) Manifest() *habeasv1.Manifest {
 	}
 	return &habeasv1.Manifest{
 		Name: c.Name, Version: "1", Digest: c.digest(), Abilities: abilities, Accepts: c.Accepts, Yields: c.Yields,
-		BackupExpiry: durationpb.New(c.Backups), After: c.After, Tier: c.Tier, Contract: contracts[c.Tier], Stores: []*habeasv1.Store{{Name: "people"}}, SealKey: c.Seal.Public(),
+		BackupExpiry: durationpb.New(c.Backups), After: c.After, Tier: c.Tier, Contract: contracts[c.Tier], Stores: []*habeasv1.Store{{Name: "people", Retentions: c.retains()}}, SealKey: c.Seal.Public(),
 		EvidenceKey: wire.PublicDER(c.Evidence.Public().(ed25519.PublicKey)), Instance: "standin", BeatTime: timestamppb.Now(), Ready: true,
 	}
 }
