@@ -42,13 +42,13 @@ func (p *plan) decide(r *reach) {
 		case c.rules.Role == string(sdk.ServiceProvider):
 			keep(v, sdk.Keep{Basis: HeldForOthers, Until: p.today().AddDate(0, 0, lookAgain)}, nil)
 		case v.held:
-			keep(v, sdk.Keep{Basis: SharedRecord, Until: p.today().AddDate(0, 0, lookAgain)}, nil)
+			keep(v, sdk.Keep{Basis: SharedRecord, Until: p.today().AddDate(0, 0, lookAgain), Facts: c.shared}, nil)
 		default:
 			if i, k := p.retained(v.row); k != nil {
 				keep(v, *k, p.changes[c].retain[i])
 			} else if v.pinned && c.method() == Delete {
 				v.anchor = true
-				keep(v, sdk.Keep{Basis: SharedRecord, Until: p.today().AddDate(0, 0, lookAgain)}, p.changes[c].anchor)
+				keep(v, sdk.Keep{Basis: SharedRecord, Until: p.today().AddDate(0, 0, lookAgain), Facts: c.shared}, p.changes[c].anchor)
 			}
 		}
 	}

@@ -25,6 +25,7 @@ type collection struct {
 	path   string // in the map, for errors
 	name   string // "dataset:collection"
 	store  string // as in the manifest
+	shared sdk.Facts
 	schema string // schema of the database, or empty for the default
 	fields []*field
 	index  int
@@ -136,7 +137,7 @@ func (g *graph) addCollections() error {
 				spec: spec, rules: &spec.Habeas, index: len(g.collections),
 				path: fmt.Sprintf("%s.collections[%d]", dpath, ci),
 				name: d.Key + ":" + spec.Name, store: spec.Name,
-				schema: d.meta().Namespace["schema"],
+				schema: d.meta().Namespace["schema"], shared: d.Habeas.Shared,
 			}
 			if spec.Name == "" {
 				return g.m.errorAt(c.path, "collection without name")

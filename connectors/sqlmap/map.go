@@ -71,6 +71,9 @@ type DatasetRules struct {
 	BackupExpiry Period `yaml:"backup_expiry"`
 	// Contract refers to the agreement with a third party.
 	Contract string `yaml:"contract"`
+	// Shared are what the law asks for where rows stay because other people reach
+	// them as well: where the assessment of that is kept.
+	Shared sdk.Facts `yaml:"shared"`
 	// Batch bounds how many people are handled in one pass.
 	Batch struct {
 		Size   int           `yaml:"size"`

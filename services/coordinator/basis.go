@@ -30,8 +30,7 @@ func (st *step) basis(claim tenant.Claim) *tenant.ClaimError {
 		return nil
 	}
 	e, outside, err := st.w.bases.Basis(r.Regime, r.Terms.Due.Received, r.Right(), claim)
-	var no *tenant.ClaimError
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[*tenant.ClaimError](err); ok {
 		return no
 	}
 	// What the right does not reach follows from the request, and not from what a

@@ -199,8 +199,7 @@ func (b *Bases) Manifest(m *habeasv1.Manifest, regime string, day request.Date) 
 			_, _, err := b.Basis(regime, day, request.Delete, Claim{
 				Connector: m.GetName(), Store: s.GetName(), Basis: k.GetBasis(), Ends: k.GetEnds(), Facts: k.GetFacts(),
 			})
-			var no *ClaimError
-			if errors.As(err, &no) {
+			if no, ok := errors.AsType[*ClaimError](err); ok {
 				out = append(out, no)
 			}
 		}
