@@ -38,7 +38,7 @@ const askAgain = 2 * time.Second
 func (st *step) onward(result request.Result) (end request.Ending, wait bool) {
 	r := &st.s.Request
 	end = request.Ending{Result: result}
-	if r.Case.Origin.Ours() || r.Right() != request.Delete && r.Right() != request.OptOutSaleShare || len(st.w.book.Recipients()) == 0 && r.Case.Onward == nil {
+	if r.Case.Origin.Ours() || !toldOnward(r.Right()) || len(st.w.book.Recipients()) == 0 && r.Case.Onward == nil {
 		return end, false
 	}
 	if o := r.Case.Onward; o == nil || o.Round < r.Round {
@@ -47,9 +47,16 @@ func (st *step) onward(result request.Result) (end request.Ending, wait bool) {
 			return end, true
 		}
 		st.name(st.received())
+		st.nameSources()
 		r.Case.Onward, st.s.Changed = &request.Onward{Round: r.Round}, true
 	}
 	return st.acknowledged(end)
+}
+
+// toldOnward reports whether others are told of a request for the right: of a
+// deletion, of an opt-out, and of a correction (11 CCR 7023(c), (i)).
+func toldOnward(right request.Right) bool {
+	return right == request.Delete || right == request.OptOutSaleShare || right == request.Correct
 }
 
 // askSoon has the ledger asked, now and again when the answer is lost.
@@ -69,10 +76,16 @@ func (st *step) askSoon(o *request.Onward) {
 func (st *step) acknowledged(end request.Ending) (request.Ending, bool) {
 	o := st.s.Request.Case.Onward
 	var next time.Time
-	late := 0
+	late, all := 0, 0
 	for i := range st.s.Onward {
 		n := &st.s.Onward[i]
+		if n.Basis != request.BasisSource {
+			all++
+		}
 		switch {
+		case n.Basis == request.BasisSource:
+			// It is told, and the person learns its name: what it does then is its
+			// own answer to give (11 CCR 7023(i)).
 		case n.State == request.OnwardExcused && end.Result == request.ResultComplete:
 			end.Result = request.ResultCompleteWithExceptions
 		case n.Overdue(st.w.now):
@@ -90,7 +103,7 @@ func (st *step) acknowledged(end request.Ending) (request.Ending, bool) {
 	if late > 0 {
 		end = request.Ending{
 			Result: request.ResultPartial, Code: request.EndUnacknowledged,
-			Reason: fmt.Sprintf("%d of the %d companies that received the data have not confirmed yet that they did their part", late, len(st.s.Onward)),
+			Reason: fmt.Sprintf("%d of the %d companies that received the data have not confirmed yet that they did their part", late, all),
 		}
 		st.decided(decision{kind: "recipients_overdue", code: request.EndUnacknowledged, reason: end.Reason})
 	}
@@ -101,15 +114,16 @@ func (st *step) acknowledged(end request.Ending) (request.Ending, bool) {
 // deletion concerns everything that service providers and contractors ever got,
 // and what was sold to or shared with third parties (11 CCR 7022(b)(2)-(3)); an
 // opt-out what third parties bought or were shared between the request and now
-// (11 CCR 7026(f)(2)). Nobody made up was given to anybody.
+// (11 CCR 7026(f)(2)); a correction what service providers and contractors ever got
+// (11 CCR 7023(c)). Nobody made up was given to anybody.
 func (st *step) received() []disclosure.Entry {
 	r := &st.s.Request
 	if r.Channel == request.ChannelProbe {
 		return nil
 	}
-	deleting := r.Right() == request.Delete
+	deleting, correcting := r.Right() == request.Delete, r.Right() == request.Correct
 	var from time.Time
-	if !deleting {
+	if !deleting && !correcting {
 		from = r.Terms.Received
 	}
 	all := st.w.book.Flowed(st.reached(), from, st.w.now)
@@ -121,9 +135,9 @@ func (st *step) received() []disclosure.Entry {
 	return slices.DeleteFunc(all, func(e disclosure.Entry) bool {
 		bought := e.As == tenant.Sold || e.As == tenant.Shared
 		if e.Recipient.Role == tenant.ThirdParty {
-			return !bought || !deleting && e.Standing && !st.knownTo(e.Recipient)
+			return correcting || !bought || !deleting && e.Standing && !st.knownTo(e.Recipient)
 		}
-		return !deleting
+		return !deleting && !correcting
 	})
 }
 
@@ -144,11 +158,15 @@ func (st *step) reached() []disclosure.Located {
 		if j.Purpose != "" || len(j.Outcome) == 0 || protojson.Unmarshal(j.Outcome, o) != nil {
 			continue
 		}
+		correcting := j.Action == request.ActionCorrect
+		if correcting && j.State != request.JobDone {
+			continue // nothing of it was wrong there
+		}
 		if j.Action == request.ActionOptOut && j.State == request.JobDone {
 			out = append(out, disclosure.Located{Connector: j.Connector})
 		}
 		for _, s := range o.GetStores() {
-			if s.GetLocatedCount() <= s.GetKeptCount() {
+			if !correcting && s.GetLocatedCount() <= s.GetKeptCount() || s.GetLocatedCount() == 0 {
 				continue
 			}
 			l := disclosure.Located{Connector: j.Connector, Store: s.GetStore()}
@@ -184,6 +202,36 @@ func (st *step) name(entries []disclosure.Entry) {
 			}
 		}
 		st.decided(decision{kind: kind, code: o.Recipient, reason: o.Explanation, until: o.Deadline, facts: facts})
+	}
+}
+
+// nameSources adds those from whom the company has what was wrong, unless they are
+// told as recipients already (11 CCR 7023(i)). Nobody made up came from anybody.
+func (st *step) nameSources() {
+	r := &st.s.Request
+	if r.Right() != request.Correct || r.Channel == request.ChannelProbe {
+		return
+	}
+	for _, s := range st.w.book.Sources(st.reached(), r.Case.Disputed, st.w.now) {
+		if slices.ContainsFunc(st.s.Onward, func(o store.Onward) bool { return o.Recipient == s.Recipient.ID }) {
+			continue
+		}
+		o := st.recipient([]disclosure.Entry{{Recipient: s.Recipient, Categories: s.Categories}})
+		o.Basis, o.Deadline = request.BasisSource, st.w.now.AddDate(0, 0, cmp.Or(s.Recipient.Tell.AcknowledgeDays, acknowledgeDays))
+		kind := "source_to_tell"
+		switch {
+		case o.State == request.OnwardAcknowledged:
+			kind = "source_acknowledged"
+		case o.Channel == "":
+			// Nobody can tell it: the person is told its name alone.
+			o.State, o.Code, o.NextAt, kind = request.OnwardExcused, request.SourceNamed, time.Time{}, "source_named"
+		}
+		st.s.Onward = append(st.s.Onward, o)
+		facts := map[string]string{"categories": o.Letters}
+		if o.Channel != "" {
+			facts["channel"] = o.Channel
+		}
+		st.decided(decision{kind: kind, code: o.Recipient, until: o.Deadline, facts: facts})
 	}
 }
 

@@ -226,7 +226,7 @@ func TestNobodyToTell_DE3(t *testing.T) {
 	m.ends("crm", done(2))
 	m.tells()
 	m.closes(request.ResultComplete)
-	m = onwardSim(t, request.Correct, "crm")
+	m = onwardSim(t, request.LimitSPI, "crm")
 	m.ends("crm", done(2))
 	m.tells()
 	m.closes(request.ResultComplete)

@@ -3,6 +3,7 @@ package disclosure
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/habeas-data/habeas/services/regimes/tenant"
@@ -18,6 +19,36 @@ type Recipient struct {
 	Contract string
 	Flows    []Flow
 	Tell     tenant.Tell
+	// Gives is what the company has from it.
+	Gives []Supply
+}
+
+// Supply is what a source gives to one system.
+type Supply struct {
+	Connector    string
+	Stores       []string // none is all of the connector's
+	Categories   []string // statutory letters, sorted
+	Fields       []string // none is all
+	Since, Until time.Time
+}
+
+// of returns which of its categories were located where it goes, when any of the
+// disputed fields can come of it.
+func (s *Supply) of(located []Located, disputed []string) []string {
+	ours := func(field string) bool {
+		return slices.ContainsFunc(s.Fields, func(f string) bool { return related(f, field) })
+	}
+	if len(s.Fields) > 0 && len(disputed) > 0 && !slices.ContainsFunc(disputed, ours) {
+		return nil
+	}
+	f := Flow{Connector: s.Connector, Stores: s.Stores, Categories: s.Categories}
+	return f.of(located)
+}
+
+// related reports whether two names of fields are one, or one holds the other, in
+// dotted words.
+func related(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
 }
 
 // Flow is what a recipient gets all the time from one system.
@@ -63,6 +94,14 @@ func NewBook(t *tenant.Tenant, zone *time.Location) *Book {
 				flow.Until = f.Until.End(zone)
 			}
 			r.Flows = append(r.Flows, flow)
+		}
+		for k := range v.Gives {
+			s := &v.Gives[k]
+			supply := Supply{Connector: s.To, Stores: s.Stores, Categories: letters(s.Categories), Fields: s.Fields, Since: s.Since.Start(zone)}
+			if !s.Until.IsZero() {
+				supply.Until = s.Until.End(zone)
+			}
+			r.Gives = append(r.Gives, supply)
 		}
 		b.byID[v.ID] = len(b.recipients)
 		b.recipients = append(b.recipients, r)
@@ -136,6 +175,31 @@ func (b *Book) Flowed(located []Located, from, to time.Time) []Entry {
 					Recipient: r, Categories: got, As: f.As, Purpose: f.Purpose, Connector: f.Connector, From: f.Since, To: f.Until, Standing: true,
 				})
 			}
+		}
+	}
+	return out
+}
+
+// Source is somebody from whom the company has something that was located.
+type Source struct {
+	Recipient  Recipient
+	Categories []string // statutory letters, sorted
+}
+
+// Sources returns from whom the company has what was located, and can have the
+// disputed fields, in the order of the file. A source that gives nothing any more
+// counts: what it gave is still there.
+func (b *Book) Sources(located []Located, disputed []string, now time.Time) []Source {
+	var out []Source
+	for _, r := range b.Recipients() {
+		var got []string
+		for k := range r.Gives {
+			if s := &r.Gives[k]; !s.Since.After(now) {
+				got = append(got, s.of(located, disputed)...)
+			}
+		}
+		if len(got) > 0 {
+			out = append(out, Source{Recipient: r, Categories: letters(got)})
 		}
 	}
 	return out

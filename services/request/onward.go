@@ -28,6 +28,14 @@ const (
 	OnwardExcused      OnwardState = "excused"      // not told; the person is told why (11 CCR 7022(b)(3))
 )
 
+// SourceNamed is the code of a source that nobody can tell: the person is told its
+// name instead (11 CCR 7023(i)).
+const SourceNamed = "named_to_the_person"
+
+// BasisSource is how a row says that a company is told because what it gave was
+// wrong, and not because it got something.
+const BasisSource = "source"
+
 // Open reports whether something is still expected.
 func (s OnwardState) Open() bool { return s == OnwardWaiting || s == OnwardTold }
 

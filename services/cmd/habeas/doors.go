@@ -234,7 +234,7 @@ func (r *runtime) addNotices(c doorsConfig, p *portal.Portal) error {
 		return errors.New("intake.doors: url is missing: messages to people link to it")
 	}
 	n, err := notice.New(notice.Config{
-		Store: r.store, Vault: r.vault, Mail: sender, Regimes: r.intake.Regimes, Bases: r.intake.Bases, Company: c.Brand.Company, Contact: c.Brand.Email,
+		Store: r.store, Vault: r.vault, Mail: sender, Regimes: r.intake.Regimes, Bases: r.intake.Bases, Name: r.companyName, Company: c.Brand.Company, Contact: c.Brand.Email,
 		Policy: c.Brand.PolicyURL, Portal: url + portalBase + "/", PackageTTL: r.Delivery.TTL, Logger: r.logger.With("room", "notice"),
 		Link: func(id request.ID) string { return url + p.Link(id) },
 	})

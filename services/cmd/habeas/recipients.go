@@ -63,6 +63,16 @@ func (r *runtime) addLedger(file *tenant.File, set *regimes.Set) error {
 	return nil
 }
 
+// companyName is the name of one that gives or gets data; "" when the company's
+// file does not have it.
+func (r *runtime) companyName(id string) string {
+	if r.ledger == nil {
+		return ""
+	}
+	to, _ := r.ledger.Book.Recipient(id)
+	return to.Name
+}
+
 func (r *runtime) recipients() []disclosure.Recipient {
 	if r.ledger == nil {
 		return nil

@@ -118,6 +118,10 @@ func (r *Room) addRecipients(ctx context.Context, f *facts, req *store.Request) 
 		return err
 	}
 	for i := range all {
+		if o := &all[i]; o.Basis == request.BasisSource {
+			f.Sources = append(f.Sources, r.nameOf(o.Recipient))
+			continue
+		}
 		switch o := &all[i]; o.State {
 		case request.OnwardExcused:
 			f.Untold = append(f.Untold, o.Explanation)
@@ -129,6 +133,16 @@ func (r *Room) addRecipients(ctx context.Context, f *facts, req *store.Request) 
 		}
 	}
 	return nil
+}
+
+// nameOf is what the person is told a company is called.
+func (r *Room) nameOf(id string) string {
+	if r.Name != nil {
+		if name := r.Name(id); name != "" {
+			return name
+		}
+	}
+	return id
 }
 
 // addKept explains what stays: in the regime's words where it has any for the

@@ -34,6 +34,8 @@ type facts struct {
 	// not.
 	Told, Confirmed int
 	Untold          []string
+	// Sources are the names of those from whom the company had what was wrong.
+	Sources []string
 	// Missing are reasons why something was not done.
 	Missing      []string
 	PackageUntil request.Date
@@ -179,6 +181,7 @@ func (f *facts) more(kind store.NoticeKind, right request.Right, result request.
 		add(len(f.Kept) > 0, "kept")
 		add(f.Told > 0, "recipients_told")
 		add(len(f.Untold) > 0, "recipients_untold")
+		add(len(f.Sources) > 0, "sources")
 		add(len(f.Missing) > 0, "missing")
 		add(!f.PackageUntil.IsZero(), "package_until")
 	}

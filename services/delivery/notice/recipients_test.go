@@ -3,6 +3,7 @@ package notice_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -57,5 +58,37 @@ func TestRecipientsInTheAnswer_DE4(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The answer to a correction names those from whom the company had what was
+// wrong, in both languages (11 CCR 7023(i)).
+func TestSourcesInTheAnswer_CO1(t *testing.T) {
+	for language, says := range map[string]string{"en": "from others: Enricher Ltd.; registry.", "es": "de otros: Enricher Ltd.; registry."} {
+		r := newRig(t)
+		r.room.Name = func(id string) string { return map[string]string{"enricher": "Enricher Ltd."}[id] }
+		ending := closed(request.Ending{Result: request.ResultComplete})
+		id := r.add(request.Correct, store.NoticeAnswer, email(), func(req *request.Request) {
+			ending(req)
+			req.Case.Language = language
+		})
+		_, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
+			s := snaps[0]
+			s.Request.Case.Onward, s.Changed = &request.Onward{}, true
+			for i, o := range []store.Onward{
+				{Recipient: "enricher", Basis: request.BasisSource, State: request.OnwardWaiting},
+				{Recipient: "registry", Basis: request.BasisSource, State: request.OnwardExcused, Code: request.SourceNamed},
+			} {
+				o.ID, o.RequestID, o.DecidedAt, o.Deadline = request.NewID(), id, received.Add(time.Duration(i)*time.Second), received
+				s.Onward = append(s.Onward, o)
+			}
+			return nil
+		})
+		ok(t, err)
+		r.once()
+		text := r.mail.Wait(t, 1)[0].Text
+		if !strings.Contains(text, says) || strings.Contains(text, "companies that had received") {
+			t.Errorf("%s: want %q in\n%s", language, says, text)
+		}
 	}
 }

@@ -40,6 +40,9 @@ type Config struct {
 	// Bases say what connectors keep records for, by the company's own names; nil
 	// knows those of the regime alone.
 	Bases *tenant.Bases
+	// Name is the name of one that gave or got data, by its id in the company's
+	// file; nil knows no names.
+	Name func(id string) string
 	// Company is who speaks; Contact says where to ask, Policy is the address of
 	// the privacy policy and Portal that of the place to make requests.
 	Company, Contact, Policy, Portal string

@@ -54,9 +54,13 @@ func (d *Desk) acknowledge(ctx context.Context, id request.ID, by, note string) 
 // shown opens whom a notice is about, for the recipient's eyes: the identifiers
 // of the kinds it knows people by, until it acknowledges. The first look is on
 // record.
-func (r *Room) shown(ctx context.Context, o *store.Onward) ([]request.Identifier, error) {
+//
+// Of a correction it is shown what to put right as well: a company that holds the
+// data for us with the right values, and the source of them, which may not be owed
+// any, by the names of the fields alone.
+func (r *Room) shown(ctx context.Context, o *store.Onward) ([]request.Identifier, []request.Correction, error) {
 	if !o.State.Open() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if o.ShownAt.IsZero() {
 		err := r.change(ctx, o.RequestID, o.ID, func(_ *store.Snapshot, o *store.Onward, now time.Time) (*habeasv1.DecisionRecord, error) {
@@ -67,21 +71,34 @@ func (r *Room) shown(ctx context.Context, o *store.Onward) ([]request.Identifier
 			return &habeasv1.DecisionRecord{Decision: "recipient_shown"}, nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	to, known := r.Book.Recipient(o.Recipient)
 	req, _, err := r.Store.Get(ctx, o.RequestID)
 	if err != nil || !known || len(req.WrappedKey) == 0 || len(req.Sealed) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	key, err := r.Vault.Unwrap(ctx, req.WrappedKey)
 	if err != nil {
-		return nil, fmt.Errorf("opening the identifiers: %w", err)
+		return nil, nil, fmt.Errorf("opening the identifiers: %w", err)
 	}
 	ids, err := key.OpenIdentifiers(req.ID, req.Sealed)
 	if err != nil {
-		return nil, fmt.Errorf("opening the identifiers: %w", err)
+		return nil, nil, fmt.Errorf("opening the identifiers: %w", err)
 	}
-	return slices.DeleteFunc(ids, func(id request.Identifier) bool { return !slices.Contains(to.Tell.Identifiers, string(id.Kind)) }), nil
+	ids = slices.DeleteFunc(ids, func(id request.Identifier) bool { return !slices.Contains(to.Tell.Identifiers, string(id.Kind)) })
+	if req.Right() != request.Correct || len(req.Corrections) == 0 {
+		return ids, nil, nil
+	}
+	wrong, err := key.OpenCorrections(req.ID, req.Corrections)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the corrections: %w", err)
+	}
+	if o.Basis == request.BasisSource {
+		for i := range wrong {
+			wrong[i].Value = request.NewSecret("")
+		}
+	}
+	return ids, wrong, nil
 }

@@ -19,6 +19,7 @@ type Listed struct {
 	Role           string              `json:"role"`
 	Contract       string              `json:"contract,omitempty"`
 	Categories     string              `json:"categories"`
+	Basis          string              `json:"basis"` // "flow", "ledger", or "source" for one that gave what was wrong
 	Channel        string              `json:"channel,omitempty"`
 	State          request.OnwardState `json:"state"`
 	Overdue        bool                `json:"overdue"`
@@ -97,7 +98,7 @@ func (r *Room) list(w http.ResponseWriter, req *http.Request) {
 	for i := range rows {
 		o := &rows[i]
 		out.Notices[i] = Listed{
-			ID: o.ID, Request: o.RequestID, Recipient: o.Recipient, Role: o.Role, Contract: o.Contract, Categories: o.Letters, Channel: o.Channel,
+			ID: o.ID, Request: o.RequestID, Recipient: o.Recipient, Role: o.Role, Contract: o.Contract, Categories: o.Letters, Basis: o.Basis, Channel: o.Channel,
 			State: o.State, Overdue: o.Overdue(now), Failed: o.Failed, Reminders: o.Reminders, Explanation: o.Explanation, Deadline: o.Deadline,
 			ToldAt: o.ToldAt, AcknowledgedAt: o.AcknowledgedAt, AcknowledgedBy: o.AcknowledgedBy,
 		}

@@ -30,8 +30,9 @@ type page struct {
 	Recipient, Reference, Asked         string
 	Categories, AnswerBy                string
 	Acknowledged                        string
-	Shown                               bool
+	Shown, Source                       bool
 	Identifiers                         []shownIdentifier
+	Corrections                         []shownCorrection
 	Problem                             string
 }
 
@@ -43,6 +44,14 @@ type answer struct {
 	AnswerBy     string            `json:"answer_by"`
 	Acknowledged string            `json:"acknowledged,omitempty"`
 	Identifiers  []shownIdentifier `json:"identifiers,omitempty"`
+	// Corrections are what to put right; without a value for the source of what is
+	// wrong.
+	Corrections []shownCorrection `json:"corrections,omitempty"`
+}
+
+type shownCorrection struct {
+	Field string `json:"field"`
+	Value string `json:"value,omitempty"`
 }
 
 type shownIdentifier struct {
@@ -78,8 +87,9 @@ func (r *Room) serve(w http.ResponseWriter, req *http.Request, show, acknowledge
 		}
 	}
 	var who []request.Identifier
+	var wrong []request.Correction
 	if err == nil && show {
-		who, err = r.shown(req.Context(), &o)
+		who, wrong, err = r.shown(req.Context(), &o)
 	}
 	var right request.Right
 	if err == nil {
@@ -95,7 +105,7 @@ func (r *Room) serve(w http.ResponseWriter, req *http.Request, show, acknowledge
 		r.Logger.ErrorContext(req.Context(), "showing a recipient its notice", slog.Any("error", err))
 		r.refuse(w, req, http.StatusServiceUnavailable, "This can't be shown right now. Please try again in a few minutes.")
 	default:
-		r.show(w, req, &o, right, show, who)
+		r.show(w, req, &o, right, show, who, wrong)
 	}
 }
 
@@ -112,10 +122,14 @@ func (r *Room) find(id, token string, req *http.Request) (store.Onward, error) {
 	return o, err
 }
 
-func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, right request.Right, show bool, who []request.Identifier) {
+func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, right request.Right, show bool, who []request.Identifier, wrong []request.Correction) {
 	ids := make([]shownIdentifier, len(who))
 	for i, id := range who {
 		ids[i] = shownIdentifier{string(id.Kind), id.Reveal()}
+	}
+	rights := make([]shownCorrection, len(wrong))
+	for i, c := range wrong {
+		rights[i] = shownCorrection{c.Field, c.Value.Reveal()}
 	}
 	var acknowledged string
 	if o.State == request.OnwardAcknowledged {
@@ -124,7 +138,7 @@ func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, r
 	letters := strings.Join(strings.Split(o.Letters, ""), ", ")
 	if asksJSON(req) {
 		r.json(w, http.StatusOK, answer{
-			Reference: string(o.ID), Asked: asked(right), Categories: o.Letters, AnswerBy: day(o.Deadline), Acknowledged: acknowledged, Identifiers: ids,
+			Reference: string(o.ID), Asked: asked(o, right), Categories: o.Letters, AnswerBy: day(o.Deadline), Acknowledged: acknowledged, Identifiers: ids, Corrections: rights,
 		})
 		return
 	}
@@ -133,12 +147,17 @@ func (r *Room) show(w http.ResponseWriter, req *http.Request, o *store.Onward, r
 		to.Name = o.Recipient
 	}
 	title := "Please delete personal information"
-	if right != request.Delete {
+	switch {
+	case o.Basis == request.BasisSource:
+		title = "Personal information from you was wrong"
+	case right == request.Correct:
+		title = "Please correct personal information"
+	case right != request.Delete:
 		title = "Please honour an opt-out"
 	}
 	r.page(w, http.StatusOK, page{
 		Title: title, Path: Base + "/" + string(o.ID) + "/" + r.token(o.ID), Recipient: to.Name, Reference: string(o.ID), Asked: r.request(to, o, right),
-		Categories: letters, AnswerBy: day(o.Deadline), Acknowledged: acknowledged, Shown: show && acknowledged == "", Identifiers: ids,
+		Categories: letters, AnswerBy: day(o.Deadline), Acknowledged: acknowledged, Shown: show && acknowledged == "", Identifiers: ids, Corrections: rights, Source: o.Basis == request.BasisSource,
 	})
 }
 

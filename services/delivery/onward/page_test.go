@@ -131,3 +131,59 @@ func TestLinks_DE3(t *testing.T) {
 		t.Errorf("the style: %d", status)
 	}
 }
+
+// A correction shows a company that holds the data for us what is right, and the
+// source of what was wrong the names of the fields and no value.
+func TestCorrectionPage_CO1(t *testing.T) {
+	const right = righted
+	for name, c := range map[string]struct {
+		basis, asked string
+		says         []string
+		value        bool
+	}{
+		"provider": {"flow", "correct", []string{"DPA-1", "What is right", "Please correct it in your systems"}, true},
+		"source":   {request.BasisSource, "correct_at_source", []string{"which we have from you is inaccurate", "What was wrong", "you gave"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			o := r.addAs(request.Correct, request.Running, "mailer", c.basis)
+			path := r.path(o)
+			_, before := r.ask(t, http.MethodGet, path, "")
+			_, shown := r.ask(t, http.MethodPost, path+"/show", "")
+			for _, part := range c.says {
+				if !strings.Contains(before+shown, part) {
+					t.Errorf("it does not say %q:\n%s", part, shown)
+				}
+			}
+			if strings.Contains(before, right) || strings.Contains(before, "street") {
+				t.Errorf("before it was asked for it shows what is wrong:\n%s", before)
+			}
+			if !strings.Contains(shown, "street") || !strings.Contains(shown, planted) || strings.Contains(shown, right) != c.value {
+				t.Errorf("shown:\n%s", shown)
+			}
+			var got struct {
+				Asked       string
+				Corrections []struct{ Field, Value string }
+			}
+			_, text := r.ask(t, http.MethodPost, path+"/show", "application/json")
+			ok(t, json.Unmarshal([]byte(text), &got))
+			if got.Asked != c.asked || len(got.Corrections) != 1 || got.Corrections[0].Field != "street" || (got.Corrections[0].Value == right) != c.value {
+				t.Errorf("as JSON: %+v", got)
+			}
+			r.once()
+			letters := r.mail.Letters()
+			if len(letters) != 1 || strings.Contains(letters[0].Text+letters[0].Subject, right) || strings.Contains(letters[0].Text, planted) {
+				t.Errorf("letters: %+v", letters)
+			}
+			if status, _ := r.ask(t, http.MethodPost, path+"/acknowledge", ""); status != http.StatusOK {
+				t.Errorf("acknowledging: %d", status)
+			}
+			if _, after := r.ask(t, http.MethodPost, path+"/show", ""); strings.Contains(after, planted) || strings.Contains(after, right) {
+				t.Errorf("after it confirmed it is still shown:\n%s", after)
+			}
+			if got := r.row(o); got.State != request.OnwardAcknowledged {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

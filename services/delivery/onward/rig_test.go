@@ -140,6 +140,15 @@ func (r *rig) pass(d time.Duration) { r.at(r.now.Load().Add(d)) }
 // add stores a request in a state and one recipient that has to be told of it.
 func (r *rig) add(right request.Right, state request.State, recipient string) store.Onward {
 	r.t.Helper()
+	return r.addAs(right, state, recipient, "flow")
+}
+
+// righted is what a correction puts right.
+const righted = "2 Righted Road"
+
+// addAs is add for one that is told for a reason of its own.
+func (r *rig) addAs(right request.Right, state request.State, recipient, basis string) store.Onward {
+	r.t.Helper()
 	set, err := regimes.Load()
 	ok(r.t, err)
 	terms, err := set.Terms("us-ca-ccpa", received, right, request.Range{})
@@ -162,10 +171,13 @@ func (r *rig) add(right request.Right, state request.State, recipient string) st
 		Request: req, RespondBy: received.AddDate(0, 0, 45), WrappedKey: wrapped, Sealed: key.SealIdentifiers(req.ID, ids),
 		Commitment: make([]byte, 32), CreatedAt: received, UpdatedAt: received, Version: 1,
 	}
+	if right == request.Correct {
+		full.Corrections = key.SealCorrections(req.ID, []request.Correction{{Field: "street", Value: request.NewSecret(righted)}})
+	}
 	_, err = r.store.Create(r.t.Context(), []store.New{{Request: full}})
 	ok(r.t, err)
 	o := store.Onward{
-		ID: request.NewID(), RequestID: req.ID, Recipient: recipient, Role: "service_provider", Contract: "DPA-1", Letters: "AB", Basis: "flow", Channel: "email",
+		ID: request.NewID(), RequestID: req.ID, Recipient: recipient, Role: "service_provider", Contract: "DPA-1", Letters: "AB", Basis: basis, Channel: "email",
 		State: request.OnwardWaiting, DecidedAt: received, Deadline: received.AddDate(0, 0, 10), NextAt: received,
 	}
 	r.advance(req.ID, func(s *store.Snapshot) {

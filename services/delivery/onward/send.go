@@ -93,7 +93,7 @@ func (r *Room) write(ctx context.Context, to disclosure.Recipient, o *store.Onwa
 // Notice is what a webhook gets. It names nobody.
 type Notice struct {
 	Reference  string `json:"reference"`
-	Asked      string `json:"asked"` // "delete" or "opt_out"
+	Asked      string `json:"asked"` // "delete", "opt_out", "correct" or "correct_at_source"
 	Categories string `json:"categories"`
 	AnswerBy   string `json:"answer_by"` // yyyy-mm-dd, UTC
 	Reminder   int    `json:"reminder"`  // 0 for the first notice
@@ -104,7 +104,7 @@ type Notice struct {
 
 func (r *Room) call(ctx context.Context, to disclosure.Recipient, o *store.Onward, right request.Right) (string, error) {
 	body, err := json.Marshal(Notice{
-		Reference: string(o.ID), Asked: asked(right), Categories: o.Letters, AnswerBy: day(o.Deadline), Reminder: number(o), URL: r.Link(o.ID),
+		Reference: string(o.ID), Asked: asked(o, right), Categories: o.Letters, AnswerBy: day(o.Deadline), Reminder: number(o), URL: r.Link(o.ID),
 	})
 	if err != nil {
 		return CodeUnavailable, fmt.Errorf("calling a webhook: %w", err)
@@ -130,11 +130,17 @@ func (r *Room) call(ctx context.Context, to disclosure.Recipient, o *store.Onwar
 	}
 }
 
-func asked(right request.Right) string {
-	if right == request.Delete {
+func asked(o *store.Onward, right request.Right) string {
+	switch {
+	case o.Basis == request.BasisSource:
+		return "correct_at_source"
+	case right == request.Correct:
+		return "correct"
+	case right == request.Delete:
 		return "delete"
+	default:
+		return "opt_out"
 	}
-	return "opt_out"
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
@@ -148,10 +154,17 @@ const (
 	askProvider = "A consumer has used the right to have personal information deleted. You hold it for us under %s. Please delete it from your systems, or enable us to, and pass this on to your own service providers and contractors that hold it. If the law makes you keep something, keep only that and tell us what and why."
 	askBuyer    = "A consumer has used the right to have personal information deleted. You received it from us. Please delete it, unless the law lets you keep it, and tell those to whom you gave it."
 	askOptOut   = "A consumer has opted out of the sale and sharing of personal information. You received it from us after they had said so and before we could stop. Please stop selling and sharing it, and tell those to whom you gave it since to do the same."
+	// 11 CCR 7023(c) and (i).
+	askCorrect = "A consumer has used the right to have inaccurate personal information corrected. You hold it for us under %s. Please correct it in your systems, and pass this on to your own service providers and contractors that hold it."
+	askSource  = "A consumer has shown us that personal information which we have from you is inaccurate, and we have corrected it. Please correct it in your systems, and don't give us or anybody else the wrong value again."
 )
 
 func (r *Room) request(to disclosure.Recipient, o *store.Onward, right request.Right) string {
 	switch {
+	case o.Basis == request.BasisSource:
+		return askSource
+	case right == request.Correct:
+		return fmt.Sprintf(askCorrect, o.Contract)
 	case right != request.Delete:
 		return askOptOut
 	case to.Role == tenant.ThirdParty:
@@ -163,7 +176,12 @@ func (r *Room) request(to disclosure.Recipient, o *store.Onward, right request.R
 
 func (r *Room) letter(to disclosure.Recipient, o *store.Onward, right request.Right) letter {
 	what := "Personal information to delete"
-	if right != request.Delete {
+	switch {
+	case o.Basis == request.BasisSource:
+		what = "Inaccurate personal information from you"
+	case right == request.Correct:
+		what = "Personal information to correct"
+	case right != request.Delete:
 		what = "Opt-out of sale and sharing"
 	}
 	if number(o) > 0 {

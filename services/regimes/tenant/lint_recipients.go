@@ -15,8 +15,8 @@ func (l *linter) recipients() {
 	ids := map[string]bool{}
 	for i := range l.Vendors {
 		v, at := &l.Vendors[i], item("vendors", i)
-		if v.ID == "" && len(v.Gets) > 0 {
-			l.error(place{at, v.Line}, "VN-1", "11 CCR 7022(b)", v.Name+" gets data and has no id for the ledger", "Give it a short one that never changes")
+		if v.ID == "" && len(v.Gets)+len(v.Gives) > 0 {
+			l.error(place{at, v.Line}, "VN-1", "11 CCR 7022(b)", v.Name+" gets or gives data and has no id for the ledger", "Give it a short one that never changes")
 		}
 		if v.ID != "" && (!vendorID.MatchString(v.ID) || ids[v.ID]) {
 			l.error(place{path: at + ".id"}, "VN-1", "11 CCR 7022(b)", fmt.Sprintf("%.40q is no id, or is another's", v.ID), "Use small letters, digits and -, and each once")
@@ -24,6 +24,9 @@ func (l *linter) recipients() {
 		ids[v.ID] = true
 		for k := range v.Gets {
 			l.flow(v, item(at+".gets", k), &v.Gets[k])
+		}
+		for k := range v.Gives {
+			l.supply(v, item(at+".gives", k), &v.Gives[k])
 		}
 		l.tell(v, at+".tell")
 	}
@@ -50,6 +53,27 @@ func (l *linter) flow(v *Vendor, at string, f *Flow) {
 	}
 	if role := v.Counts(); (role == ServiceProvider || role == Contractor) && (f.As == Sold || f.As == Shared) {
 		l.error(here, "VN-2", "Civ. Code 1798.140(ag)(1)(A), (j)(1)(A)", v.Name+" is a "+roleWords(v.Role)+", to whom nothing may be sold or shared", "Call it a third party, or say business_purpose when that is what it is")
+	}
+}
+
+// supply looks at what a source gives.
+func (l *linter) supply(v *Vendor, at string, s *Supply) {
+	here := place{path: at}
+	if s.To == "" || len(s.Categories) == 0 || s.Since.IsZero() {
+		l.error(here, "CO-1", "11 CCR 7023(i)", v.Name+" gives data, and to which system, which categories or since when is missing", "Fill in to, categories and since")
+	}
+	for _, letter := range s.Categories {
+		if len(letter) != 1 || letter < "A" || letter > "L" {
+			l.error(here, "CO-1", "Civ. Code 1798.140(v)(1), (ae)", fmt.Sprintf("%.20q is no category", letter), "Use a statutory letter, A to L")
+		}
+	}
+	if !s.Until.IsZero() && s.Until.Before(s.Since) {
+		l.error(here, "CO-1", "11 CCR 7023(i)", "it ends before it begins", "Put since and until right")
+	}
+	if t := v.Tell; t.Connector == "" && t.Email == "" && t.Webhook == "" && len(v.Gets) == 0 {
+		l.warn(here, "CO-1", "11 CCR 7023(i)", "nobody can tell "+v.Name+" that what it gave was wrong: people are told its name alone", "Name an email or a webhook under tell, with identifiers")
+	} else if t.Connector == "" && len(t.Identifiers) == 0 && len(v.Gets) == 0 {
+		l.error(here, "CO-1", "11 CCR 7023(i)", "nothing says by what "+v.Name+" knows people", "List the kinds under identifiers, such as email")
 	}
 }
 

@@ -51,7 +51,7 @@ func (l *linter) vendors() {
 			l.error(at, "VN-1", "11 CCR 7051, 7053", fmt.Sprintf("%s: %q is no role", v.Name, v.Role), "Use service_provider, contractor or third_party")
 		case v.Contract == "" && v.Role != ThirdParty && v.Role != "":
 			l.error(at, "VN-2", "11 CCR 7050(e), 7051(c)", v.Name+" has no contract that is named, so it counts as a third party", "Name the contract, or call it what it is")
-		case v.Contract == "":
+		case v.Contract == "" && (len(v.Gives) == 0 || len(v.Gets) > 0):
 			l.error(at, "VN-1", "11 CCR 7053; Honda, Tractor Supply (2025)", v.Name+" gets personal data and no contract with it is named", "Name the contract, or stop giving it data")
 		}
 		if v.Counts() == ThirdParty && !l.SellsOrShares {

@@ -230,8 +230,26 @@ type Vendor struct {
 	Kind string `yaml:"kind"`
 	// Gets is what flows to it all the time.
 	Gets []Flow `yaml:"gets"`
-	// Tell is how it is told of a deletion or an opt-out.
+	// Gives is what the company has from it: it is told when a person has that
+	// corrected, and named to the person.
+	Gives []Supply `yaml:"gives"`
+	// Tell is how it is told of a deletion, an opt-out or a correction.
 	Tell Tell `yaml:"tell"`
+}
+
+// Supply is what one source gives for one system: another business, a data broker,
+// somebody who infers.
+type Supply struct {
+	To string `yaml:"to"` // the connector of the system it goes to
+	// Stores are those of the connector that it goes to; none is all.
+	Stores     []string `yaml:"stores"`
+	Categories []string `yaml:"categories"` // statutory letters
+	// Fields are the names or data categories by which people dispute it, such as
+	// user.contact.address; none is all.
+	Fields []string `yaml:"fields"`
+	// Since and Until are its first and last day; without Until it goes on.
+	Since request.Date `yaml:"since"`
+	Until request.Date `yaml:"until"`
 }
 
 // Flow is a standing disclosure: what one vendor gets from one system.

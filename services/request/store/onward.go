@@ -17,7 +17,7 @@ type Onward struct {
 	// what it was when this was decided.
 	Recipient, Role, Contract string
 	// Letters are the categories it got, such as "ABK"; Basis says how that is
-	// known: "flow" or "ledger".
+	// known: "flow" or "ledger". It is [request.BasisSource] for one that gave them.
 	Letters, Basis string
 	// Channel is how it is told: "connector", "webhook", "email", or "" while
 	// there is no way.

@@ -1135,7 +1135,8 @@ type DecisionRecord struct {
 	// "cap_lift_asked" and "denial_asked" where a second person must agree. Of a
 	// recipient of the data, which code names: "recipient_to_tell",
 	// "recipient_excused", "recipient_told", "recipient_shown",
-	// "recipient_reminded", "recipient_acknowledged"; and "recipients_overdue" when
+	// "recipient_reminded", "recipient_acknowledged"; of one that gave what was
+	// wrong "source_to_tell", "source_acknowledged", "source_named"; and "recipients_overdue" when
 	// the request was answered without all of them. "basis_refused" when a
 	// connector keeps records on a basis that does not hold, with its code.
 	Decision string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
