@@ -284,6 +284,10 @@ func (r *Room) mayDeny(req *request.Request, d Denial, past []request.Past) (nee
 		return nil, err
 	}
 	switch request.DenialCode(d.Code) {
+	case request.DenyNotResident:
+		if req.Case.Resident {
+			return nil, fmt.Errorf("%w: a system holds an address of this person in the state of this law (Civ. Code 1798.140(i))", request.ErrNotYet)
+		}
 	case request.DenyKnowLimit:
 		if !rules.MayDeclineKnow(req.AnsweredKnow(past)) {
 			return nil, fmt.Errorf("%w: too few requests to know were answered in the twelve months before (Civ. Code 1798.130(b))", request.ErrNotYet)

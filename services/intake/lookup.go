@@ -30,6 +30,19 @@ func (r *Room) Reached(ctx context.Context, id request.ID, level request.Level) 
 	})
 }
 
+// Resides remembers that a system holds an address of the person in the state
+// whose law was applied: nobody may refuse her for living elsewhere then. Nobody
+// is asked for a paper, and nothing is remembered of an address elsewhere (Civ.
+// Code 1798.140(i)).
+func (r *Room) Resides(ctx context.Context, id request.ID) error {
+	return r.change(ctx, id, func(s *store.Snapshot) error {
+		if !s.Request.Case.Resident {
+			s.Request.Case.Resident, s.Changed = true, true
+		}
+		return nil
+	})
+}
+
 // Lookup returns a request without its jobs, for the doors.
 func (r *Room) Lookup(ctx context.Context, id request.ID) (store.Request, error) {
 	req, _, err := r.Store.Get(ctx, id)

@@ -43,6 +43,9 @@ type Case struct {
 	Surveyed bool `json:"surveyed,omitempty"`
 	// Reached is the highest level of a verification that was not enough.
 	Reached Level `json:"reached,omitempty"`
+	// Resident says that a system holds an address of hers in the state whose law
+	// was applied. It is never said that she lives elsewhere.
+	Resident bool `json:"resident,omitempty"`
 	// Narrowed limits how far back a request to know reaches, with the facts.
 	Narrowed *Narrowed `json:"narrowed,omitempty"`
 	// Parent is the request this one follows from, and Origin how.
@@ -78,7 +81,7 @@ type Case struct {
 // IsZero reports whether nothing was said or decided.
 func (c Case) IsZero() bool {
 	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Answer == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
-		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && c.Narrowed == nil &&
+		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && !c.Resident && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
 		c.Approvals == nil && c.Decision == nil && c.Onward == nil && c.Mailed == nil && c.Only == nil && c.Run == "" && c.Left == nil && c.Redone == 0
 }

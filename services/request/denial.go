@@ -23,6 +23,7 @@ const (
 	DenyKnowLimit   DenialCode = "too_many"            // Civ. Code 1798.130(b)
 	DenyAccurate    DenialCode = "accurate"            // 11 CCR 7023(b): more likely than not accurate
 	DenyRepeated    DenialCode = "repeated_correction" // 11 CCR 7023(g)
+	DenyNotResident DenialCode = "not_resident"        // Civ. Code 1798.140(i)
 	DenyUnverified  DenialCode = "unverified"          // what the codes of [UnverifiedCode] begin with
 )
 

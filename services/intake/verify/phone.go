@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/sms"
@@ -117,14 +118,21 @@ func (f *file) number(p Policy) string {
 	return n.Reveal()
 }
 
-// asks are the claims that the systems are asked about.
-func (f *file) asks(p Policy) []Claim {
+// asks are the claims that the systems are asked about. Where somebody lives is
+// asked with others and not alone: it would make systems read all they hold.
+func (f *file) asks(p Policy, regime string) []Claim {
 	claims := f.claims(p.Points)
 	if f.Phone != nil {
 		claims = append(claims, p.HeldClaim(request.NewSecret(f.Phone.Number)))
 	}
+	if len(claims) > 0 {
+		claims = append(claims, residence(regime)...)
+	}
 	return claims
 }
+
+// ours reports whether a claim is none of the person's: it counts for nothing.
+func ours(name string) bool { return name == claimHeld || strings.HasPrefix(name, claimLives) }
 
 // sameAsks reports whether g asks the systems nothing that f did not ask.
 func (f *file) sameAsks(g *file) bool {

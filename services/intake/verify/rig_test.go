@@ -38,13 +38,16 @@ type systems struct {
 	mu     sync.Mutex
 	points map[string]string
 	silent []string
+	state  string
 	asked  int
+	claims int
 }
 
 func (s *systems) Match(_ context.Context, anchor request.Identifier, claims []verify.Claim) (verify.Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	s.claims += len(claims)
 	a := verify.Answer{Silent: s.silent}
 	if anchor.Reveal() != planted && anchor.Reveal() != plantedPhone || len(s.silent) > 0 {
 		return a, nil
@@ -54,6 +57,9 @@ func (s *systems) Match(_ context.Context, anchor request.Identifier, claims []v
 		held := s.points[c.Name]
 		if slices.Contains(c.Fields, "phone") {
 			held = s.points["phone"]
+		}
+		if slices.Contains(c.Fields, "state") {
+			held = s.state
 		}
 		if wire.InForm(c.Form, held) != "" && wire.InForm(c.Form, held) == wire.InForm(c.Form, c.Value.Reveal()) {
 			a.Matched = append(a.Matched, c.Name)

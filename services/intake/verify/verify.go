@@ -61,6 +61,9 @@ type Config struct {
 type Requests interface {
 	Lookup(ctx context.Context, id request.ID) (store.Request, error)
 	Attest(ctx context.Context, id request.ID, v request.Verified, by string) error
+	// Resides remembers that a system has the person live where the law of her
+	// request is.
+	Resides(ctx context.Context, id request.ID) error
 	// Reached remembers a level that is not enough.
 	Reached(ctx context.Context, id request.ID, level request.Level) error
 }

@@ -106,7 +106,7 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 		return r.purge(ctx, &req, f) // it was decided, here or elsewhere
 	}
 	if !f.Asked {
-		if f, err = r.ask(ctx, id, f); err != nil {
+		if f, err = r.ask(ctx, &req, f); err != nil {
 			return err
 		}
 	}
@@ -141,15 +141,20 @@ func (r *Room) decide(f *file, needed request.Level) (request.Level, string) {
 }
 
 // ask asks the systems and remembers what they say.
-func (r *Room) ask(ctx context.Context, id request.ID, f *file) (*file, error) {
-	answer, err := r.Matcher.Match(ctx, f.anchor(), f.asks(r.Policy))
+func (r *Room) ask(ctx context.Context, req *store.Request, f *file) (*file, error) {
+	answer, err := r.Matcher.Match(ctx, f.anchor(), f.asks(r.Policy, req.Regime))
 	if err != nil {
 		return nil, err
 	}
-	err = r.change(ctx, id, func(c *store.Case, now *file) error {
+	if answer.resides() && !req.Case.Resident {
+		if err := r.Requests.Resides(ctx, req.ID); err != nil {
+			return nil, err
+		}
+	}
+	err = r.change(ctx, req.ID, func(c *store.Case, now *file) error {
 		now.Asks++
 		now.Known = now.Known || answer.Known
-		now.Matched = slices.DeleteFunc(slices.Clone(answer.Matched), func(name string) bool { return name == claimHeld })
+		now.Matched = slices.DeleteFunc(slices.Clone(answer.Matched), ours)
 		// A system that was away is asked again for as long as it may matter, and
 		// all are when the person has given more meanwhile.
 		same := f.sameAsks(now)
