@@ -109,6 +109,7 @@ type Room struct {
 	js     jetstream.JetStream
 	known  known
 	fleets fleets
+	todays sharing[*todayPage]
 	// deskPatience is how long a connector may take to answer for its tasks.
 	deskPatience time.Duration
 }
@@ -133,6 +134,7 @@ func New(c Config) (*Room, error) {
 		c.Evidence = noLog{}
 	}
 	r := &Room{config: c, hub: newHub(), fleets: fleets{age: time.Second}, deskPatience: deskPatience}
+	r.todays.age, r.todays.rest = time.Second, pause
 	var err error
 	if r.js, err = jetstream.New(c.Conn); err != nil {
 		return nil, fmt.Errorf("console: opening JetStream: %w", err)
@@ -240,7 +242,18 @@ func (r *Room) Handler() http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.fail(w, req, errForeign)
 	}))
-	return secure(protection.Handler(mux))
+	return secure(protection.Handler(r.telling(mux)))
+}
+
+// telling forgets what is shared among pages after whatever may have changed it, so
+// that who changed something sees it.
+func (r *Room) telling(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodGet {
+			defer r.todays.change()
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // policy allows a page its own style sheet, script, picture, stream and forms,

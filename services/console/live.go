@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,6 +29,15 @@ const (
 	// patience is how long a client may take to read an event.
 	patience = 10 * time.Second
 )
+
+// A page whose stream broke comes back after a while that is its own, so that
+// after a restart not all of them come in the same moment.
+const (
+	backLeast = time.Second
+	backMost  = 4 * time.Second
+)
+
+func comeBack() time.Duration { return backLeast + rand.N(backMost-backLeast) } //nolint:gosec // it is no secret
 
 // hub wakes the streams that a change concerns. It never waits for one: a
 // stream that was woken and has not looked yet is woken already.
@@ -122,6 +133,7 @@ func (r *Room) listen() error {
 				if !open {
 					return
 				}
+				r.todays.change()
 				r.hub.tellAll()
 			}
 		}
@@ -137,6 +149,7 @@ func (r *Room) hear(m *nats.Msg) {
 			return
 		}
 	}
+	r.todays.change() // before anybody comes to look
 	r.hub.tell(ids)
 }
 
@@ -174,7 +187,7 @@ func (r *Room) events(w http.ResponseWriter, req *http.Request, id request.ID) {
 		return rc.Flush() == nil
 	}
 	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }() // the connection may serve something else next
-	if !send("retry: 2000\n\n") {
+	if !send("retry: " + strconv.FormatInt(comeBack().Milliseconds(), 10) + "\n\n") {
 		return
 	}
 	end := access.End(req.Context())

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -46,14 +47,25 @@ func (d *desk) events(t *testing.T, base, path string) <-chan string {
 	return lines
 }
 
+// awaitOpen waits until a stream is open.
+func awaitOpen(t *testing.T, lines <-chan string) {
+	t.Helper()
+	awaitLine(t, lines, "retry", func(line string) bool { return strings.HasPrefix(line, "retry: ") })
+}
+
 // await reads lines until one is want.
 func await(t *testing.T, lines <-chan string, want string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	awaitLine(t, lines, want, func(line string) bool { return line == want })
+}
+
+func awaitLine(t *testing.T, lines <-chan string, want string, is func(string) bool) {
+	t.Helper()
+	late := time.After(time.Minute)
 	for {
 		select {
 		case line, open := <-lines:
-			if line == want {
+			if is(line) {
 				return
 			}
 			if !open {
@@ -82,8 +94,8 @@ func TestLiveUpdate(t *testing.T) {
 	path := "/requests/" + string(id)
 	d.fetch(t, path).says(t, "Accepted")
 	one, all := d.events(t, d.server.URL, path+"/events"), d.events(t, d.server.URL, "/events")
-	await(t, one, "retry: 2000")
-	await(t, all, "retry: 2000")
+	awaitOpen(t, one)
+	awaitOpen(t, all)
 	_, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
 		snaps[0].Changed = true
 		return snaps[0].Request.Move(request.Running)
@@ -288,7 +300,7 @@ func TestStreamEndsWhenTheServerStops(t *testing.T) {
 	go func() { served <- server.Serve(ctx, listener) }()
 	base := "http://" + listener.Addr().String() // the same host: cookies know no ports
 	lines := d.events(t, base, "/events")
-	await(t, lines, "retry: 2000")
+	awaitOpen(t, lines)
 	d.hint(t, wire.HintSubject(Name), request.NewID())
 	await(t, lines, "event: change")
 	stop()
@@ -303,4 +315,29 @@ func TestStreamEndsWhenTheServerStops(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// After a restart pages do not come back all in one moment.
+func TestPagesComeBackApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bare()
+		waits := make(map[string]int)
+		for range 200 {
+			c, _ := openStream(t, r, time.Hour)
+			c.mu.Lock()
+			waits[c.got[0]]++
+			c.mu.Unlock()
+		}
+		r.hub.close()
+		synctest.Wait()
+		if len(waits) < 100 {
+			t.Errorf("200 pages come back at %d different times", len(waits))
+		}
+		for text := range waits {
+			var ms int
+			if _, err := fmt.Sscanf(text, "retry: %d\n\n", &ms); err != nil || ms < 1000 || ms >= 4000 {
+				t.Errorf("a page is told %q", text)
+			}
+		}
+	})
 }

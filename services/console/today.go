@@ -79,12 +79,15 @@ func (r *Room) today(w http.ResponseWriter, req *http.Request)     { r.showToday
 func (r *Room) todayLive(w http.ResponseWriter, req *http.Request) { r.showToday(w, req, "today-live") }
 
 func (r *Room) showToday(w http.ResponseWriter, req *http.Request, template string) {
-	p, err := r.readToday(req.Context())
+	// It says the same to everybody who may see it: who looks decides only which
+	// links there are, and that the template asks.
+	shared, err := r.todays.get(req.Context(), r.readToday)
 	if err != nil {
 		r.fail(w, req, err)
 		return
 	}
-	r.render(w, req, http.StatusOK, template, p)
+	p := *shared
+	r.render(w, req, http.StatusOK, template, &p)
 }
 
 // listed is what the listings of today are made of.

@@ -62,6 +62,7 @@ document.addEventListener("keydown", (event) => {
       const answer = await fetch(live, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       if (answer.status === 401) {
         say("Signed out; reload to sign in", true);
+        signedOut = true;
         stream.close();
         return;
       }
@@ -80,13 +81,32 @@ document.addEventListener("keydown", (event) => {
     }
   };
 
-  const stream = new EventSource(events);
-  // What changed between the page and the stream is fetched when it opens.
-  stream.addEventListener("open", refresh);
-  stream.addEventListener("change", refresh);
-  stream.addEventListener("error", () => say("Not up to date; trying again", true));
+  // A browser comes back by itself when a stream breaks, but not when it is
+  // answered with an error, as a proxy does while the console starts anew. Then a
+  // new stream is opened, later each time, and by each page at its own moment.
+  let stream;
+  let tries = 0;
+  let signedOut = false;
+  const listen = () => {
+    stream = new EventSource(events);
+    // What changed between the page and the stream is fetched when it opens.
+    stream.addEventListener("open", () => {
+      tries = 0;
+      refresh();
+    });
+    stream.addEventListener("change", refresh);
+    stream.addEventListener("error", (event) => {
+      if (signedOut) return;
+      say("Not up to date; trying again", true);
+      if (event.target.readyState !== EventSource.CLOSED) return;
+      const wait = Math.min(1000 * 2 ** tries++, 60000);
+      setTimeout(() => signedOut || listen(), wait / 2 + Math.random() * wait);
+      refresh(); // it says whether one is still signed in
+    });
+  };
+  listen();
   // Changes are told. What only time changes, such as days that are left, is
   // fetched now and then while somebody looks.
-  setInterval(() => document.hidden || stream.readyState === EventSource.CLOSED || refresh(), 300000);
-  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  setInterval(() => document.hidden || signedOut || refresh(), 300000);
+  document.addEventListener("visibilitychange", () => document.hidden || signedOut || refresh());
 })();
