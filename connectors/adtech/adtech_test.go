@@ -431,7 +431,7 @@ func TestDemoConfiguration_KN9(t *testing.T) {
 		if inferences == 0 {
 			t.Error("no store says that it holds inferences")
 		}
-		a, ok := c.(*adtech)
+		a, ok := c.(limiting)
 		if !ok {
 			t.Fatalf("opened %T", c)
 		}

@@ -45,7 +45,7 @@ func open(ctx context.Context, env sdk.Env) (sdk.Manifest, sdk.Connector, error)
 	if err != nil {
 		return sdk.Manifest{}, nil, fmt.Errorf("reading %s: %w", env.ConfigFile, err)
 	}
-	return manifest, a, nil
+	return manifest, s.able(a), nil
 }
 
 // build makes the connector; with describe only as far as the manifest needs.

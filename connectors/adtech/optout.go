@@ -16,11 +16,16 @@ import (
 
 // digests names identifiers in the list of opt-outs without holding them: keyed
 // hashes, under a key that is not in the database.
-type digests struct{ key []byte }
+type digests struct {
+	key []byte
+	// choice stands before the kind in the digests of another choice than
+	// opting out.
+	choice string
+}
 
 func (d digests) of(kind, value string) string {
 	mac := hmac.New(sha256.New, d.key)
-	mac.Write([]byte(kind + "\x00" + value))
+	mac.Write([]byte(d.choice + kind + "\x00" + value))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -27,10 +27,13 @@ type settings struct {
 		// DSNSecret names the secret that holds the connection string instead.
 		DSNSecret string `yaml:"dsn_secret"`
 	} `yaml:"database"`
-	OptOutKeyFile string           `yaml:"opt_out_key_file"`
-	Callback      callbackSettings `yaml:"callback"`
-	Partners      []partnerSetting `yaml:"partners"`
-	Poll          struct {
+	OptOutKeyFile string `yaml:"opt_out_key_file"`
+	// SensitiveAudiences are the audiences that are made from sensitive personal
+	// information; without any the connector limits no use of it.
+	SensitiveAudiences []string         `yaml:"sensitive_audiences"`
+	Callback           callbackSettings `yaml:"callback"`
+	Partners           []partnerSetting `yaml:"partners"`
+	Poll               struct {
 		Min      time.Duration `yaml:"min"`
 		Max      time.Duration `yaml:"max"`
 		Patience time.Duration `yaml:"patience"`
@@ -92,6 +95,9 @@ func (s *settings) check() error {
 	}
 	if s.OptOutKeyFile == "" {
 		return errors.New("opt_out_key_file is missing: name a file with at least 32 random characters that never change")
+	}
+	if slices.Contains(s.SensitiveAudiences, "") {
+		return errors.New("sensitive_audiences: one has no name")
 	}
 	for i, p := range s.Partners {
 		if err := p.check(); err != nil {

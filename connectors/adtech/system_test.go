@@ -97,6 +97,7 @@ func withPartner(t testing.TB, s *system, delay time.Duration) *system {
 	}
 	s.settings.Database.Driver, s.settings.Database.DSN = s.driver, s.dsn
 	s.settings.OptOutKeyFile = key
+	s.settings.SensitiveAudiences = []string{demo.SensitiveAudience}
 	s.settings.Callback.Listen = "127.0.0.1:0"
 	s.settings.Poll.Min, s.settings.Poll.Max, s.settings.Poll.Patience = 10*time.Millisecond, time.Second, time.Second
 	s.settings.Partners = []partnerSetting{{
@@ -128,7 +129,8 @@ func (s *system) open(t testing.TB, dir string) (sdk.Manifest, *adtech) {
 
 // Open implements [sdktest.System].
 func (s *system) Open(t testing.TB) (sdk.Manifest, sdk.Connector) {
-	return s.open(t, s.dir)
+	manifest, a := s.open(t, s.dir)
+	return manifest, s.settings.able(a)
 }
 
 // Plant implements [sdktest.System]. Every household of two shares a cookie.

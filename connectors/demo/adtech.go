@@ -161,8 +161,15 @@ func InsertAdtech(ctx context.Context, db interface {
 		exec(`INSERT INTO audiences (audience, profile_id, partner, added_at) VALUES ($1, $2, $3, $4)`,
 			segments[(h>>16+i)%uint64(len(segments))], profile, PartnerName, at(21))
 	}
+	if p.N%11 == 0 {
+		exec(`INSERT INTO audiences (audience, profile_id, partner, added_at) VALUES ($1, $2, $3, $4)`, SensitiveAudience, profile, PartnerName, at(22))
+	}
 	return failed
 }
+
+// SensitiveAudience is made from the precise places that profiles were seen at,
+// which is sensitive personal information (Civ. Code 1798.140(ae)(1)(C)).
+const SensitiveAudience = "near-clinics"
 
 // AdtechProfile is the id of a person's ad-tech profile.
 func AdtechProfile(n int) string { return fmt.Sprintf("prf_%010x", mix(uint64(n)^0x9f)&0xffffffffff) }

@@ -48,6 +48,7 @@ type CRM struct {
 	byContact map[string][]string // contact to record ids, its own first
 	deletions map[string]*crmDeletion
 	optOuts   map[string]bool // by kind and digest of the value
+	limits    map[string]bool // the same, of the use of sensitive records
 	version   int
 	faults    []CRMFault
 	faultOn   string
@@ -74,6 +75,7 @@ type crmDeletion struct {
 type crmState struct {
 	Deletions []*crmDeletion `json:"deletions"`
 	OptOuts   []string       `json:"opt_outs"`
+	Limits    []string       `json:"sensitive_limits,omitempty"`
 	Records   []CRMRecord    `json:"records"`
 }
 
@@ -111,6 +113,9 @@ func OpenCRM(n int, o CRMOptions) (*CRM, error) {
 	for _, k := range s.OptOuts {
 		c.optOuts[k] = true
 	}
+	for _, k := range s.Limits {
+		c.limits[k] = true
+	}
 	return c, nil
 }
 
@@ -144,7 +149,7 @@ func emptyCRM(o CRMOptions) *CRM {
 	}
 	c := &CRM{
 		o: o, records: map[string]*crmEntry{}, byContact: map[string][]string{},
-		deletions: map[string]*crmDeletion{}, optOuts: map[string]bool{}, version: 1,
+		deletions: map[string]*crmDeletion{}, optOuts: map[string]bool{}, limits: map[string]bool{}, version: 1,
 	}
 	if o.Rate > 0 {
 		c.limiter = rate.NewLimiter(rate.Limit(o.Rate), max(o.Burst, 1))
@@ -248,6 +253,9 @@ func (c *CRM) Dump() []string {
 	for k := range c.optOuts {
 		lines = append(lines, "opt-out "+k)
 	}
+	for k := range c.limits {
+		lines = append(lines, "limit "+k)
+	}
 	for _, d := range c.deletions {
 		lines = append(lines, fmt.Sprintf("deletion %s %s done=%t", d.ID, d.Contact, d.Done))
 	}
@@ -275,7 +283,7 @@ func (c *CRM) save() error {
 	for _, id := range slices.Sorted(maps.Keys(c.records)) {
 		texts = append(texts, c.records[id].text)
 	}
-	head, err := json.Marshal(crmState{Deletions: slices.Collect(maps.Values(c.deletions)), OptOuts: slices.Sorted(maps.Keys(c.optOuts))})
+	head, err := json.Marshal(crmState{Deletions: slices.Collect(maps.Values(c.deletions)), OptOuts: slices.Sorted(maps.Keys(c.optOuts)), Limits: slices.Sorted(maps.Keys(c.limits))})
 	version := c.version
 	c.mu.Unlock()
 	if err == nil {

@@ -50,6 +50,9 @@ func (c *CRM) routes() {
 		"PUT /v1/opt-outs":                        c.putOptOut,
 		"GET /v1/opt-outs":                        c.showOptOut,
 		"DELETE /v1/opt-outs":                     c.dropOptOut,
+		"PUT /v1/sensitive-limits":                c.putLimit,
+		"GET /v1/sensitive-limits":                c.showLimit,
+		"GET /v1/campaign-targets":                c.targets,
 	} {
 		c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, h) })
 	}
@@ -324,30 +327,38 @@ func optOutKey(kind, value string) string {
 }
 
 func (c *CRM) putOptOut(r *http.Request) (int, any, error) {
+	kind, value, err := chooser(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	c.optOuts[optOutKey(kind, value)] = true
+	c.setChoice(kind, value, "sharing", "opted out")
+	return http.StatusNoContent, nil, nil
+}
+
+// chooser reads whom a choice is about: an address or a number.
+func chooser(r *http.Request) (kind, value string, err error) {
 	var choice struct {
 		Email string `json:"email"`
 		Phone string `json:"phone"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<16)).Decode(&choice); err != nil || (choice.Email == "") == (choice.Phone == "") {
-		return 0, nil, errCRMBody
+		return "", "", errCRMBody
 	}
-	kind, value := "email", choice.Email
 	if choice.Phone != "" {
-		kind, value = "phone", choice.Phone
+		return "phone", choice.Phone, nil
 	}
-	c.optOuts[optOutKey(kind, value)] = true
-	c.setSharing(kind, value, "opted out")
-	return http.StatusNoContent, nil, nil
+	return "email", choice.Email, nil
 }
 
-// setSharing writes a choice on the contacts it is about.
-func (c *CRM) setSharing(kind, value, sharing string) {
+// setChoice writes a choice on the contacts it is about.
+func (c *CRM) setChoice(kind, value, field, choice string) {
 	c.version++
 	for _, e := range c.records {
 		if have, _ := e.Fields[kind].(string); e.Kind == "contacts" && strings.EqualFold(have, value) {
 			updated := e.CRMRecord
 			updated.Fields = maps.Clone(e.Fields)
-			updated.Fields["sharing"] = sharing
+			updated.Fields[field] = choice
 			c.put(updated)
 		}
 	}
@@ -359,7 +370,7 @@ func (c *CRM) dropOptOut(r *http.Request) (int, any, error) {
 		if v := q.Get(kind); v != "" {
 			if key := optOutKey(kind, v); c.optOuts[key] {
 				delete(c.optOuts, key)
-				c.setSharing(kind, v, "opted in")
+				c.setChoice(kind, v, "sharing", "opted in")
 			}
 			return http.StatusNoContent, nil, nil
 		}

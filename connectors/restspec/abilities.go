@@ -22,6 +22,7 @@ type (
 	opting     struct{ e *engine }
 	resuming   struct{ e *engine }
 	resolving  struct{ e *engine }
+	limiting   struct{ e *engine }
 )
 
 // abilities makes the connector that has just the program's operations.
@@ -167,19 +168,37 @@ func (o opting) OptOut(ctx context.Context, p sdk.Person) error {
 	return tm.errs[0]
 }
 
-// OptedOut implements [sdk.OptOuter]: every target of every step has to say so,
-// and there has to be one.
+// OptedOut implements [sdk.OptOuter].
 func (o opting) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
-	r, asked := o.e.newRun(p, sdk.JobInfoFrom(ctx)), 0
-	for _, s := range o.e.prog.ops["opted_out"] {
+	return o.e.inForce(ctx, p, "opt_out", "opted_out")
+}
+
+// LimitSPI implements [sdk.Limiter].
+func (l limiting) LimitSPI(ctx context.Context, p sdk.Person) error {
+	tm := l.e.newTeam(ctx, []sdk.Person{p})
+	tm.act(ctx, "limit_spi")
+	tm.settle("limit_spi", l.e.prog.ops["limited_spi"])
+	return tm.errs[0]
+}
+
+// LimitedSPI implements [sdk.Limiter].
+func (l limiting) LimitedSPI(ctx context.Context, p sdk.Person) (bool, error) {
+	return l.e.inForce(ctx, p, "limit_spi", "limited_spi")
+}
+
+// inForce reports whether a choice that op makes is in force: every target of
+// every step of seen has to say so, and there has to be one.
+func (e *engine) inForce(ctx context.Context, p sdk.Person, op, seen string) (bool, error) {
+	r, asked := e.newRun(p, sdk.JobInfoFrom(ctx)), 0
+	for _, s := range e.prog.ops[seen] {
 		for _, t := range r.targets(s) {
 			asked++
 			var yes bool
 			var err error
 			if s.assumed != "" {
-				yes, err = r.settled("opt_out", t)
+				yes, err = r.settled(op, t)
 			} else {
-				yes, err = o.expect(ctx, r, s, t)
+				yes, err = e.expect(ctx, r, s, t)
 			}
 			if err != nil || !yes {
 				return false, err
@@ -196,8 +215,8 @@ func (u resuming) OptIn(ctx context.Context, p sdk.Person) error {
 	return tm.errs[0]
 }
 
-func (o opting) expect(ctx context.Context, r *run, s *step, t target) (bool, error) {
-	a, err := o.e.client.send(ctx, s.call, values{r: r, t: t}, change{}, "")
+func (e *engine) expect(ctx context.Context, r *run, s *step, t target) (bool, error) {
+	a, err := e.client.send(ctx, s.call, values{r: r, t: t}, change{}, "")
 	if err != nil {
 		return false, fmt.Errorf("step %s: %w", s.name, err)
 	}
@@ -205,7 +224,7 @@ func (o opting) expect(ctx context.Context, r *run, s *step, t target) (bool, er
 	if a.means == "missing" {
 		return false, nil
 	}
-	body, err := o.e.readWhole(a)
+	body, err := e.readWhole(a)
 	if err != nil {
 		return false, fmt.Errorf("step %s: %s: %w", s.name, s.call.label, err)
 	}

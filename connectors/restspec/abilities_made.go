@@ -14,6 +14,7 @@ func combine(set int, e *engine) sdk.Connector {
 	a3 := opting{e}
 	a4 := resolving{e}
 	a5 := resuming{e}
+	a6 := limiting{e}
 	switch set {
 	case 1:
 		return struct {
@@ -459,10 +460,522 @@ func combine(set int, e *engine) sdk.Connector {
 			resolving
 			resuming
 		}{l, a0, a1, a2, a3, a4, a5}
+	case 64:
+		return struct {
+			locating
+			limiting
+		}{l, a6}
+	case 65:
+		return struct {
+			locating
+			exporting
+			limiting
+		}{l, a0, a6}
+	case 66:
+		return struct {
+			locating
+			erasing
+			limiting
+		}{l, a1, a6}
+	case 67:
+		return struct {
+			locating
+			exporting
+			erasing
+			limiting
+		}{l, a0, a1, a6}
+	case 68:
+		return struct {
+			locating
+			correcting
+			limiting
+		}{l, a2, a6}
+	case 69:
+		return struct {
+			locating
+			exporting
+			correcting
+			limiting
+		}{l, a0, a2, a6}
+	case 70:
+		return struct {
+			locating
+			erasing
+			correcting
+			limiting
+		}{l, a1, a2, a6}
+	case 71:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			limiting
+		}{l, a0, a1, a2, a6}
+	case 72:
+		return struct {
+			locating
+			opting
+			limiting
+		}{l, a3, a6}
+	case 73:
+		return struct {
+			locating
+			exporting
+			opting
+			limiting
+		}{l, a0, a3, a6}
+	case 74:
+		return struct {
+			locating
+			erasing
+			opting
+			limiting
+		}{l, a1, a3, a6}
+	case 75:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			limiting
+		}{l, a0, a1, a3, a6}
+	case 76:
+		return struct {
+			locating
+			correcting
+			opting
+			limiting
+		}{l, a2, a3, a6}
+	case 77:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			limiting
+		}{l, a0, a2, a3, a6}
+	case 78:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			limiting
+		}{l, a1, a2, a3, a6}
+	case 79:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			limiting
+		}{l, a0, a1, a2, a3, a6}
+	case 80:
+		return struct {
+			locating
+			resolving
+			limiting
+		}{l, a4, a6}
+	case 81:
+		return struct {
+			locating
+			exporting
+			resolving
+			limiting
+		}{l, a0, a4, a6}
+	case 82:
+		return struct {
+			locating
+			erasing
+			resolving
+			limiting
+		}{l, a1, a4, a6}
+	case 83:
+		return struct {
+			locating
+			exporting
+			erasing
+			resolving
+			limiting
+		}{l, a0, a1, a4, a6}
+	case 84:
+		return struct {
+			locating
+			correcting
+			resolving
+			limiting
+		}{l, a2, a4, a6}
+	case 85:
+		return struct {
+			locating
+			exporting
+			correcting
+			resolving
+			limiting
+		}{l, a0, a2, a4, a6}
+	case 86:
+		return struct {
+			locating
+			erasing
+			correcting
+			resolving
+			limiting
+		}{l, a1, a2, a4, a6}
+	case 87:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resolving
+			limiting
+		}{l, a0, a1, a2, a4, a6}
+	case 88:
+		return struct {
+			locating
+			opting
+			resolving
+			limiting
+		}{l, a3, a4, a6}
+	case 89:
+		return struct {
+			locating
+			exporting
+			opting
+			resolving
+			limiting
+		}{l, a0, a3, a4, a6}
+	case 90:
+		return struct {
+			locating
+			erasing
+			opting
+			resolving
+			limiting
+		}{l, a1, a3, a4, a6}
+	case 91:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resolving
+			limiting
+		}{l, a0, a1, a3, a4, a6}
+	case 92:
+		return struct {
+			locating
+			correcting
+			opting
+			resolving
+			limiting
+		}{l, a2, a3, a4, a6}
+	case 93:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resolving
+			limiting
+		}{l, a0, a2, a3, a4, a6}
+	case 94:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resolving
+			limiting
+		}{l, a1, a2, a3, a4, a6}
+	case 95:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resolving
+			limiting
+		}{l, a0, a1, a2, a3, a4, a6}
+	case 96:
+		return struct {
+			locating
+			resuming
+			limiting
+		}{l, a5, a6}
+	case 97:
+		return struct {
+			locating
+			exporting
+			resuming
+			limiting
+		}{l, a0, a5, a6}
+	case 98:
+		return struct {
+			locating
+			erasing
+			resuming
+			limiting
+		}{l, a1, a5, a6}
+	case 99:
+		return struct {
+			locating
+			exporting
+			erasing
+			resuming
+			limiting
+		}{l, a0, a1, a5, a6}
+	case 100:
+		return struct {
+			locating
+			correcting
+			resuming
+			limiting
+		}{l, a2, a5, a6}
+	case 101:
+		return struct {
+			locating
+			exporting
+			correcting
+			resuming
+			limiting
+		}{l, a0, a2, a5, a6}
+	case 102:
+		return struct {
+			locating
+			erasing
+			correcting
+			resuming
+			limiting
+		}{l, a1, a2, a5, a6}
+	case 103:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resuming
+			limiting
+		}{l, a0, a1, a2, a5, a6}
+	case 104:
+		return struct {
+			locating
+			opting
+			resuming
+			limiting
+		}{l, a3, a5, a6}
+	case 105:
+		return struct {
+			locating
+			exporting
+			opting
+			resuming
+			limiting
+		}{l, a0, a3, a5, a6}
+	case 106:
+		return struct {
+			locating
+			erasing
+			opting
+			resuming
+			limiting
+		}{l, a1, a3, a5, a6}
+	case 107:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resuming
+			limiting
+		}{l, a0, a1, a3, a5, a6}
+	case 108:
+		return struct {
+			locating
+			correcting
+			opting
+			resuming
+			limiting
+		}{l, a2, a3, a5, a6}
+	case 109:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resuming
+			limiting
+		}{l, a0, a2, a3, a5, a6}
+	case 110:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resuming
+			limiting
+		}{l, a1, a2, a3, a5, a6}
+	case 111:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resuming
+			limiting
+		}{l, a0, a1, a2, a3, a5, a6}
+	case 112:
+		return struct {
+			locating
+			resolving
+			resuming
+			limiting
+		}{l, a4, a5, a6}
+	case 113:
+		return struct {
+			locating
+			exporting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a4, a5, a6}
+	case 114:
+		return struct {
+			locating
+			erasing
+			resolving
+			resuming
+			limiting
+		}{l, a1, a4, a5, a6}
+	case 115:
+		return struct {
+			locating
+			exporting
+			erasing
+			resolving
+			resuming
+			limiting
+		}{l, a0, a1, a4, a5, a6}
+	case 116:
+		return struct {
+			locating
+			correcting
+			resolving
+			resuming
+			limiting
+		}{l, a2, a4, a5, a6}
+	case 117:
+		return struct {
+			locating
+			exporting
+			correcting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a2, a4, a5, a6}
+	case 118:
+		return struct {
+			locating
+			erasing
+			correcting
+			resolving
+			resuming
+			limiting
+		}{l, a1, a2, a4, a5, a6}
+	case 119:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a1, a2, a4, a5, a6}
+	case 120:
+		return struct {
+			locating
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a3, a4, a5, a6}
+	case 121:
+		return struct {
+			locating
+			exporting
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a3, a4, a5, a6}
+	case 122:
+		return struct {
+			locating
+			erasing
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a1, a3, a4, a5, a6}
+	case 123:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a1, a3, a4, a5, a6}
+	case 124:
+		return struct {
+			locating
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a2, a3, a4, a5, a6}
+	case 125:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a2, a3, a4, a5, a6}
+	case 126:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a1, a2, a3, a4, a5, a6}
+	case 127:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+		}{l, a0, a1, a2, a3, a4, a5, a6}
 	default:
 		return l
 	}
 }
 
 // abilityBits are the operations in the order of combine's bits.
-var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve", "opt_in"}
+var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve", "opt_in", "limit_spi"}

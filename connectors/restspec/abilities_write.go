@@ -20,6 +20,7 @@ var parts = []struct{ op, typ string }{
 	{"opt_out", "opting"},
 	{"resolve", "resolving"},
 	{"opt_in", "resuming"},
+	{"limit_spi", "limiting"},
 }
 
 func main() {

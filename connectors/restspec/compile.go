@@ -183,6 +183,10 @@ func (c *checker) program() {
 	if len(s.OptOut) > 0 != (len(s.OptedOut) > 0) {
 		c.fault(place{"opt_out"}, "opt_out and opted_out come together: what was set has to be seen")
 	}
+	c.actsOnAssumed("limit_spi", "limited_spi")
+	if len(s.LimitSPI) > 0 != (len(s.LimitedSPI) > 0) {
+		c.fault(place{"limit_spi"}, "limit_spi and limited_spi come together: what was set has to be seen")
+	}
 	switch assumed := func(s Step) bool { return s.Assumed != "" }; {
 	case len(s.OptIn) == 0:
 	case len(s.OptOut) == 0:
@@ -204,6 +208,8 @@ var operations = []struct {
 	{"opt_out", func(s *Spec) []Step { return s.OptOut }},
 	{"opted_out", func(s *Spec) []Step { return s.OptedOut }},
 	{"opt_in", func(s *Spec) []Step { return s.OptIn }},
+	{"limit_spi", func(s *Spec) []Step { return s.LimitSPI }},
+	{"limited_spi", func(s *Spec) []Step { return s.LimitedSPI }},
 	{"resolve", func(s *Spec) []Step { return s.Resolve }},
 }
 

@@ -88,7 +88,7 @@ func (c *checker) assumed(op string, ps placed) {
 		c.fault(at, "say under for which identifiers the system is taken to know")
 	}
 	switch op {
-	case "opted_out":
+	case "opted_out", "limited_spi":
 	case "export", "resolve":
 		c.fault(at, "there is nothing to read of what is assumed; leave %s out or write steps that read", op)
 	default:

@@ -73,7 +73,7 @@ type engine struct {
 //
 // The connector has the abilities whose operations the specification has:
 // export makes it an [sdk.Exporter], erase an [sdk.Eraser], opt_out an
-// [sdk.OptOuter], opt_in an [sdk.Resumer], resolve an [sdk.Resolver].
+// [sdk.OptOuter], limit_spi an [sdk.Limiter], opt_in an [sdk.Resumer], resolve an [sdk.Resolver].
 func (p *Program) Open(o Options) (sdk.Manifest, sdk.Connector, error) {
 	e, err := p.open(o)
 	if err != nil {
@@ -334,8 +334,10 @@ func (p *Program) manifest(o Options, settings map[string]string) (sdk.Manifest,
 	if m.BatchSize > 1 && m.BatchWindow == 0 {
 		m.BatchWindow = defaultBatchWindow
 	}
-	for _, s := range p.ops["opt_out"] {
-		m.Accepts = addKinds(m.Accepts, s.kinds...)
+	for _, op := range []string{"opt_out", "limit_spi"} {
+		for _, s := range p.ops[op] {
+			m.Accepts = addKinds(m.Accepts, s.kinds...)
+		}
 	}
 	for _, s := range p.ops["resolve"] {
 		for _, y := range s.yields {

@@ -95,6 +95,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"signing unknown parts", "type: none", "type: signed, sign: {header: H, secret: S, over: \"{{ .email }}\"}", "acme.yaml:5: auth.sign.over: {{ .email }} is not known here"},
 		{"counting nothing", "auth:", "limits: [{requests: 1, per: 1s, count: cows}]\nauth:", "acme.yaml:5: limits[0].count: want \"requests\" or \"people\""},
 		{"keeping without an end", "    store: users\n", "    store: users\n    keep: {basis: b, from: created}\n", "locate[0].keep: keeping needs a basis and an end"},
+		{"limit unseen", "erase:", "limit_spi: [{name: o, for: email, put: /limits}]\nerase:", "limit_spi: limit_spi and limited_spi come together"},
 		{"opt-out unseen", "erase:", "opt_out: [{name: o, for: email, put: /optouts}]\nerase:", "opt_out: opt_out and opted_out come together"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -226,10 +226,11 @@ func TestCorrect(t *testing.T) {
 func TestAbilities(t *testing.T) {
 	ops := map[string]string{
 		"export": "export: [{use: locate}]\n", "erase": eraseUsers,
-		"correct": "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
-		"opt_in":  "opt_in: [{name: o, for: email, delete: /o, query: {e: \"{{ .email }}\"}}]\n",
-		"opt_out": "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, get: /o, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
-		"resolve": "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
+		"correct":   "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
+		"opt_in":    "opt_in: [{name: o, for: email, delete: /o, query: {e: \"{{ .email }}\"}}]\n",
+		"opt_out":   "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, get: /o, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
+		"limit_spi": "limit_spi: [{name: l, for: email, put: /l, json: {e: \"{{ .email }}\"}}]\nlimited_spi: [{name: l, for: email, get: /l, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
+		"resolve":   "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
 	}
 	v := newVendor(t, nil)
 	for set := range 1 << len(abilityBits) {
@@ -249,14 +250,15 @@ func TestAbilities(t *testing.T) {
 		_, o := c.(sdk.OptOuter)
 		_, r := c.(sdk.Resolver)
 		_, u := c.(sdk.Resumer)
+		_, l := c.(sdk.Limiter)
 		got := 0
-		for i, has := range []bool{x, d, k, o, r, u} {
+		for i, has := range []bool{x, d, k, o, r, u, l} {
 			if has {
 				got |= 1 << i
 			}
 		}
 		if got != set {
-			t.Errorf("set %06b has the abilities %06b", set, got)
+			t.Errorf("set %07b has the abilities %07b", set, got)
 		}
 	}
 }

@@ -76,6 +76,10 @@ type Spec struct {
 	OptedOut []Step `yaml:"opted_out"`
 	// OptIn takes an opt-out back; OptedOut must then say that there is none.
 	OptIn []Step `yaml:"opt_in"`
+	// LimitSPI limits the use of sensitive personal information, and LimitedSPI
+	// tells whether it is limited. They come together.
+	LimitSPI   []Step `yaml:"limit_spi"`
+	LimitedSPI []Step `yaml:"limited_spi"`
 	// Resolve finds further identifiers of the person, as its steps "yield".
 	Resolve []Step `yaml:"resolve"`
 }

@@ -30,7 +30,7 @@ type Step struct {
 	// Assumed stands instead of a request in a system that cannot be searched,
 	// and says why. In locate the system is taken to have one record for each
 	// identifier, {{ .NAME.value }}, until an erasure that was asked for since
-	// the request came in has ended; in opted_out the choice is in force once
+	// the request came in has ended; in opted_out and limited_spi the choice is in force once
 	// the system took it. What was done is remembered in the state directory
 	// as keyed digests.
 	Assumed string `yaml:"assumed"`
@@ -65,7 +65,7 @@ type Step struct {
 	Shows string `yaml:"shows"`
 	// Async follows work that the system does after answering.
 	Async *Async `yaml:"async"`
-	// Expect is the condition of an opted_out step.
+	// Expect is the condition of an opted_out or limited_spi step.
 	Expect *Expect `yaml:"expect"`
 }
 

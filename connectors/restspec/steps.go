@@ -226,9 +226,9 @@ func (c *checker) does(op string, at place, ps placed, s *step) {
 		if reads && s.call.method != "GET" && s.call.method != "POST" {
 			c.fault(at, "%s changes nothing: want get, or post for a search", op)
 		}
-	case "opted_out":
+	case "opted_out", "limited_spi":
 		if ps.Expect == nil || ps.Expect.Field == "" || len(ps.Expect.In) == 0 {
-			c.fault(at.with("expect"), "opted_out needs expect, with field and in, or assumed")
+			c.fault(at.with("expect"), "%s needs expect, with field and in, or assumed", op)
 		}
 	default:
 		if !reads && s.call.method == "GET" {
