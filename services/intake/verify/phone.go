@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/internal/sms"
@@ -240,6 +241,23 @@ func (r *Room) begin(v via, f *file) *challenge {
 	f.Phone.Sends++
 	f.Phone.Challenge.Sends++
 	return f.Phone.Challenge
+}
+
+// limitText is how many codes one number is sent, over all requests: somebody
+// else may be asking.
+var limitText = Limit{What: "text", Most: 10, Window: 24 * time.Hour}
+
+// spare reports whether a number was sent as many codes as is fair. A code that
+// is tried again is none more.
+func (r *Room) spare(ctx context.Context, v via, f *file) (bool, error) {
+	if v != viaText || f.Phone.Challenge != nil {
+		return false, nil
+	}
+	err := r.Allow(ctx, limitText, f.Phone.Number)
+	if errors.Is(err, ErrTooMany) {
+		return true, nil
+	}
+	return false, err
 }
 
 // deliver sends a code that is stored.

@@ -224,6 +224,32 @@ func TestPhoneCodeIsGuessedInVain_VE3(t *testing.T) {
 	}
 }
 
+// VE-17: over all requests one number is sent ten codes a day, whoever asks, and
+// asking for one more looks like asking for any.
+func TestNumberIsSpared_VE17(t *testing.T) {
+	r := newPhones(t)
+	var last request.ID
+	for range 12 {
+		last = r.byPhone(request.Delete, plantedPhone, verify.Claimed{})
+	}
+	r.work()
+	if err := r.room.Resend(t.Context(), last); err != nil {
+		t.Errorf("asking for one more: %v", err)
+	}
+	r.work()
+	if n := len(r.twilio.Texts()); n != 10 {
+		t.Errorf("%d messages were sent in a day, want 10", n)
+	}
+	r.now = r.now.Add(24 * time.Hour)
+	if err := r.room.Resend(t.Context(), last); err != nil {
+		t.Error(err)
+	}
+	r.work()
+	if n := len(r.twilio.Texts()); n != 11 {
+		t.Errorf("%d messages after a day, want 11", n)
+	}
+}
+
 // VE-7: the number that a correction is about proves nothing.
 func TestDisputedPhone_VE7(t *testing.T) {
 	r := newPhones(t)

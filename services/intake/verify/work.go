@@ -183,7 +183,11 @@ func (r *Room) challenge(ctx context.Context, id request.ID, f *file) error {
 		return r.postpone(ctx, id, lookAgain)
 	}
 	for _, v := range due {
-		if err := r.send(ctx, id, v); err != nil && !errors.Is(err, errNotDue) {
+		spare, err := r.spare(ctx, v, f)
+		if err != nil {
+			return err
+		}
+		if err := r.send(ctx, id, v, spare); err != nil && !errors.Is(err, errNotDue) {
 			return err
 		}
 	}
@@ -191,8 +195,9 @@ func (r *Room) challenge(ctx context.Context, id request.ID, f *file) error {
 }
 
 // send sends one code. It is stored before it is sent; after a crash the same
-// one is sent again, as the same message.
-func (r *Room) send(ctx context.Context, id request.ID, v via) error {
+// one is sent again, as the same message. Whom to spare is sent none, and the
+// code counts as sent.
+func (r *Room) send(ctx context.Context, id request.ID, v via, spare bool) error {
 	var f *file
 	var ch *challenge
 	err := r.change(ctx, id, func(c *store.Case, now *file) error {
@@ -200,10 +205,11 @@ func (r *Room) send(ctx context.Context, id request.ID, v via) error {
 			return errNotDue
 		}
 		ch, f = r.begin(v, now), now
+		ch.Sent = spare
 		c.NextAt = r.Now().UTC().Add(backoff(ch))
 		return nil
 	})
-	if err != nil {
+	if err != nil || spare {
 		return err
 	}
 	err = r.deliver(ctx, v, f)
