@@ -27,6 +27,8 @@ type connectorsPage struct {
 	fleetPage
 	Rows  []connectorRow
 	Graph graph
+	// Silent counts the programs that should ask about people and do not.
+	Silent string
 }
 
 // connectorRow is a connector in the list.
@@ -78,7 +80,23 @@ func (r *Room) showConnectors(w http.ResponseWriter, req *http.Request, template
 		p.Live, start = "/connectors/live", usualKinds
 	}
 	p.Graph = graphOf(manifests, start)
+	p.Silent = r.silent(req.Context(), now)
 	r.render(w, req, http.StatusOK, template, p)
+}
+
+// silent counts the programs that should ask about people and do not. A store
+// that does not answer is told of elsewhere on the page.
+func (r *Room) silent(ctx context.Context, now time.Time) string {
+	if r.config.Tokens == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	all, err := r.config.Tokens.List(ctx)
+	if err != nil {
+		return ""
+	}
+	return silentPrograms(all, now)
 }
 
 func connectorRowOf(m *member, now time.Time, f *fleet) connectorRow {

@@ -343,6 +343,30 @@ func TestTokensPage(t *testing.T) {
 	d.fetch(t, "/tokens").says(t, "an old one", "Ended")
 }
 
+// OO-10, DE-9, DE-11: a program that has a token for asking about people and
+// does not ask is seen beside the tokens and the connectors.
+func TestNotAskingIsSeen_OO10_DE9_DE11(t *testing.T) {
+	d := newDesk(t)
+	const connectors, asking = "asked nothing in the last seven days", "Not asking"
+	if a := d.fetch(t, "/connectors"); strings.Contains(a.body, connectors) {
+		t.Error("somebody is said not to ask where nobody has to")
+	}
+	old := store.Token{ID: "tok_importer", Name: "the importer", Digest: bytes.Repeat([]byte{2}, 32), Scopes: []string{"suppression"}, CreatedAt: now.AddDate(0, 0, -8), CreatedBy: "max", ExpiresAt: now.AddDate(0, 1, 0)}
+	if err := d.store.PutToken(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	d.fetch(t, "/tokens").says(t, "the importer", asking, "One program should ask about people")
+	d.fetch(t, "/connectors").says(t, "One program that should ask about people", connectors)
+	if err := d.store.UseToken(t.Context(), old.ID, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/tokens", "/connectors"} {
+		if a := d.fetch(t, path); strings.Contains(a.body, asking) || strings.Contains(a.body, connectors) {
+			t.Errorf("%s: a program that has just asked is said not to", path)
+		}
+	}
+}
+
 // Auditors' and admins' pages in a real browser: as they look, and each action
 // done by hand.
 func TestEvidenceInABrowser(t *testing.T) {

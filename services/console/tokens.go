@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/habeas-data/habeas/services/console/access"
 	"github.com/habeas-data/habeas/services/request"
@@ -27,6 +28,8 @@ type tokensPage struct {
 	page
 	Rows   []tokenRow
 	Scopes []scopeChoice
+	// Silent counts the programs that should ask about people and do not.
+	Silent string
 	// None says that this console keeps no tokens.
 	None bool
 	// Problem is why none was made; Name and Days what was typed.
@@ -40,7 +43,7 @@ type tokenRow struct {
 	ID, Name, Scopes, CreatedBy string
 	State                       word
 	Created, Ends, Used         moment
-	Good                        bool
+	Good, NotAsking             bool
 }
 
 type scopeChoice struct {
@@ -73,17 +76,38 @@ func (r *Room) showTokens(w http.ResponseWriter, req *http.Request, status int, 
 		return
 	}
 	now := r.config.Now()
+	p.Silent = silentPrograms(all, now)
 	for _, t := range all {
 		state := tokens.State(t, now)
 		p.Rows = append(p.Rows, tokenRow{
 			ID: t.ID, Name: t.Name, Scopes: strings.Join(t.Scopes, ", "), CreatedBy: t.CreatedBy, State: inWords(tokenWords, state),
 			Created: momentOf(t.CreatedAt), Ends: momentOf(t.ExpiresAt), Used: momentOf(t.UsedAt), Good: state == "good",
+			NotAsking: tokens.NotAsking(t, now),
 		})
 	}
 	for _, s := range tokens.Scopes {
 		p.Scopes = append(p.Scopes, scopeChoice{string(s.Scope), s.For, slices.Contains(req.PostForm["scope"], string(s.Scope))})
 	}
 	r.render(w, req, status, "tokens.html", p)
+}
+
+// silentPrograms counts, in words, the programs that should ask about people and
+// do not; "" is none.
+func silentPrograms(all []store.Token, now time.Time) string {
+	n := 0
+	for i := range all {
+		if tokens.NotAsking(all[i], now) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "One program"
+	default:
+		return number(int64(n)) + " programs"
+	}
 }
 
 func (r *Room) makeToken(w http.ResponseWriter, req *http.Request) {

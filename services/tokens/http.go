@@ -25,6 +25,8 @@ type View struct {
 	UsedAt    *time.Time `json:"used_at,omitempty"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	RevokedBy string     `json:"revoked_by,omitempty"`
+	// NotAsking says that its program should ask about people and does not.
+	NotAsking bool `json:"not_asking,omitempty"`
 	// Secret is there in the answer to making one, and never again.
 	Secret string `json:"secret,omitempty"`
 }
@@ -32,7 +34,7 @@ type View struct {
 func viewOf(t store.Token, now time.Time) View {
 	v := View{
 		ID: t.ID, Name: t.Name, Scopes: t.Scopes, State: State(t, now), CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
-		ExpiresAt: t.ExpiresAt, RevokedBy: t.RevokedBy,
+		ExpiresAt: t.ExpiresAt, RevokedBy: t.RevokedBy, NotAsking: NotAsking(t, now),
 	}
 	if !t.UsedAt.IsZero() {
 		v.UsedAt = &t.UsedAt

@@ -214,6 +214,22 @@ func Allows(t store.Token, s Scope) bool {
 	return slices.Contains(t.Scopes, string(s)) || slices.Contains(t.Scopes, string(All))
 }
 
+// Patience is how long a program that has a token for asking about people may
+// ask nothing before it is taken not to ask.
+const Patience = 7 * 24 * time.Hour
+
+// NotAsking says whether a token was made for a program that has to ask before it
+// imports, sells or goes on using (Civ. Code 1798.105(c)(2), 1798.120(c); 11 CCR
+// 7022(f)(3)), and does not: it is good, serves asking alone, and was not used for
+// [Patience]. Of a token that is for other things too, a use says nothing.
+func NotAsking(t store.Token, now time.Time) bool {
+	since := t.CreatedAt
+	if t.UsedAt.After(since) {
+		since = t.UsedAt
+	}
+	return State(t, now) == "good" && len(t.Scopes) == 1 && t.Scopes[0] == string(Suppression) && now.Sub(since) > Patience
+}
+
 // State is how a token stands: good, ended or revoked.
 func State(t store.Token, now time.Time) string {
 	switch {

@@ -108,7 +108,11 @@ func tokenListCommand(flags *clientFlags) *cobra.Command {
 				if v.UsedAt != nil {
 					used = v.UsedAt.Format("2006-01-02 15:04")
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.State, v.Name, strings.Join(v.Scopes, ","), v.CreatedBy, v.ExpiresAt.Format(time.DateOnly), used)
+				state := v.State
+				if v.NotAsking {
+					state += ", not asking"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, state, v.Name, strings.Join(v.Scopes, ","), v.CreatedBy, v.ExpiresAt.Format(time.DateOnly), used)
 			}
 			return t.Flush()
 		},
