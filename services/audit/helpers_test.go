@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,23 @@ func newSigner(t *testing.T, issuer string) *wire.Signer {
 // newScene starts a room. ackWait is how soon the bus delivers a record again.
 func newScene(t *testing.T, dsn string, ackWait time.Duration) *scene {
 	t.Helper()
+	s := prepareScene(t, dsn, ackWait)
+	s.room = s.start(s.config)
+	s.ready(s.room)
+	s.serve()
+	return s
+}
+
+// serve lets the test read from the room.
+func (s *scene) serve() {
+	server := httptest.NewServer(s.room.Handler())
+	s.t.Cleanup(server.Close)
+	s.api = &auditapi.Client{URL: server.URL}
+}
+
+// prepareScene is newScene without a room at work.
+func prepareScene(t *testing.T, dsn string, ackWait time.Duration) *scene {
+	t.Helper()
 	s := &scene{t: t, bus: wiretest.New(t), coordinator: newSigner(t, "coordinator"), crm: newSigner(t, "crm"),
 		logged: make(chan *habeasv1.LoggedRecord, 10_000)}
 	if err := Migrate(t.Context(), dsn, "up"); err != nil {
@@ -68,16 +86,19 @@ func newScene(t *testing.T, dsn string, ackWait time.Duration) *scene {
 		t.Fatal(err)
 	}
 	s.listen()
-	s.room = s.start(s.config)
-	s.ready(s.room)
-	server := httptest.NewServer(s.room.Handler())
-	t.Cleanup(server.Close)
-	s.api = &auditapi.Client{URL: server.URL}
 	return s
 }
 
 // start runs a room until the test ends.
 func (s *scene) start(config Config) *Room {
+	s.t.Helper()
+	room, stop := s.startUntil(config)
+	s.t.Cleanup(stop)
+	return room
+}
+
+// startUntil runs a room until it is stopped.
+func (s *scene) startUntil(config Config) (*Room, func()) {
 	s.t.Helper()
 	room, err := New(config)
 	if err != nil {
@@ -86,13 +107,12 @@ func (s *scene) start(config Config) *Room {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- room.Run(ctx) }()
-	s.t.Cleanup(func() {
+	return room, sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			s.t.Error(err)
 		}
 	})
-	return room
 }
 
 func (s *scene) ready(room *Room) {
@@ -103,14 +123,14 @@ func (s *scene) ready(room *Room) {
 // eventually waits for a condition that only other goroutines can bring about.
 func (s *scene) eventually(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(60 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline.C:
-			s.t.Fatalf("not within 20 s: %s", what)
+			s.t.Fatalf("not within 60 s: %s", what)
 		case <-tick.C:
 		}
 	}

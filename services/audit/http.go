@@ -32,11 +32,13 @@ func (r *Room) Handler() http.Handler {
 	}
 	mux.HandleFunc("GET /checkpoint", public)
 	mux.HandleFunc("GET /tile/", public)
+	mux.HandleFunc("GET /checkpoint.cosigned", r.cosigned)
 	mux.HandleFunc("GET /v1/records", r.private(r.records))
 	mux.HandleFunc("GET /v1/keys", r.private(r.keys))
 	mux.HandleFunc("GET /v1/rejected", r.private(r.rejected))
 	mux.HandleFunc("GET /v1/population", r.private(r.population))
 	mux.HandleFunc("GET /v1/head", r.private(r.newest))
+	mux.HandleFunc("GET /v1/witnesses", r.privately(r.standing))
 	mux.HandleFunc("GET /v1/period", r.private(r.period))
 	mux.HandleFunc("GET /v1/intakes", r.private(r.intakes))
 	mux.HandleFunc("GET /v1/sample", r.private(r.sample))
@@ -72,8 +74,19 @@ type problem struct {
 
 func (p *problem) Error() string { return p.text }
 
-// private wraps a stream: who may read it, that the log is open, how it ends.
+// private wraps a stream of the open log.
 func (r *Room) private(serve func(context.Context, *ledger.Log, *http.Request, *answer) error) http.HandlerFunc {
+	return r.privately(func(req *http.Request, a *answer) error {
+		l, err := r.log()
+		if err != nil {
+			return &problem{http.StatusServiceUnavailable, err.Error()}
+		}
+		return serve(req.Context(), l, req, a)
+	})
+}
+
+// privately wraps a stream: who may read it, and how it ends.
+func (r *Room) privately(serve func(*http.Request, *answer) error) http.HandlerFunc {
 	want := sha256.Sum256([]byte("Bearer " + r.config.Token))
 	return func(w http.ResponseWriter, req *http.Request) {
 		have := sha256.Sum256([]byte(req.Header.Get("Authorization")))
@@ -82,13 +95,8 @@ func (r *Room) private(serve func(context.Context, *ledger.Log, *http.Request, *
 			http.Error(w, "the audit room's token is required", http.StatusUnauthorized)
 			return
 		}
-		l, err := r.log()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
 		a := &answer{ResponseWriter: w, enc: json.NewEncoder(w)}
-		err = serve(req.Context(), l, req, a)
+		err := serve(req, a)
 		if err == nil {
 			err = a.line(auditapi.Line{End: &auditapi.End{Count: a.count}})
 		}
@@ -119,17 +127,36 @@ func (r *Room) fail(req *http.Request, a *answer, err error) {
 	}
 }
 
-// head signs what is there, so that proofs cover it, and begins a stream.
-func (r *Room) head(ctx context.Context, l *ledger.Log) (*ledger.Prover, *auditapi.Head, error) {
+// head signs what is there and begins a stream that proves nothing.
+func (r *Room) head(ctx context.Context, l *ledger.Log) (*auditapi.Head, error) {
 	signed, err := l.Checkpoint(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return l.Prover(ctx, signed), r.headOf(signed), nil
+	r.publish(signed)
+	return r.headOf(signed), nil
+}
+
+// covering is the head for proofs of so many leaves, when the newest is given.
+// With witnesses it is one that a quorum of them cosigned: the newest, for which
+// it waits a moment, else an older one that has the leaves. Without such a head
+// that of the log alone has to do.
+func (r *Room) covering(ctx context.Context, newest ledger.SignedHead, leaves int64) ledger.SignedHead {
+	if r.witnesses == nil || newest.Size == 0 {
+		return newest
+	}
+	r.publish(newest)
+	if head, ok := r.witnesses.cosigned(ctx, newest.Size, leaves); ok {
+		return head
+	}
+	return newest
 }
 
 func (r *Room) headOf(signed ledger.SignedHead) *auditapi.Head {
 	head := &auditapi.Head{Origin: r.config.Origin, VerifierKey: r.vkey, Checkpoint: string(signed.Note)}
+	if r.witnesses != nil {
+		head.Policy = string(r.witnesses.policy.ForLog(r.vkey))
+	}
 	head.Authorities = append(head.Authorities, wire.PublicDER(r.config.Signer.Public()))
 	for _, key := range r.config.Authorities {
 		if !key.Equal(r.config.Signer.Public()) {
@@ -157,11 +184,11 @@ func (r *Room) records(ctx context.Context, l *ledger.Log, req *http.Request, a 
 	if id == "" {
 		return &problem{http.StatusBadRequest, "request: the id of a request is required"}
 	}
-	prover, head, err := r.head(ctx, l)
+	newest, err := l.Checkpoint(ctx)
 	if err != nil {
 		return err
 	}
-	leaves, err := collect(ctx, l, ledger.Query{RequestID: id})
+	leaves, err := collect(ctx, l, ledger.Query{RequestID: id, Below: newest.Size})
 	if err != nil {
 		return err
 	}
@@ -174,10 +201,7 @@ func (r *Room) records(ctx context.Context, l *ledger.Log, req *http.Request, a 
 			signers[rec.KeyID] = true
 		}
 	}
-	if err := a.line(auditapi.Line{Head: head}); err != nil {
-		return err
-	}
-	keys, err := collect(ctx, l, ledger.Query{Type: string(wire.RecordKey)})
+	keys, err := collect(ctx, l, ledger.Query{Type: string(wire.RecordKey), Below: newest.Size})
 	if err != nil {
 		return err
 	}
@@ -189,11 +213,11 @@ func (r *Room) records(ctx context.Context, l *ledger.Log, req *http.Request, a 
 		k, ok := rec.Predicate.(*habeasv1.KeyRecord)
 		return !ok || !signers[k.GetFingerprint()]
 	})
-	versions, err := inForce(ctx, l, leaves, prover.Size())
+	versions, err := inForce(ctx, l, leaves, newest.Size)
 	if err != nil {
 		return err
 	}
-	return send(a, prover, slices.Concat(keys, versions, leaves))
+	return r.send(ctx, l, a, newest, slices.Concat(keys, versions, leaves))
 }
 
 // collect reads leaves into memory, so that no query is open while others run.
@@ -205,7 +229,17 @@ func collect(ctx context.Context, l *ledger.Log, q ledger.Query) (leaves []ledge
 	return leaves, err
 }
 
-func send(a *answer, prover *ledger.Prover, leaves []ledger.Leaf) error {
+// send streams leaves with proofs against one head.
+func (r *Room) send(ctx context.Context, l *ledger.Log, a *answer, newest ledger.SignedHead, leaves []ledger.Leaf) error {
+	var needed int64
+	for _, leaf := range leaves {
+		needed = max(needed, leaf.Number+1)
+	}
+	head := r.covering(ctx, newest, needed)
+	if err := a.line(auditapi.Line{Head: r.headOf(head)}); err != nil {
+		return err
+	}
+	prover := l.Prover(ctx, head)
 	for _, leaf := range leaves {
 		line, err := proven(prover, leaf)
 		if err != nil {
@@ -220,18 +254,15 @@ func send(a *answer, prover *ledger.Prover, leaves []ledger.Leaf) error {
 
 // keys streams every key record.
 func (r *Room) keys(ctx context.Context, l *ledger.Log, _ *http.Request, a *answer) error {
-	prover, head, err := r.head(ctx, l)
+	newest, err := l.Checkpoint(ctx)
 	if err != nil {
 		return err
 	}
-	if err := a.line(auditapi.Line{Head: head}); err != nil {
-		return err
-	}
-	leaves, err := collect(ctx, l, ledger.Query{Type: string(wire.RecordKey)})
+	leaves, err := collect(ctx, l, ledger.Query{Type: string(wire.RecordKey), Below: newest.Size})
 	if err != nil {
 		return err
 	}
-	return send(a, prover, leaves)
+	return r.send(ctx, l, a, newest, leaves)
 }
 
 // rejected streams what was refused, without the bytes.
@@ -254,7 +285,7 @@ func (r *Room) population(ctx context.Context, l *ledger.Log, req *http.Request,
 	if strings.Compare(from, to) >= 0 {
 		return &problem{http.StatusBadRequest, "from: want a date before to"}
 	}
-	_, head, err := r.head(ctx, l)
+	head, err := r.head(ctx, l)
 	if err != nil {
 		return err
 	}

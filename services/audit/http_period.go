@@ -20,7 +20,7 @@ import (
 
 // newest streams the newest head and nothing else.
 func (r *Room) newest(ctx context.Context, l *ledger.Log, _ *http.Request, a *answer) error {
-	_, head, err := r.head(ctx, l)
+	head, err := r.head(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,9 @@ func days(q url.Values) (from, to time.Time, err error) {
 	return from, to, nil
 }
 
-// openPeriod finds a period's heads and says how each leads to the newest.
-func (r *Room) openPeriod(ctx context.Context, l *ledger.Log, q url.Values) (ledger.Period, *auditapi.Head, error) {
+// openPeriod finds a period's heads and says how each leads to the newest, or,
+// when proofs are to follow, to one that witnesses cosigned.
+func (r *Room) openPeriod(ctx context.Context, l *ledger.Log, q url.Values, proofs bool) (ledger.Period, *auditapi.Head, error) {
 	from, to, err := days(q)
 	if err != nil {
 		return ledger.Period{}, nil, err
@@ -52,6 +53,9 @@ func (r *Room) openPeriod(ctx context.Context, l *ledger.Log, q url.Values) (led
 	}
 	if err != nil {
 		return p, nil, err
+	}
+	if proofs {
+		p.End = r.covering(ctx, p.End, p.Close.Size)
 	}
 	head := r.headOf(p.End)
 	prover := l.Prover(ctx, p.End)
@@ -85,7 +89,7 @@ const proverLife = 1 << 16
 
 // period streams every leaf of a period and what is needed to judge them.
 func (r *Room) period(ctx context.Context, l *ledger.Log, req *http.Request, a *answer) error {
-	p, head, err := r.openPeriod(ctx, l, req.URL.Query())
+	p, head, err := r.openPeriod(ctx, l, req.URL.Query(), true)
 	if err != nil {
 		return err
 	}
@@ -134,7 +138,7 @@ func (r *Room) intakes(ctx context.Context, l *ledger.Log, req *http.Request, a 
 	if err != nil {
 		return err
 	}
-	p, head, err := r.openPeriod(ctx, l, q)
+	p, head, err := r.openPeriod(ctx, l, q, false)
 	if err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func (r *Room) sample(ctx context.Context, l *ledger.Log, req *http.Request, a *
 	if err != nil {
 		return err
 	}
-	p, head, err := r.openPeriod(ctx, l, q)
+	p, head, err := r.openPeriod(ctx, l, q, false)
 	if err != nil {
 		return err
 	}

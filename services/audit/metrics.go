@@ -19,22 +19,34 @@ type metrics struct {
 	batch    metric.Int64Histogram
 	duration metric.Float64Histogram
 	size     metric.Int64Gauge
+	lag      metric.Int64Gauge
+	asked    metric.Int64Counter
 }
 
 func newMetrics() (*metrics, error) {
 	meter := otel.Meter(scope)
 	m := &metrics{}
-	var errs [6]error
+	var errs [8]error
 	m.logged, errs[0] = meter.Int64Counter("habeas.audit.logged", metric.WithDescription("Records that became leaves of the log."), metric.WithUnit("{record}"))
 	m.refused, errs[1] = meter.Int64Counter("habeas.audit.rejected", metric.WithDescription("Records that were refused and kept aside."), metric.WithUnit("{record}"))
 	m.waiting, errs[2] = meter.Int64Gauge("habeas.audit.waiting", metric.WithDescription("Records that wait for a key or for the records they name."), metric.WithUnit("{record}"))
 	m.batch, errs[3] = meter.Int64Histogram("habeas.audit.batch", metric.WithDescription("Records appended in one transaction."), metric.WithUnit("{record}"))
 	m.duration, errs[4] = meter.Float64Histogram("habeas.audit.append.duration", metric.WithDescription("Time of one append, until its commit."), metric.WithUnit("s"))
 	m.size, errs[5] = meter.Int64Gauge("habeas.audit.log.size", metric.WithDescription("Leaves under the newest signed head."), metric.WithUnit("{leaf}"))
+	m.lag, errs[6] = meter.Int64Gauge("habeas.audit.witness.lag", metric.WithDescription("Leaves of the newest signed head that a witness has not cosigned."), metric.WithUnit("{leaf}"))
+	m.asked, errs[7] = meter.Int64Counter("habeas.audit.witness.asked", metric.WithDescription("Heads that a witness was asked to cosign, and whether it did."), metric.WithUnit("{head}"))
 	return m, errors.Join(errs[:]...)
 }
 
 func (m *metrics) signed(ctx context.Context, size int64) { m.size.Record(ctx, size) }
+
+// witnessed counts an answer of a witness, which a policy names, and how far it
+// is behind.
+func (m *metrics) witnessed(ctx context.Context, witness string, lag int64, cosigned bool) {
+	name := attribute.String("witness", witness)
+	m.lag.Record(ctx, lag, metric.WithAttributes(name))
+	m.asked.Add(ctx, 1, metric.WithAttributes(name, attribute.Bool("cosigned", cosigned)))
+}
 
 func (m *metrics) rejected(ctx context.Context, reason string) {
 	m.refused.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/audit/cosign"
 	"github.com/habeas-data/habeas/services/audit/ledger"
 )
 
@@ -49,6 +50,11 @@ type Config struct {
 	AcceptLostGuard bool
 	// CheckpointEvery is the least time between two checkpoints; 0 means 1 s.
 	CheckpointEvery time.Duration
+	// Policy names the witnesses that cosign the log's heads, each with its
+	// address, and says which of them are a quorum; nil means none.
+	Policy *cosign.Policy
+	// WitnessTimeout is how long a witness may take to answer; 0 means 10 s.
+	WitnessTimeout time.Duration
 	// Logger takes the room's log; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -61,6 +67,8 @@ type Room struct {
 	vkey    string
 	metrics *metrics
 	dirty   chan struct{} // leaves were appended that no checkpoint covers
+	// witnesses is nil when there is no policy.
+	witnesses *witnesses
 
 	mu     sync.RWMutex // guards what follows
 	ledger *ledger.Log  // nil until the database was held against its guards
@@ -102,10 +110,14 @@ func New(config Config) (*Room, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return &Room{
+	r := &Room{
 		config: config, logger: config.Logger.With("room", "audit"), signer: signer, vkey: vkey, metrics: m,
 		dirty: make(chan struct{}, 1), faults: map[string]error{"log": errors.New("the log is not open yet")},
-	}, nil
+	}
+	if r.witnesses, err = newWitnesses(r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Migrate makes ("up"), brings up to date or removes ("down") the room's
@@ -192,6 +204,11 @@ func (r *Room) session(ctx context.Context, wait *backoff) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if r.witnesses != nil {
+		if err := r.witnesses.begin(ctx, l); err != nil {
+			return err
+		}
+	}
 	w := newWorker(r, l)
 	if err := w.prepare(ctx); err != nil {
 		return err
@@ -210,7 +227,11 @@ func (r *Room) session(ctx context.Context, wait *backoff) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context) error{w.consume, w.announceLoop, func(ctx context.Context) error { return r.checkpointLoop(ctx, l) }} {
+	work := []func(context.Context) error{w.consume, w.announceLoop, func(ctx context.Context) error { return r.checkpointLoop(ctx, l) }}
+	if r.witnesses != nil {
+		work = append(work, func(ctx context.Context) error { return r.witnesses.run(ctx, l) })
+	}
+	for _, part := range work {
 		parts.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err)
@@ -243,11 +264,19 @@ func (r *Room) checkpointLoop(ctx context.Context, l *ledger.Log) error {
 			r.markDirty()
 		default:
 			r.metrics.signed(ctx, head.Size)
+			r.publish(head)
 		}
 		r.fault("checkpoint", err)
 		if !sleep(ctx, r.config.CheckpointEvery) {
 			return nil
 		}
+	}
+}
+
+// publish has the witnesses cosign a head, and does not wait for them.
+func (r *Room) publish(head ledger.SignedHead) {
+	if r.witnesses != nil {
+		r.witnesses.publish(head)
 	}
 }
 

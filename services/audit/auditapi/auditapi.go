@@ -13,6 +13,8 @@ type Line struct {
 	Rejected *Rejected `json:"rejected,omitempty"`
 	Request  *Request  `json:"request,omitempty"`
 	End      *End      `json:"end,omitempty"`
+	// Witnesses is there in the answer about witnesses alone.
+	Witnesses *Witnesses `json:"witnesses,omitempty"`
 	// Error says why the stream stops here.
 	Error string `json:"error,omitempty"`
 }
@@ -31,9 +33,45 @@ type Head struct {
 	Consistency [][]byte `json:"consistency,omitempty"`
 	// Period is there for a period.
 	Period *Period `json:"period,omitempty"`
+	// Policy is the C2SP tlog-policy of the log's witnesses; empty when it has
+	// none. The checkpoint has then the cosignatures that there are.
+	Policy string `json:"policy,omitempty"`
 	// Authorities are the public keys (PKIX DER) that are trusted from
 	// configuration.
 	Authorities [][]byte `json:"authorities"`
+}
+
+// Witnesses says who cosigns the log's heads, and how far they are.
+type Witnesses struct {
+	// Policy is the C2SP tlog-policy; empty when the log has no witnesses.
+	Policy string `json:"policy,omitempty"`
+	// Size is that of the newest head that was signed.
+	Size int64 `json:"size"`
+	// Witnesses are those of the policy, in its order.
+	Witnesses []Witness `json:"witnesses,omitempty"`
+	// QuorumSize is the size of the newest head that a quorum cosigned, -1 when
+	// there is none; QuorumTime is when, as the last of them says; Checkpoint is
+	// that head with the cosignatures.
+	QuorumSize int64     `json:"quorum_size"`
+	QuorumTime time.Time `json:"quorum_time,omitzero"`
+	Checkpoint string    `json:"checkpoint,omitempty"`
+	// Incident says, for people, that a witness knows another history and that
+	// the log does not go on.
+	Incident string `json:"incident,omitempty"`
+}
+
+// Witness is one witness of the log.
+type Witness struct {
+	// Name is what the policy calls it, KeyName and KeyID what its signatures do.
+	Name    string `json:"name"`
+	KeyName string `json:"key_name"`
+	KeyID   string `json:"key_id"`
+	// Size is that of the newest head that it cosigned, -1 for none, and Time is
+	// when, as it says.
+	Size int64     `json:"size"`
+	Time time.Time `json:"time,omitzero"`
+	// Trouble says why it does not cosign the newest, when it was asked to.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // Period is a stretch of the log: the leaves between the last head signed before

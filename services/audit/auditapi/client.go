@@ -66,6 +66,18 @@ func (c *Client) Head(ctx context.Context) (*Head, error) {
 	return head, nil
 }
 
+// Witnesses says how the log's witnesses stand, also while the log does not go on.
+func (c *Client) Witnesses(ctx context.Context) (*Witnesses, error) {
+	var found *Witnesses
+	if err := c.stream(ctx, "/v1/witnesses", func(l Line) error { found = l.Witnesses; return nil }); err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, errors.New("the audit room said nothing of witnesses")
+	}
+	return found, nil
+}
+
 // Period streams every record of a period, and for those that are
 // needed to judge them, by leaf number. The days are yyyy-mm-dd, to not included.
 func (c *Client) Period(ctx context.Context, from, to string, fn func(Line) error) error {

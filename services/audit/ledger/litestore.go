@@ -261,6 +261,23 @@ func (s *liteStore) checkpoint(ctx context.Context, size int64, until time.Time)
 	return note, err
 }
 
+func (s *liteStore) saveCosignature(ctx context.Context, c Cosignature) error {
+	_, err := s.db.ExecContext(ctx, lite(insertCosignature), c.Size, c.Witness, c.Line, c.Time.Unix())
+	return err
+}
+
+func (s *liteStore) cosignatures(ctx context.Context, query string, args ...any) (found []Cosignature, err error) {
+	err = each(ctx, s.db, func(rows *sql.Rows) error {
+		var c Cosignature
+		var at int64
+		err := rows.Scan(&c.Size, &c.Witness, &c.Line, &at)
+		c.Time = time.Unix(at, 0).UTC()
+		found = append(found, c)
+		return err
+	}, lite(query), args...)
+	return found, err
+}
+
 func (s *liteStore) reject(ctx context.Context, rs []Rejected) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {

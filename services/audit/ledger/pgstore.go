@@ -250,6 +250,24 @@ func (s *pgStore) checkpoint(ctx context.Context, size int64, until time.Time) (
 	return note, err
 }
 
+func (s *pgStore) saveCosignature(ctx context.Context, c Cosignature) error {
+	_, err := s.pool.Exec(ctx, insertCosignature, c.Size, c.Witness, c.Line, c.Time.Unix())
+	return err
+}
+
+func (s *pgStore) cosignatures(ctx context.Context, query string, args ...any) ([]Cosignature, error) {
+	rows, err := s.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Cosignature, err error) {
+		var at int64
+		err = row.Scan(&c.Size, &c.Witness, &c.Line, &at)
+		c.Time = time.Unix(at, 0).UTC()
+		return c, err
+	})
+}
+
 func (s *pgStore) reject(ctx context.Context, rs []Rejected) error {
 	batch := &pgx.Batch{}
 	for _, r := range rs {

@@ -47,6 +47,14 @@ type store interface {
 	// was signed no later than the given time; nil when there is none.
 	checkpoint(ctx context.Context, size int64, until time.Time) ([]byte, error)
 
+	// saveCosignature keeps a cosignature unless there is one of this witness on
+	// this head.
+	saveCosignature(ctx context.Context, c Cosignature) error
+	// cosignatures reads those that a statement of cosignature.go asks for.
+	cosignatures(ctx context.Context, query string, args ...any) ([]Cosignature, error)
+	// numbers reads the numbers that a statement asks for.
+	numbers(ctx context.Context, query string, args ...any) ([]int64, error)
+
 	// reject keeps refused records; the same digest twice is kept once.
 	reject(ctx context.Context, rs []Rejected) error
 	// rejected calls fn for refused records, those waiting for one key or, with

@@ -110,6 +110,9 @@ func addHead(files map[string][]byte, head *auditapi.Head) (err error) {
 	}
 	files[fileKeys], err = formatKeys(keys)
 	files[filePolicy] = policy(head.VerifierKey)
+	if head.Policy != "" {
+		files[filePolicy] = []byte(head.Policy)
+	}
 	files[fileCheckpoint] = []byte(head.Checkpoint)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/audit/cosign"
 )
 
 // Trust is what a verifier believes before it looks at a pack. The zero value
@@ -24,6 +25,9 @@ type Trust struct {
 	LogKey string
 	// Authorities are the evidence keys of the rooms.
 	Authorities []ed25519.PublicKey
+	// Policy, when not nil, says whose cosignatures the log's head must have.
+	// Logs that it names are believed as LogKey is.
+	Policy *cosign.Policy
 }
 
 // LoadTrust reads keys from files. A file has PEM public keys, or lines with

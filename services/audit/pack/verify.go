@@ -46,6 +46,8 @@ type Report struct {
 	Requests []Account `json:"requests"`
 	// Period is there for the pack of a period.
 	Period *Summary `json:"period,omitempty"`
+	// Witnesses says who cosigned the head.
+	Witnesses *Witnessed `json:"witnesses,omitempty"`
 	// Warnings are what a reader should know: keys taken from the pack itself,
 	// open requests, records no closure names.
 	Warnings []string `json:"warnings,omitempty"`
@@ -111,6 +113,9 @@ func open(files map[string][]byte, trust Trust) (*Report, Trust, ledger.SignedHe
 		return nil, trust, none, err
 	}
 	report := &Report{Origin: keys.Log.Origin}
+	if trust, err = settlePolicy(trust, keys); err != nil {
+		return nil, trust, none, err
+	}
 	trust, err = report.settleTrust(trust, keys, authorities)
 	if err != nil {
 		return nil, trust, none, err
@@ -119,12 +124,15 @@ func open(files map[string][]byte, trust Trust) (*Report, Trust, ledger.SignedHe
 	if err != nil {
 		return nil, trust, none, fmt.Errorf("%s: log key: %w: %w", fileKeys, ErrAltered, err)
 	}
-	if verifier.Name() != keys.Log.Origin || !bytes.Equal(files[filePolicy], policy(trust.LogKey)) {
-		return nil, trust, none, fmt.Errorf("%s and %s name different logs: %w", fileKeys, filePolicy, ErrAltered)
+	if verifier.Name() != keys.Log.Origin {
+		return nil, trust, none, fmt.Errorf("%s names a log by another name than its key: %w", fileKeys, ErrAltered)
 	}
-	head, err := parseHead(files[fileCheckpoint], verifier)
+	head, policy, err := openHead(files, verifier, trust.LogKey)
 	if err != nil {
-		return nil, trust, none, fmt.Errorf("%s: %w: %w", fileCheckpoint, ErrAltered, err)
+		return nil, trust, none, err
+	}
+	if err := report.witnessed(head, policy, trust); err != nil {
+		return nil, trust, none, err
 	}
 	report.Size, report.Root = head.Size, hex.EncodeToString(head.Root[:])
 	return report, trust, head, nil

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Checks an evidence pack with nothing but Python's standard library and openssl.
 
-usage: verify.py [DIR] [--key FILE]... [--sample N [--word WORD]]    exit status 0 when everything holds, else 1
+usage: verify.py [DIR] [--key FILE]... [--policy FILE] [--sample N [--word WORD]]    exit status 0 when everything holds, else 1
 
 --sample draws N requests out of the pack of a period, as its README.md says.
+--policy names the witnesses that must have cosigned the log's head (C2SP tlog-policy).
 Without --key the keys are those in the pack: that shows the pack is of one piece, not whose it is.
 """
 import base64, calendar, csv, hashlib, io, json, os, re, subprocess, sys, tempfile, time
@@ -103,6 +104,89 @@ def check_head(text, vkey, where="checkpoints/end"):
     need(len(root) == 32 and signature[:4].hex() == keyhash, "%s is signed with another key" % where)
     need(signed(ED25519 + raw[1:], m[1].encode(), signature[4:]), "the signature of %s does not hold" % where)
     return int(m[3]), root
+
+
+def parse_policy(text):
+    """A C2SP tlog-policy: its logs, its witnesses by name, and what each name needs."""
+    logs, witnesses, needs, used, quorum = [], {}, {}, set(), None
+    for line in text.split("\n"):
+        f = [x for x in re.split("[ \t]+", line) if x]
+        if not f or f[0].startswith("#"):
+            continue
+        need(f[0] in ("log", "witness", "group", "quorum") and len(f) >= 2, "the policy has a line that is none")
+        if f[0] == "log":
+            logs.append(f[1])
+        elif f[0] == "quorum":
+            need(quorum is None and len(f) == 2 and (f[1] == "none" or f[1] in needs), "the policy's quorum is not one")
+            quorum = f[1]
+        else:
+            need(f[1] not in needs and f[1] not in ("none", "any", "all", "log", "witness", "group", "quorum") and len(f) >= 3, "the policy has a name twice, or a word for one")
+            if f[0] == "witness":
+                need(all(w.split("+", 2)[2] != f[2].split("+", 2)[2] for w in witnesses.values()), "the policy has a key twice")
+                witnesses[f[1]], needs[f[1]] = f[2], None
+            else:
+                members = f[3:]
+                k = {"any": 1, "all": len(members)}.get(f[2]) or int(f[2])
+                need(1 <= k <= len(members) and all(m in needs and m not in used for m in members) and len(set(members)) == len(members), "a group of the policy is not one")
+                used |= set(members)
+                needs[f[1]] = (k, members)
+    need(quorum is not None, "the policy has no quorum")
+    return logs, witnesses, needs, quorum
+
+
+def holds_quorum(name, needs, have):
+    if name == "none" or needs[name] is None:
+        return name == "none" or name in have
+    k, members = needs[name]
+    return sum(holds_quorum(m, needs, have) for m in members) >= k
+
+
+def cosigners(text, lines, witnesses):
+    """The names of witnesses whose Ed25519 cosignature (C2SP tlog-cosignature) is among the lines, and of those that can't be checked here."""
+    have, unread, places = {}, [], []
+    for name, vkey in witnesses.items():
+        key_name, keyhash, key = vkey.split("+", 2)
+        raw = unbase64(key)
+        need(raw[0] in (4, 6) and sha(key_name.encode() + b"\n" + raw)[:4].hex() == keyhash, "the key of witness %s is malformed" % name)
+        for at, line in enumerate(lines):
+            m = re.fullmatch("\u2014 ([^ \n]+) ([^\n]+)", line)
+            need(m, "a signature's line is malformed")
+            sig = unbase64(m[2])
+            if m[1] != key_name or sig[:4].hex() != keyhash:
+                continue
+            places.append(at)
+            if raw[0] == 6:
+                unread.append(name)
+                continue
+            need(len(sig) == 76 and len(raw) == 33, "the signature of witness %s is malformed" % name)
+            when = int.from_bytes(sig[4:12], "big")
+            need(signed(ED25519 + raw[1:], b"cosignature/v1\ntime %d\n%s" % (when, text), sig[12:]), "the signature of witness %s does not hold" % name)
+            have[name] = when
+    return have, unread, places
+
+
+def check_witnesses(head, vkey, own, policyfile):
+    """Cosignatures on the head; returns the head as the log alone signed it."""
+    text, _, rest = head.partition(b"\n\n")
+    lines = rest.decode().split("\n")
+    need(len(lines) >= 2 and lines[-1] == "", "checkpoints/end is cut off")
+    text, lines = text + b"\n", lines[:-1]
+    need(own.startswith("log %s\n" % vkey) and own.count("\nlog ") == 0, "policy.txt is of another log")
+    _, witnesses, needs, quorum = parse_policy(own)
+    have, unread, places = cosigners(text, lines[1:], witnesses)
+    need(places == list(range(len(lines) - 1)), "a signature of checkpoints/end is of no witness of policy.txt, or out of its place")
+    whose = "the policy in the pack, which the company chose"
+    if policyfile:
+        with open(policyfile, encoding="utf-8") as f:
+            logs, witnesses, needs, quorum = parse_policy(f.read())
+        need(not logs or vkey in logs, "the log is none of those that your policy names")
+        have, unread, _ = cosigners(text, lines[1:], witnesses)
+        whose = "your policy"
+    enough = holds_quorum(quorum, needs, have)
+    said = "%d witnesses of %d cosigned the head, %s by %s" % (len(have), len(witnesses), "a quorum" if enough and quorum != "none" else "no quorum", whose)
+    need(enough or not policyfile, said + ("; not read here, for they are ML-DSA-44: " + ", ".join(unread) if unread else ""))
+    print(said if witnesses else "no witness cosigned the head")
+    return text + b"\n" + lines[0].encode() + b"\n"
 
 
 def root_of(index, size, leaf, path):
@@ -305,17 +389,17 @@ def trusted(paths):
     return log, rooms
 
 
-def main(root, keyfiles, sample=None):
+def main(root, keyfiles, sample=None, policyfile=None):
     files, names = read_files(root)
     keys = json.loads(files["keys.json"])
     need(json.dumps(keys, indent=2, ensure_ascii=False) + "\n" == files["keys.json"].decode(), "keys.json is not in its one right form")
     log, rooms = trusted(keyfiles)
     vkey = keys["log"]["verifier_key"]
     need(log in (None, vkey), "the log's key is not the one you trust")
-    need(vkey.split("+")[0] == keys["log"]["origin"] and files["policy.txt"].decode() == "log %s\nquorum none\n" % vkey, "policy.txt is of another log")
+    need(vkey.split("+")[0] == keys["log"]["origin"], "keys.json names a log by another name than its key")
     listed = {a["fingerprint"]: unbase64(a["public_key"]) for a in keys["authorities"]}
     need(all(fingerprint(der) == f for f, der in listed.items()), "keys.json: a fingerprint is not that of its key")
-    size, root_hash = check_head(files["checkpoints/end"], vkey)
+    size, root_hash = check_head(check_witnesses(files["checkpoints/end"], vkey, files["policy.txt"].decode(), policyfile), vkey)
     if "period.json" in files:
         main_period(root, files, names, vkey, size, root_hash, rooms or listed, sample)
         return keys_note(log and rooms)
@@ -456,7 +540,7 @@ def draw(root, leaves, n, word):
 
 
 if __name__ == "__main__":
-    args, keyfiles, draws = sys.argv[1:], [], {"--sample": None, "--word": ""}
+    args, keyfiles, draws = sys.argv[1:], [], {"--sample": None, "--word": "", "--policy": None}
     while "--key" in args:
         at = args.index("--key")
         keyfiles += args[at + 1:at + 2]
@@ -468,7 +552,7 @@ if __name__ == "__main__":
             del args[at:at + 2]
     try:
         sample = (int(draws["--sample"]), draws["--word"].strip()) if draws["--sample"] else None
-        main(args[0] if args else os.path.dirname(os.path.abspath(__file__)), keyfiles, sample)
+        main(args[0] if args else os.path.dirname(os.path.abspath(__file__)), keyfiles, sample, draws["--policy"])
     except (Refused, KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as e:
         print("REFUSED: %s: %s" % (type(e).__name__, e) if not isinstance(e, Refused) else "REFUSED: %s" % e, file=sys.stderr)
         sys.exit(1)
