@@ -95,7 +95,7 @@ func broken(from source, to string) string {
 		if to == "services/request" || to == "services/regimes" {
 			return ""
 		}
-		return allow("the law imports the domain alone")
+		return allow("the law imports the domain and the contract alone", "proto")
 	case under(from.dir, "services/request", "services/internal") && under(to, rooms...):
 		return "what the rooms share imports no room"
 	case under(from.dir, rooms...):
