@@ -207,13 +207,13 @@ func TestOthersInARecord_KN10(t *testing.T) {
 // TestNumbersOfHostileShapes_KN10 must end soon.
 func TestNumbersOfHostileShapes_KN10(t *testing.T) {
 	for name, text := range map[string]string{
-		"pluses":     strings.Repeat("+1234567 ", 20_000),
-		"groups":     strings.Repeat("415 ", 200_000),
-		"ones":       strings.Repeat("1 ", 400_000),
-		"brackets":   strings.Repeat("(", 500_000) + "4155550123",
-		"greetings":  strings.Repeat("Hi Ab Cd\n", 50_000),
-		"agents":     strings.Repeat("Agent: \n", 50_000),
-		"long lines": strings.Repeat("Regards,", 50_000),
+		"pluses":     strings.Repeat("+1234567 ", 4_000),
+		"groups":     strings.Repeat("415 ", 30_000),
+		"ones":       strings.Repeat("1 ", 60_000),
+		"brackets":   strings.Repeat("(", 100_000) + "4155550123",
+		"greetings":  strings.Repeat("Hi Ab Cd\n", 5_000),
+		"agents":     strings.Repeat("Agent: \n", 5_000),
+		"long lines": strings.Repeat("Regards,", 20_000),
 	} {
 		if _, kinds := delivery.MaskOthers([]request.Identifier{request.NewIdentifier(request.Name, "Jane Doe")}, "note", text, ""); len(kinds) > 0 {
 			t.Errorf("%s: %v", name, kinds)
