@@ -99,3 +99,27 @@ func TestRetentionWithoutABasisIsRefused_DE6(t *testing.T) {
 		t.Errorf("refused with %v", err)
 	}
 }
+
+// Records that stay as nobody's are reported as deidentified, and those of other
+// stores as before.
+func TestDeidentifiedIsReported_DE14(t *testing.T) {
+	b := newBook().put("ann@example.com", "contacts", 2).put("ann@example.com", "invoices", 3)
+	r := newRig(t, b)
+	for i := range r.cfg.Manifest.Stores {
+		r.cfg.Manifest.Stores[i].Deidentifies = r.cfg.Manifest.Stores[i].Name == "invoices"
+	}
+	r.start()
+	o := r.do(r.erase("deidentify", "ann@example.com"))
+	if o.GetDone() == nil {
+		t.Fatalf("outcome is %v", o.GetResult())
+	}
+	for _, s := range o.GetStores() {
+		want := int64(0)
+		if s.GetStore() == "invoices" {
+			want = 3
+		}
+		if s.GetDeidentifiedCount() != want || s.GetRemainingCount() != 0 {
+			t.Errorf("%s: %d deidentified, %d remain", s.GetStore(), s.GetDeidentifiedCount(), s.GetRemainingCount())
+		}
+	}
+}

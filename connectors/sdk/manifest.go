@@ -66,6 +66,10 @@ type Store struct {
 	// person is erased. What is declared is held against the law before anything
 	// is erased; what is not, when it is reported.
 	Retains []Retention `json:",omitempty"`
+	// Deidentifies says that erasing deidentifies the store's records instead of
+	// removing them (Civ. Code 1798.140(m)). They are reported as that, and the
+	// coordinator asks for it only of a company that says it meets the law's test.
+	Deidentifies bool `json:",omitempty"`
 }
 
 // Retention is a basis on which a store may keep records.

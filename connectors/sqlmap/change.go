@@ -112,7 +112,7 @@ func (p *plan) methodChanges(c *collection) ([]change, error) {
 			return nil, p.m.errorAt(f.path, "collection %s: field %s %s and would stay as it is under erase: %s; use erase: delete, or say habeas: {erase: retain} if it names nobody", c.spec.Name, f.name, why, c.method())
 		}
 		tie := slices.ContainsFunc(c.in, func(l *link) bool { return l.to == f && l.dependent() })
-		if !f.personal && !tie || c.table.inKey(f.name) {
+		if !f.personal && !tie && f.spec.Habeas.Generalise == "" || c.table.inKey(f.name) {
 			continue
 		}
 		how := f.spec.Habeas.Erase
@@ -158,6 +158,17 @@ func (p *plan) change(f *field, how Method, cut bool) (*change, error) {
 		return refuse("has erase: null, and the database does not allow NULL in it; use mask")
 	}
 	made := change{f: f}
+	if text := f.spec.Habeas.Generalise; text != "" && !cut {
+		by, err := parseCoarse(text)
+		if err != nil {
+			return refuse("has %v", err)
+		}
+		if !f.takesCoarse(by) || f.col.notNull {
+			return refuse("has generalise: %s, which a column of type %s that may be NULL must be able to hold", text, f.col.typ)
+		}
+		made.make, made.reads = by.value, true
+		return &made, nil
+	}
 	switch {
 	case f.meta.Masking != nil && !cut:
 		made = overridden(f)

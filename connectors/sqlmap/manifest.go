@@ -35,7 +35,7 @@ func (c *Connector) Manifest() (sdk.Manifest, error) {
 		if !t.counted {
 			continue
 		}
-		s := sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role), Retains: t.retentions(nil)}
+		s := sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role), Retains: t.retentions(nil), Deidentifies: t.rules.Erase == Deidentify}
 		if t.rules.Source == "third_party" {
 			s.Source = sdk.Acquired
 		}

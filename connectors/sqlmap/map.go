@@ -213,6 +213,10 @@ type FieldRules struct {
 	// Erase is null, mask or retain (leave as it is) where the collection's
 	// rows stay. The default is null, or mask where NULL is not allowed.
 	Erase Method `yaml:"erase"`
+	// Generalise keeps a coarser value of a column that identifies nobody by itself
+	// where the collection says erase: deidentify: "year" or "month" of a date,
+	// "prefix 3" of a text, "step 10" of a whole number.
+	Generalise string `yaml:"generalise"`
 	// Withhold names the type of an item that is never disclosed
 	// (11 CCR 7024(d)) where the data category does not tell.
 	Withhold string `yaml:"withhold"`

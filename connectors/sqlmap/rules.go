@@ -9,7 +9,7 @@ import (
 // addRules compiles what stands under the key habeas.
 func (g *graph) addRules() error {
 	for _, c := range g.collections {
-		for _, add := range []func(*collection) error{g.addOwner, g.addColumns, g.addRetain, g.checkMethod} {
+		for _, add := range []func(*collection) error{g.addOwner, g.addColumns, g.addRetain, g.checkMethod, g.checkDeidentified} {
 			if err := add(c); err != nil {
 				return err
 			}

@@ -93,6 +93,12 @@ func storeViewOf(s *habeasv1.StoreCount, v *jobView, withheld string) storeView 
 	if t := s.GetUntilTime(); t != nil {
 		out.Basis += ", until " + t.AsTime().Format(time.DateOnly)
 	}
+	if n := s.GetDeidentifiedCount(); n > 0 {
+		if out.Basis != "" {
+			out.Basis += "; "
+		}
+		out.Basis += number(n) + " deidentified, not erased"
+	}
 	return out
 }
 

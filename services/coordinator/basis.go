@@ -50,6 +50,11 @@ func (st *step) declared(c Connector) *tenant.ClaimError {
 		return nil
 	}
 	for _, s := range c.About {
+		if s.Deidentifies && st.w.bases != nil {
+			if no := st.w.bases.Deidentifying(c.Name, s.Name); no != nil {
+				return no
+			}
+		}
 		for _, k := range s.Retains {
 			if no := st.basis(tenant.Claim{Connector: c.Name, Store: s.Name, Basis: k.Basis, Ends: k.Ends, Facts: k.Facts}); no != nil {
 				return no
@@ -73,6 +78,11 @@ func (st *step) unfounded(j *store.Job, o *habeasv1.Outcome) *tenant.ClaimError 
 	c, _ := st.w.connector(j.Connector)
 	kept := false
 	for _, s := range o.GetStores() {
+		if s.GetDeidentifiedCount() > 0 && st.w.bases != nil {
+			if no := st.w.bases.Deidentifying(j.Connector, s.GetStore()); no != nil {
+				return no
+			}
+		}
 		for _, k := range wire.Kept(s) {
 			kept = true
 			facts := map[string]string{}

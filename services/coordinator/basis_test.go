@@ -258,3 +258,48 @@ func TestBasisFromEndToEnd_DE6(t *testing.T) {
 		}
 	})
 }
+
+// Deidentifying is asked for only of a company that says it meets the law's test in
+// all its parts, and an answer that deidentified for another one is not taken.
+func TestDeidentifyingNeedsTheLawsTest_DE14(t *testing.T) {
+	whole := tenant.Deletion{Deidentifies: true, CommitmentURL: "https://example.com/deidentified", Measures: "no keys are kept; access is logged", RecipientsBound: "DPA annex 3"}
+	for name, change := range map[string]func(*tenant.Deletion){
+		"in all parts": func(*tenant.Deletion) {}, "no": func(d *tenant.Deletion) { *d = tenant.Deletion{} },
+		"no commitment": func(d *tenant.Deletion) { d.CommitmentURL = "" }, "a commitment nobody can read": func(d *tenant.Deletion) { d.CommitmentURL = "the wiki" },
+		"no measures": func(d *tenant.Deletion) { d.Measures = " " }, "recipients are free": func(d *tenant.Deletion) { d.RecipientsBound = "" },
+		"not said": func(d *tenant.Deletion) { d.Deidentifies = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stays := connector("stays", "email")
+			stays.About = []StoreInfo{{Name: "t", Deidentifies: true}}
+			bases := lawful(t)
+			bases.Deletion = whole
+			change(&bases.Deletion)
+			m := newSim(t, request.Delete, email, stays)
+			m.w.bases = bases
+			m.receivedOn("2026-11-22", request.AboutAny)
+			m.step()
+			answered := done(2)
+			answered.Stores = []*habeasv1.StoreCount{{Store: "t", LocatedCount: 2, DeidentifiedCount: 2}}
+			if name == "in all parts" {
+				m.ends("stays", answered)
+				m.closes(request.ResultComplete)
+				return
+			}
+			j := m.act("stays")
+			if j.State != request.JobFailed || j.Attempt != 0 || j.Code != tenant.BasisDeidentify || m.s.Request.Attention != AttentionBasis {
+				t.Fatalf("job is %s after %d attempts, code %q, attention %q", j.State, j.Attempt, j.Code, m.s.Request.Attention)
+			}
+			// A connector that deidentifies without having said so is not believed.
+			silent := newSim(t, request.Delete, email, connector("stays", "email"))
+			silent.w.bases = bases
+			silent.receivedOn("2026-11-22", request.AboutAny)
+			silent.step()
+			silent.ends("stays", answered)
+			if j := silent.act("stays"); j.State != request.JobFailed || j.Code != tenant.BasisDeidentify {
+				t.Errorf("answered, the job is %s %q", j.State, j.Code)
+			}
+		})
+	}
+}

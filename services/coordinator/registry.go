@@ -51,6 +51,8 @@ type StoreInfo struct {
 	NotSearched string
 	// Retains are the bases on which it may keep records.
 	Retains []Retention
+	// Deidentifies says that erasing leaves its records, as nobody's.
+	Deidentifies bool
 }
 
 // Can reports whether the connector has the ability.
@@ -113,6 +115,7 @@ func parseManifest(name string, data []byte) (Connector, error) {
 		c.Stores = append(c.Stores, s.GetName())
 		info := StoreInfo{
 			Name: s.GetName(), ServiceProvider: s.GetRole() == habeasv1.Role_ROLE_SERVICE_PROVIDER, Acquired: s.GetSource() == habeasv1.Source_SOURCE_ACQUIRED,
+			Deidentifies: s.GetDeidentifies(),
 		}
 		for _, category := range s.GetCategories() {
 			info.Letters = append(info.Letters, category.GetLetter())

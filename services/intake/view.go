@@ -82,6 +82,8 @@ type StoreView struct {
 	Exported  int64  `json:"exported,omitempty"`
 	Basis     string `json:"basis,omitempty"`
 	Until     string `json:"until,omitempty"`
+	// Deidentified are records that stay as nobody's; they were not erased.
+	Deidentified int64 `json:"deidentified,omitempty"`
 }
 
 // ViewOf shows a request.
@@ -141,7 +143,7 @@ func jobView(j *store.Job) JobView {
 	for _, s := range o.GetStores() {
 		view := StoreView{
 			Store: s.GetStore(), Category: s.GetCategory(), Located: s.GetLocatedCount(), Remaining: s.GetRemainingCount(),
-			Kept: s.GetKeptCount(), Exported: s.GetExportedCount(), Basis: s.GetBasis(),
+			Kept: s.GetKeptCount(), Exported: s.GetExportedCount(), Basis: s.GetBasis(), Deidentified: s.GetDeidentifiedCount(),
 		}
 		if t := s.GetUntilTime(); t != nil {
 			view.Until = t.AsTime().Format(time.DateOnly)

@@ -63,18 +63,20 @@ type Line struct {
 	Digest string `json:"digest,omitempty"`
 }
 
-// Store is what was seen in one store: Located = Erased + Kept + Remaining for
-// an erasure.
+// Store is what was seen in one store: Located = Erased + Deidentified + Kept +
+// Remaining for an erasure.
 type Store struct {
-	Name      string    `json:"name"`
-	Category  string    `json:"category,omitempty"`
-	Located   int64     `json:"located"`
-	Erased    int64     `json:"erased"`
-	Kept      int64     `json:"kept"`
-	Remaining int64     `json:"remaining"`
-	Exported  int64     `json:"exported"`
-	Basis     string    `json:"basis,omitempty"`
-	Until     time.Time `json:"until,omitzero"`
+	Name      string `json:"name"`
+	Category  string `json:"category,omitempty"`
+	Located   int64  `json:"located"`
+	Erased    int64  `json:"erased"`
+	Kept      int64  `json:"kept"`
+	Remaining int64  `json:"remaining"`
+	Exported  int64  `json:"exported"`
+	// Deidentified are records that stay as nobody's (Civ. Code 1798.140(m)).
+	Deidentified int64     `json:"deidentified,omitempty"`
+	Basis        string    `json:"basis,omitempty"`
+	Until        time.Time `json:"until,omitzero"`
 }
 
 // Omission is a connector without a job.
@@ -259,7 +261,7 @@ func (b *book) line(l *habeasv1.PlanLine, keys []string) Line {
 func (b *book) checkCounts(l Line) {
 	var all Store
 	for _, s := range l.Stores {
-		if s.Located < 0 || s.Kept < 0 || s.Remaining < 0 || s.Exported < 0 {
+		if s.Located < 0 || s.Kept < 0 || s.Remaining < 0 || s.Exported < 0 || s.Deidentified < 0 {
 			b.problem("job %s: a count of %s is negative", l.Job, s.Name)
 		}
 		if l.Action == "erase" && success(l.Outcome) && s.Erased < 0 {

@@ -114,6 +114,14 @@ func category(s Store) string {
 }
 
 func keptBecause(s Store) string {
+	if s.Deidentified > 0 {
+		text := strconv.FormatInt(s.Deidentified, 10) + " deidentified, not erased"
+		s.Deidentified = 0
+		if kept := keptBecause(s); kept != "" {
+			text += "; " + kept
+		}
+		return text
+	}
 	if s.Kept == 0 {
 		return ""
 	}

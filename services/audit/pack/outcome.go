@@ -40,17 +40,18 @@ func outcomeName(o *habeasv1.Outcome) (name, detail string) {
 }
 
 // stores are the counts of an outcome. What was erased is what was located
-// less what is kept and what remains; nothing else claims it.
+// less what is kept, what remains and what was only deidentified; nothing else
+// claims it.
 func stores(p *habeasv1.OutcomeRecord) []Store {
 	out := make([]Store, 0, len(p.GetOutcome().GetStores()))
 	for _, c := range p.GetOutcome().GetStores() {
 		s := Store{Name: c.GetStore(), Category: c.GetCategory(), Located: c.GetLocatedCount(), Kept: c.GetKeptCount(),
-			Remaining: c.GetRemainingCount(), Exported: c.GetExportedCount(), Basis: c.GetBasis()}
+			Remaining: c.GetRemainingCount(), Exported: c.GetExportedCount(), Basis: c.GetBasis(), Deidentified: c.GetDeidentifiedCount()}
 		if c.GetUntilTime().IsValid() {
 			s.Until = c.GetUntilTime().AsTime()
 		}
 		if p.GetAction() == habeasv1.Action_ACTION_ERASE {
-			s.Erased = s.Located - s.Kept - s.Remaining
+			s.Erased = s.Located - s.Kept - s.Remaining - s.Deidentified
 		}
 		out = append(out, s)
 	}

@@ -33,7 +33,7 @@ func (r *runtime) basesOf() (*tenant.Bases, error) {
 				return nil, err
 			}
 		}
-		b.Named = f.Bases
+		b.Named, b.Deletion = f.Bases, f.Deletion
 	}
 	r.bases = b
 	return b, nil

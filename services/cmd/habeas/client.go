@@ -198,7 +198,9 @@ type storeView struct {
 	Kept      int64  `json:"kept"`
 	Exported  int64  `json:"exported"`
 	Basis     string `json:"basis"`
-	Until     string `json:"until"`
+	// Deidentified are records that stay as nobody's.
+	Deidentified int64  `json:"deidentified"`
+	Until        string `json:"until"`
 }
 
 func requestPath(id string, more ...string) string {

@@ -136,6 +136,9 @@ func showRequest(w io.Writer, v requestView) error {
 				} else if i == 0 {
 					because = why
 				}
+				if s.Deidentified > 0 {
+					because = strings.TrimSpace(fmt.Sprintf("%d deidentified, not erased %s", s.Deidentified, because))
+				}
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", connector, action, state, s.Store, s.Located, s.Remaining, s.Kept, because)
 			}
 		}

@@ -90,7 +90,8 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 			continue
 		}
 		for _, s := range o.GetStores() {
-			f.Erased += max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount())
+			f.Erased += max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount()-s.GetDeidentifiedCount())
+			f.Deidentified += s.GetDeidentifiedCount()
 			if last[j.Connector] != i {
 				continue
 			}

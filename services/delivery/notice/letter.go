@@ -28,7 +28,10 @@ type facts struct {
 	Reason, Denial string
 	Appeal         bool
 	Erased         int64
-	Kept           []kept
+	// Deidentified is how many records stay with nothing in them by which anybody
+	// could be told (Civ. Code 1798.140(m)).
+	Deidentified int64
+	Kept         []kept
 	// Told is how many others that had received the data were told, of whom
 	// Confirmed said that they did their part; Untold explains why somebody was
 	// not.
@@ -177,7 +180,8 @@ func (f *facts) more(kind store.NoticeKind, right request.Right, result request.
 		add(f.Appeal, "offer_appeal")
 	}
 	if kind == store.NoticeAnswer {
-		add(right == request.Delete && (f.Erased > 0 || result == request.ResultComplete), "erased")
+		add(right == request.Delete && (f.Erased > 0 || f.Deidentified == 0 && result == request.ResultComplete), "erased")
+		add(f.Deidentified > 0, "deidentified")
 		add(len(f.Kept) > 0, "kept")
 		add(f.Told > 0, "recipients_told")
 		add(len(f.Untold) > 0, "recipients_untold")

@@ -92,3 +92,17 @@ func TestSourcesInTheAnswer_CO1(t *testing.T) {
 		}
 	}
 }
+
+// What was deidentified is told as that, and not counted as deleted.
+func TestDeidentifiedInTheAnswer_DE14(t *testing.T) {
+	r := newRig(t)
+	r.add(request.Delete, store.NoticeAnswer, email(), closed(request.Ending{Result: request.ResultComplete}),
+		eraseJob("hotel", `{"done":{},"stores":[{"store":"people","locatedCount":"1"},{"store":"stays","locatedCount":"4","deidentifiedCount":"4"}]}`))
+	r.once()
+	text := r.mail.Wait(t, 1)[0].Text
+	for _, part := range []string{"1 record was deleted.", "4 records were not deleted but deidentified", "publicly committed"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("it does not say %q:\n%s", part, text)
+		}
+	}
+}

@@ -48,6 +48,9 @@ const (
 	BasisEnded     = "basis_ended"     // it had one, and not on the day of receipt
 	BasisAmbiguous = "basis_ambiguous" // the name stands for several
 	BasisFacts     = "basis_facts"     // it lacks what the basis needs
+	// BasisDeidentify is for records that would be deidentified by a company that
+	// does not say it meets the law's test.
+	BasisDeidentify = "basis_deidentify"
 )
 
 // ClaimError says that records may not be kept on what a connector claims. It
@@ -62,10 +65,11 @@ type ClaimError struct {
 
 func (e *ClaimError) Error() string {
 	fix := map[string]string{
-		BasisUnknown:   "use a code of the regime's exceptions, or give the name one in bases of the company's file",
-		BasisEnded:     "erase these records: the exception has ended",
-		BasisAmbiguous: "say in bases of the company's file which one is meant",
-		BasisFacts:     "add them to the connector's map, or to bases of the company's file",
+		BasisUnknown:    "use a code of the regime's exceptions, or give the name one in bases of the company's file",
+		BasisEnded:      "erase these records: the exception has ended",
+		BasisAmbiguous:  "say in bases of the company's file which one is meant",
+		BasisDeidentify: "say them under deletion in the company's file if they are so, or have the records deleted",
+		BasisFacts:      "add them to the connector's map, or to bases of the company's file",
 	}[e.Code]
 	return fmt.Sprintf("connector %s, store %s, basis %q: %v; %s", e.Connector, e.Store, e.Basis, e.Err, fix)
 }
@@ -78,6 +82,16 @@ type Bases struct {
 	Regimes *regimes.Set
 	// Named are the names of the company's file; none is allowed.
 	Named []Named
+	// Deletion says whether the company deidentifies, and meets the law's test.
+	Deletion Deletion
+}
+
+// Deidentifying reports, as a [ClaimError], that a store may not be deidentified.
+func (b *Bases) Deidentifying(connector, store string) *ClaimError {
+	if err := b.Deletion.Deidentified(); err != nil {
+		return &ClaimError{Claim: Claim{Connector: connector, Store: store, Basis: "deidentify"}, Code: BasisDeidentify, Err: err}
+	}
+	return nil
 }
 
 // Basis is the exception that a claim rests on. outside says that it is none: the
@@ -195,6 +209,11 @@ func (b *Bases) Manifest(m *habeasv1.Manifest, regime string, day request.Date) 
 	}
 	var out []*ClaimError
 	for _, s := range m.GetStores() {
+		if s.GetDeidentifies() {
+			if no := b.Deidentifying(m.GetName(), s.GetName()); no != nil {
+				out = append(out, no)
+			}
+		}
 		for _, k := range s.GetRetentions() {
 			_, _, err := b.Basis(regime, day, request.Delete, Claim{
 				Connector: m.GetName(), Store: s.GetName(), Basis: k.GetBasis(), Ends: k.GetEnds(), Facts: k.GetFacts(),

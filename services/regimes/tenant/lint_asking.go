@@ -45,8 +45,17 @@ func (l *linter) deletion() {
 	if l.Deletion.Portions && !l.Deletion.AllFirst {
 		l.error(place{"deletion.portions", l.Deletion.Line}, "IN-6", "11 CCR 7022(h)", "parts can be chosen, and deleting everything is not offered first", "Set all_first, and show it so")
 	}
-	if l.Deletion.Deidentifies && l.Deletion.CommitmentURL == "" {
-		l.error(place{"deletion.deidentifies", l.Deletion.Line}, "DE-14", "Civ. Code 1798.140(m)", "records are deidentified without a public commitment not to identify people again", "Publish one and name its commitment_url")
+	if d := l.Deletion; d.Deidentifies {
+		at, citation := place{"deletion.deidentifies", d.Line}, "Civ. Code 1798.140(m)"
+		if !strings.HasPrefix(d.CommitmentURL, "https://") {
+			l.error(at, "DE-14", citation, "records are deidentified without a public commitment not to identify people again", "Publish one and name its commitment_url")
+		}
+		if strings.TrimSpace(d.Measures) == "" {
+			l.error(at, "DE-14", citation, "records are deidentified, and nothing says what keeps them from being tied to people again", "Say so in measures")
+		}
+		if strings.TrimSpace(d.RecipientsBound) == "" {
+			l.error(at, "DE-14", citation, "records are deidentified, and whoever gets them is not bound to leave them so", "Name the term of the contracts in recipients_bound")
+		}
 	}
 }
 

@@ -10,6 +10,10 @@
 package tenant
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -111,7 +115,37 @@ type Deletion struct {
 	// the public commitment at CommitmentURL.
 	Deidentifies  bool   `yaml:"deidentifies"`
 	CommitmentURL string `yaml:"commitment_url"`
-	Line          int    `yaml:"line"`
+	// Measures are those that keep the records from being tied to anybody again,
+	// and RecipientsBound the term by which whoever gets them is bound to the same
+	// (Civ. Code 1798.140(m)(1), (3)).
+	Measures        string `yaml:"measures"`
+	RecipientsBound string `yaml:"recipients_bound"`
+	Line            int    `yaml:"line"`
+}
+
+// ErrNotDeidentified says that what a company does is no deidentifying in the sense
+// of the law.
+var ErrNotDeidentified = errors.New("this is no deidentifying (Civ. Code 1798.140(m))")
+
+// Deidentified reports, as [ErrNotDeidentified], which parts of the law's test the
+// company's file does not say it meets.
+func (d Deletion) Deidentified() error {
+	var lacks []string
+	for _, part := range []struct {
+		has  bool
+		name string
+	}{
+		{d.Deidentifies, "deidentifies"}, {strings.TrimSpace(d.Measures) != "", "measures"},
+		{strings.HasPrefix(d.CommitmentURL, "https://"), "commitment_url"}, {strings.TrimSpace(d.RecipientsBound) != "", "recipients_bound"},
+	} {
+		if !part.has {
+			lacks = append(lacks, "deletion."+part.name)
+		}
+	}
+	if len(lacks) > 0 {
+		return fmt.Errorf("%w: the company's file lacks %s", ErrNotDeidentified, strings.Join(lacks, ", "))
+	}
+	return nil
 }
 
 // Form is what is asked of who makes a request.

@@ -831,7 +831,9 @@ type Store struct {
 	// Set when the store is not searched for a request to know.
 	NotSearched *NotSearched `protobuf:"bytes,5,opt,name=not_searched,json=notSearched,proto3" json:"not_searched,omitempty"`
 	// On what its records may be kept when the person is erased.
-	Retentions    []*Retention `protobuf:"bytes,6,rep,name=retentions,proto3" json:"retentions,omitempty"`
+	Retentions []*Retention `protobuf:"bytes,6,rep,name=retentions,proto3" json:"retentions,omitempty"`
+	// Whether an erasure deidentifies its records instead of removing them.
+	Deidentifies  bool `protobuf:"varint,7,opt,name=deidentifies,proto3" json:"deidentifies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,6 +908,13 @@ func (x *Store) GetRetentions() []*Retention {
 		return x.Retentions
 	}
 	return nil
+}
+
+func (x *Store) GetDeidentifies() bool {
+	if x != nil {
+		return x.Deidentifies
+	}
+	return false
 }
 
 // Retention is a basis on which a store may keep records, declared before any
@@ -1170,7 +1179,7 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
 	"\rFailuresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x91\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xb5\x02\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -1181,7 +1190,8 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\fnot_searched\x18\x05 \x01(\v2\x16.habeas.v1.NotSearchedR\vnotSearched\x124\n" +
 	"\n" +
 	"retentions\x18\x06 \x03(\v2\x14.habeas.v1.RetentionR\n" +
-	"retentions\"\xa6\x01\n" +
+	"retentions\x12\"\n" +
+	"\fdeidentifies\x18\a \x01(\bR\fdeidentifies\"\xa6\x01\n" +
 	"\tRetention\x12\x14\n" +
 	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x12\n" +
 	"\x04ends\x18\x02 \x01(\bR\x04ends\x125\n" +

@@ -286,9 +286,13 @@ type StoreCount struct {
 	ExportedCount int64 `protobuf:"varint,8,opt,name=exported_count,json=exportedCount,proto3" json:"exported_count,omitempty"`
 	// What is kept by each basis, when kept_count is not 0. basis and until_time
 	// above are those of the one that lasts longest.
-	Kept          []*Kept `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Kept []*Kept `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
+	// Of those that were located and are neither kept nor remain: records that stay
+	// with nothing in them by which anybody could be told (Civ. Code 1798.140(m)).
+	// They are deidentified and not erased.
+	DeidentifiedCount int64 `protobuf:"varint,10,opt,name=deidentified_count,json=deidentifiedCount,proto3" json:"deidentified_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *StoreCount) Reset() {
@@ -382,6 +386,13 @@ func (x *StoreCount) GetKept() []*Kept {
 		return x.Kept
 	}
 	return nil
+}
+
+func (x *StoreCount) GetDeidentifiedCount() int64 {
+	if x != nil {
+		return x.DeidentifiedCount
+	}
+	return 0
 }
 
 // Kept is what stays on one basis.
@@ -1053,7 +1064,7 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	" \x01(\v2\x11.habeas.v1.FailedH\x00R\x06failed\x12-\n" +
 	"\x06stores\x18\v \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12+\n" +
 	"\x05parts\x18\f \x03(\v2\x15.habeas.v1.ExportPartR\x05partsB\b\n" +
-	"\x06result\"\xc8\x02\n" +
+	"\x06result\"\xf7\x02\n" +
 	"\n" +
 	"StoreCount\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1a\n" +
@@ -1066,7 +1077,9 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\n" +
 	"until_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x12%\n" +
 	"\x0eexported_count\x18\b \x01(\x03R\rexportedCount\x12#\n" +
-	"\x04kept\x18\t \x03(\v2\x0f.habeas.v1.KeptR\x04kept\"\xd9\x01\n" +
+	"\x04kept\x18\t \x03(\v2\x0f.habeas.v1.KeptR\x04kept\x12-\n" +
+	"\x12deidentified_count\x18\n" +
+	" \x01(\x03R\x11deidentifiedCount\"\xd9\x01\n" +
 	"\x04Kept\x12\x14\n" +
 	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x129\n" +
