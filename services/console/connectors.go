@@ -12,6 +12,7 @@ import (
 	"time"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/services/internal/kept"
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
@@ -240,7 +241,7 @@ func (r *Room) unfounded(m *habeasv1.Manifest) []string {
 		return nil
 	}
 	var out []string
-	for _, no := range r.config.Bases.Manifest(m, r.config.Regime, day) {
+	for _, no := range kept.Unfounded(r.config.Bases, m, r.config.Regime, day) {
 		out = append(out, no.Error())
 	}
 	return out

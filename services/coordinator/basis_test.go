@@ -303,3 +303,20 @@ func TestDeidentifyingNeedsTheLawsTest_DE14(t *testing.T) {
 		})
 	}
 }
+
+// Every code that people may give as a reason is one of the law's bases.
+func TestEveryCodeIsABasis_DE6(t *testing.T) {
+	day, err := request.ParseDate("2026-11-22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := lawful(t).Regimes.At("us-ca-ccpa", day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range wire.Bases() {
+		if e, outside, err := rules.Basis(request.Delete, b.Code); err != nil || outside || e.Code == "" {
+			t.Errorf("%s: %s, %v", b.Code, e.Code, err)
+		}
+	}
+}

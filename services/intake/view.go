@@ -12,6 +12,7 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/internal/kept"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -208,7 +209,7 @@ func (r *Room) Connectors(ctx context.Context) ([]ConnectorView, error) {
 		view := connectorView(k, m, r.Now())
 		view.Paused = paused[k.Name]
 		if day, err := r.Regimes.ReceiptDate(r.Regime, r.Now()); err == nil {
-			for _, no := range r.Bases.Manifest(m, r.Regime, day) {
+			for _, no := range kept.Unfounded(r.Bases, m, r.Regime, day) {
 				view.Unfounded = append(view.Unfounded, no.Error())
 			}
 		}

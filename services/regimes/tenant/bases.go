@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/request"
 )
@@ -199,29 +198,4 @@ func (l *linter) bases() {
 			}
 		}
 	}
-}
-
-// Manifest returns what of a connector's declared retentions would not hold for a
-// deletion received on a day.
-func (b *Bases) Manifest(m *habeasv1.Manifest, regime string, day request.Date) []*ClaimError {
-	if b == nil {
-		return nil
-	}
-	var out []*ClaimError
-	for _, s := range m.GetStores() {
-		if s.GetDeidentifies() {
-			if no := b.Deidentifying(m.GetName(), s.GetName()); no != nil {
-				out = append(out, no)
-			}
-		}
-		for _, k := range s.GetRetentions() {
-			_, _, err := b.Basis(regime, day, request.Delete, Claim{
-				Connector: m.GetName(), Store: s.GetName(), Basis: k.GetBasis(), Ends: k.GetEnds(), Facts: k.GetFacts(),
-			})
-			if no, ok := errors.AsType[*ClaimError](err); ok {
-				out = append(out, no)
-			}
-		}
-	}
-	return out
 }
