@@ -84,6 +84,16 @@ func (r *Room) extend(w http.ResponseWriter, req *http.Request) {
 	})
 }
 
+func (r *Room) approvePlan(w http.ResponseWriter, req *http.Request) {
+	r.act(w, req, "approve the plan of", func(ctx context.Context, id request.ID) error {
+		answers, err := r.config.Act.ApprovePlans(ctx, []request.ID{id})
+		if err == nil && len(answers) == 1 {
+			err = answers[0]
+		}
+		return err
+	})
+}
+
 func (r *Room) hold(w http.ResponseWriter, req *http.Request) {
 	r.act(w, req, "hold", func(ctx context.Context, id request.ID) error {
 		_, err := r.config.Act.Hold(ctx, id, request.Hold{

@@ -59,6 +59,8 @@ type Actor interface {
 	RetryAll(ctx context.Context, ids []request.ID) ([]error, error)
 	ExtendAll(ctx context.Context, ids []request.ID, reason string) ([]error, error)
 	AssignAll(ctx context.Context, ids []request.ID, who string) ([]error, error)
+	// ApprovePlans approves the plans that wait for it.
+	ApprovePlans(ctx context.Context, ids []request.ID) ([]error, error)
 	// Digests are what requests are found by that name one of the identifiers.
 	Digests(ids []request.Identifier) ([][]byte, error)
 }
@@ -196,6 +198,7 @@ func (r *Room) routes() []route {
 		{"POST /bulk/retry", false, r.bulkRetry},
 		{"POST /bulk/assign", false, r.bulkAssign},
 		{"POST /bulk/extend", false, r.bulkExtend},
+		{"POST /bulk/plans", false, r.bulkPlans},
 		{"GET /requests/{id}/answer", false, r.answer},
 		{"POST /requests/{id}/posted", false, r.posted},
 		{"POST /requests/{id}/assign", false, r.assign},
@@ -205,6 +208,7 @@ func (r *Room) routes() []route {
 		{"POST /requests/{id}/retry", false, r.retry},
 		{"POST /requests/{id}/approve", false, r.approve},
 		{"POST /requests/{id}/extend", false, r.extend},
+		{"POST /requests/{id}/plan", false, r.approvePlan},
 		{"POST /requests/{id}/hold", false, r.hold},
 		{"POST /requests/{id}/unhold", false, r.unhold},
 		{"GET /connectors", false, r.connectors},

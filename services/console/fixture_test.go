@@ -82,6 +82,16 @@ func (a *actor) AssignAll(_ context.Context, ids []request.ID, who string) ([]er
 	return a.answers(ids), a.note("assign all %d %q", len(ids), who)
 }
 
+func (a *actor) ApprovePlans(_ context.Context, ids []request.ID) ([]error, error) {
+	a.mu.Lock()
+	err := a.err
+	a.mu.Unlock()
+	if err != nil {
+		return []error{err}, nil
+	}
+	return a.answers(ids), a.note("approve plans %d %s", len(ids), ids[0])
+}
+
 // answers refuses every second request of many.
 func (a *actor) answers(ids []request.ID) []error {
 	out := make([]error, len(ids))

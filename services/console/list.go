@@ -329,6 +329,12 @@ func (r *Room) bulkExtend(w http.ResponseWriter, req *http.Request) {
 	})
 }
 
+func (r *Room) bulkPlans(w http.ResponseWriter, req *http.Request) {
+	r.bulk(w, req, "approve plans of", "Approved", func(ctx context.Context, ids []request.ID) ([]error, error) {
+		return r.config.Act.ApprovePlans(ctx, ids)
+	})
+}
+
 func (r *Room) bulkAssign(w http.ResponseWriter, req *http.Request) {
 	who := strings.TrimSpace(req.PostFormValue("assignee"))
 	done := "Given to " + who

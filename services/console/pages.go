@@ -162,7 +162,7 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 	d.Mail = r.mailOf(&stored, who)
 	d.Told, err = r.toldOnward(ctx, stored.ID)
 	d.ToldError = err != nil
-	if len(jobs) == 0 {
+	if len(jobs) == 0 || stored.PlanWaits() != nil {
 		if d.Foreseen, err = r.foresee(ctx, &stored); err != nil {
 			return detail{}, err
 		}

@@ -75,6 +75,8 @@ func agreedTo(what string) string {
 		return "let " + parts[1] + " act on up to " + parts[2] + " records"
 	case len(parts) == 2 && parts[0] == "deny":
 		return "deny it as " + parts[1]
+	case len(parts) == 2 && parts[0] == "plan":
+		return "approve the plan"
 	default:
 		return what
 	}
@@ -133,6 +135,11 @@ func pendingOf(r *store.Request, jobs []store.Job, who string) []yes {
 		lift := len(parts) == 3 && parts[0] == "cap"
 		if len(by[a.What]) != 1 || lift && !slices.ContainsFunc(jobs, func(j store.Job) bool { return j.Connector == parts[1] && j.State == request.JobOverLimit }) {
 			continue
+		}
+		if parts[0] == "plan" {
+			if waits := r.PlanWaits(); waits == nil || string(waits.ID) != parts[1] {
+				continue // one was enough
+			}
 		}
 		y := yes{What: agreedTo(a.What), By: a.By, Own: a.By == who}
 		if lift {

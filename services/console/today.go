@@ -114,6 +114,7 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	first := now.Truncate(24*time.Hour).AddDate(0, 0, 1-chartDays)
 	var standing store.Standing
 	var recipients []figure
+	var plans int64
 	var trouble []store.Trouble
 	var first25, persons listed
 	var each []store.Day
@@ -127,6 +128,9 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 		{name: "figures", read: func() (err error) {
 			if standing, err = r.config.Store.Standing(ctx, now, now.AddDate(0, 0, soon)); err == nil {
 				recipients, err = r.recipientFigures(ctx, now)
+			}
+			if err == nil {
+				plans, err = r.config.Store.Matches(ctx, plansWaiting)
 			}
 			return err
 		}},
@@ -177,13 +181,24 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	for _, f := range ahead {
 		slow[f.Connector] = f.free
 	}
-	p.Forecast, p.Trouble, p.Figures = ahead, troubleOf(trouble), append(figuresOf(standing, ahead), recipients...)
+	p.Forecast, p.Trouble, p.Figures = ahead, troubleOf(trouble), append(append(figuresOf(standing, ahead), planFigure(plans)...), recipients...)
 	p.Pressing, p.Persons = first25.rows(now, slow), persons.rows(now, slow)
 	for _, s := range stuck {
 		p.Stuck = append(p.Stuck, stuckRow{s.Connector, inWords(jobWords, s.State), s.Code, number(s.Jobs), momentOf(s.Oldest)})
 	}
 	p.Charts = chartsOf(each, first)
 	return p, nil
+}
+
+// plansWaiting are the requests whose plan waits to be approved. A request that was
+// put on hold for another reason while somebody had to look at it is among them.
+var plansWaiting = store.Filter{State: request.Held, Attention: true}
+
+func planFigure(n int64) []figure {
+	if n == 0 {
+		return nil
+	}
+	return []figure{{Label: "On hold for a person, as to approve a plan", Count: number(n), Tone: warn, Link: "/?state=held&attention=1&sort=due"}}
 }
 
 func figuresOf(s store.Standing, ahead []forecast) []figure {

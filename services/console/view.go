@@ -141,13 +141,15 @@ type holdView struct {
 	Since, Until      moment
 	// Cooling says that it is the company's own pause before an erasure.
 	Cooling bool
+	// Plan says that it waits until the plan is approved.
+	Plan bool
 }
 
 func holdsOf(r *request.Request, now time.Time) []holdView {
 	var out []holdView
 	for i := range r.Case.Holds {
 		if h := &r.Case.Holds[i]; h.Active(now) {
-			out = append(out, holdView{h.ID, label(holdLabels, h.Kind), h.Ref, h.Reason, momentOf(h.Since), momentOf(h.Until), h.Kind == request.CoolingHold})
+			out = append(out, holdView{h.ID, label(holdLabels, h.Kind), h.Ref, h.Reason, momentOf(h.Since), momentOf(h.Until), h.Kind == request.CoolingHold, h.Kind == request.ApprovalHold})
 		}
 	}
 	return out

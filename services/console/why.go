@@ -58,6 +58,9 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 	for i := range r.Case.Holds {
 		if h := &r.Case.Holds[i]; h.Active(now) {
 			then := "It goes on when somebody ends the hold."
+			if h.Kind == request.ApprovalHold {
+				then = "It goes on when somebody approves it."
+			}
 			if !h.Until.IsZero() {
 				then = "It goes on by itself, or when somebody ends the hold."
 			}
@@ -65,7 +68,7 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 		}
 	}
 	switch r.Attention {
-	case "", "failed", "over_limit", "basis": // the systems themselves say it
+	case "", "failed", "over_limit", "basis", "plan_approval": // the systems themselves say it, and the hold
 	case "no_connector", "no_rules":
 		add(bad, attentionLabels[r.Attention]+".", "A person has to decide: connect a system, or deny the request.", time.Time{})
 	default:

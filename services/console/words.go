@@ -81,6 +81,7 @@ var actionLabels = map[request.Action]string{
 var holdLabels = map[request.HoldKind]string{
 	request.LegalHold: "Legal hold", request.PoliceHold: "Direction of the police", request.SuspicionHold: "Suspicion of fraud",
 	request.CoolingHold: "Waiting period before erasure", request.OrderHold: "Another request goes first",
+	request.ApprovalHold: "The plan waits to be approved",
 }
 
 // The coordinator's codes of why a person must look.
@@ -90,6 +91,7 @@ var attentionLabels = map[string]string{
 	"basis":          "Records would be kept on a basis that does not hold",
 	"no_connector":   "No system understands the identifiers",
 	"no_rules":       "The rules of its law are not known",
+	"plan_approval":  "The plan waits to be approved",
 	"package_failed": "The package could not be made",
 	"mail_answer":    "The answer is to be printed and mailed",
 }

@@ -29,6 +29,9 @@ type Rules struct {
 	// EraseHold is a pause before every erasure in which it can be cancelled;
 	// zero is none.
 	EraseHold time.Duration
+	// Approve are the rights of which nothing is done before somebody approved the
+	// plan; none is the default.
+	Approve []request.Right
 	// Rounds is how often identifiers may lead to further identifiers.
 	Rounds int
 	// ShredAfter is how long after closing the identifiers of a request are
@@ -177,6 +180,11 @@ func (st *step) work() error {
 	wait, err := st.survey()
 	if err != nil || st.s.Request.State() == request.AwaitingVerification {
 		return err
+	}
+	if !wait {
+		if wait = st.approval(); st.s.Request.State() == request.Held {
+			return nil
+		}
 	}
 	if !wait {
 		st.act()
@@ -351,6 +359,9 @@ func (st *step) conclude() error {
 func (st *step) superseded(i int) bool {
 	j := &st.s.Jobs[i]
 	newest := st.lastSurvey(j.Connector)
+	if acted := st.last(j.Connector, false); j.Purpose == store.PurposeSurvey && acted > i {
+		newest = acted // what it was to find out is known
+	}
 	if j.Purpose == "" {
 		newest = st.last(j.Connector, j.Action == request.ActionResolve)
 	}

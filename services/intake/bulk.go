@@ -31,6 +31,38 @@ func (r *Room) ExtendAll(ctx context.Context, ids []request.ID, reason string) (
 	return r.all(ctx, ids, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) { return r.extend(s, reason) })
 }
 
+// ApprovePlans approves the plans that wait for it; a request of which none waits is
+// refused with [request.ErrHold]. Where it takes two, the first is answered
+// [request.ErrSecond]. Answers and error are those of [Room.RetryAll].
+func (r *Room) ApprovePlans(ctx context.Context, ids []request.ID) ([]error, error) {
+	if err := r.trained(ctx); err != nil {
+		return nil, err
+	}
+	asked := make(map[request.ID]bool)
+	answers, err := r.all(ctx, ids, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
+		delete(asked, s.Request.ID)
+		approved, err := s.Request.ApprovePlan(request.ActorOf(ctx), r.PlanApprovers > 1, r.Now())
+		switch {
+		case err != nil:
+			return nil, err
+		case !approved:
+			asked[s.Request.ID] = true
+			return &habeasv1.DecisionRecord{Decision: "plan_approval_asked", Approvals: 1}, nil
+		}
+		s.Request.Attention = ""
+		return &habeasv1.DecisionRecord{Decision: "plan_approved", Approvals: int32(max(r.PlanApprovers, 1))}, nil //nolint:gosec // 1 or 2
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if answers[i] == nil && asked[id] {
+			answers[i] = request.ErrSecond
+		}
+	}
+	return answers, nil
+}
+
 // AssignAll gives requests to a member of staff, or to nobody when who is empty.
 // Giving one to whom it belongs changes nothing; a closed one is refused with
 // [request.ErrTransition]. The record does not say who: staff are not named in

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -123,6 +124,64 @@ func TestDenialsAndDigests(t *testing.T) {
 		var fields request.FieldErrors
 		if _, err := r.room.Digests([]request.Identifier{request.NewIdentifier(request.Email, "planted")}); !errors.As(err, &fields) || strings.Contains(err.Error(), "planted") {
 			t.Errorf("what is no address: %v", err)
+		}
+	})
+}
+
+// Plans are approved many at once, by one or by two, each on record; what waits for
+// no approval is refused.
+func TestPlansAreApproved(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		ana, bob := request.WithActor(t.Context(), "ana"), request.WithActor(t.Context(), "bob")
+		waits := func() request.ID {
+			t.Helper()
+			id := r.submit(deletion)
+			_, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
+				s := snaps[0]
+				s.Request.Attention, s.Changed = "plan_approval", true
+				return s.Request.Hold(request.Hold{ID: request.NewID(), Kind: request.ApprovalHold, Since: r.room.Now(), By: "coordinator"})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		one, other, idle := waits(), waits(), r.submit(deletion)
+		req, _ := r.get(one)
+		if err := r.room.EndHold(ana, one, req.PlanWaits().ID); !errors.Is(err, request.ErrHold) {
+			t.Errorf("the plan is let go without an approval: %v", err)
+		}
+		if _, err := r.room.Hold(ana, idle, request.Hold{Kind: request.ApprovalHold}); !errors.Is(err, request.ErrHold) {
+			t.Errorf("staff put a request to approval: %v", err)
+		}
+		answers, err := r.room.ApprovePlans(ana, []request.ID{one, idle})
+		if err != nil || answers[0] != nil || !errors.Is(answers[1], request.ErrHold) {
+			t.Fatalf("approving: %v, %v", answers, err)
+		}
+		if req, _ := r.get(one); req.PlanWaits() != nil || req.Attention != "" || req.Case.Holds[0].EndedBy != "ana" {
+			t.Errorf("approved: %+v, attention %q", req.Case.Holds, req.Attention)
+		}
+		if got := r.decisionsOf(one); !slices.Contains(got, "plan_approved") {
+			t.Errorf("on record are %v", got)
+		}
+		if answers, err = r.room.ApprovePlans(bob, []request.ID{one}); err != nil || !errors.Is(answers[0], request.ErrHold) {
+			t.Errorf("approving twice: %v, %v", answers, err)
+		}
+
+		r.room.PlanApprovers = 2
+		for _, c := range []struct {
+			ctx  context.Context
+			want error
+		}{{ana, request.ErrSecond}, {ana, request.ErrSamePerson}, {bob, nil}} {
+			if answers, err = r.room.ApprovePlans(c.ctx, []request.ID{other}); err != nil || !errors.Is(answers[0], c.want) {
+				t.Errorf("approving by two: %v, %v, want %v", answers, err, c.want)
+			}
+			if req, _ := r.get(other); (req.PlanWaits() == nil) != (c.want == nil) {
+				t.Errorf("after %v it waits: %t", c.want, req.PlanWaits() != nil)
+			}
+		}
+		if got := r.decisionsOf(other); !slices.Contains(got, "plan_approval_asked") || !slices.Contains(got, "plan_approved") {
+			t.Errorf("on record are %v", got)
 		}
 	})
 }

@@ -118,7 +118,7 @@ func (r *Room) FailVerification(ctx context.Context, id request.ID, reached requ
 func (r *Room) Hold(ctx context.Context, id request.ID, h request.Hold) (request.ID, error) {
 	h.ID, h.By, h.Since = request.NewID(), request.ActorOf(ctx), r.Now().UTC()
 	err := r.decide(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
-		if h.Kind == request.CoolingHold || h.Kind == request.OrderHold {
+		if h.Kind == request.CoolingHold || h.Kind == request.OrderHold || h.Kind == request.ApprovalHold {
 			return nil, fmt.Errorf("%w: use legal, police or suspicion", request.ErrHold)
 		}
 		if err := s.Request.Hold(h); err != nil {

@@ -68,6 +68,9 @@ type Config struct {
 	// Approvers is how many people must agree to lift a cap; 2, or 1 for a
 	// deployment run by one person.
 	Approvers int
+	// PlanApprovers is how many people must approve a plan that waits for it: 1, or
+	// 2.
+	PlanApprovers int
 	// Training, when set, says who may decide.
 	Training Training
 	Logger   *slog.Logger

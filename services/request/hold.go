@@ -27,6 +27,9 @@ const (
 	// OrderHold waits for another request of the same person that the erasure
 	// would make impossible.
 	OrderHold HoldKind = "order"
+	// ApprovalHold waits until somebody approved the plan. It ends by
+	// [Request.ApprovePlan] and in no other way.
+	ApprovalHold HoldKind = "approval"
 )
 
 // policeDays is how long one police direction lasts.
@@ -86,7 +89,7 @@ func (r *Request) Hold(h Hold) error {
 		return fmt.Errorf("%w: a police direction is for a deletion and needs its case number", ErrHold)
 	case (h.Kind == CoolingHold || h.Kind == OrderHold) && (!deletion || h.Until.IsZero()):
 		return fmt.Errorf("%w: only a deletion waits, and not for ever", ErrHold)
-	case !slices.Contains([]HoldKind{LegalHold, PoliceHold, SuspicionHold, CoolingHold, OrderHold}, h.Kind):
+	case !slices.Contains([]HoldKind{LegalHold, PoliceHold, SuspicionHold, CoolingHold, OrderHold, ApprovalHold}, h.Kind):
 		return fmt.Errorf("%w: use legal, police or suspicion", ErrHold)
 	case h.ID == "" || h.Since.IsZero():
 		return fmt.Errorf("%w: it has no id or no beginning", ErrHold)
@@ -110,9 +113,46 @@ func (r *Request) EndHold(id ID, by string, now time.Time) error {
 	if !r.Case.Holds[i].Ended.IsZero() {
 		return nil
 	}
+	if r.Case.Holds[i].Kind == ApprovalHold {
+		return fmt.Errorf("%w: a plan is approved, and not let go", ErrHold)
+	}
 	r.Case.Holds = slices.Clone(r.Case.Holds)
 	r.Case.Holds[i].Ended, r.Case.Holds[i].EndedBy = now.UTC(), by
 	return nil
+}
+
+// PlanWaits returns the hold that waits until the plan is approved, or nil.
+func (r *Request) PlanWaits() *Hold {
+	for i := range r.Case.Holds {
+		if h := &r.Case.Holds[i]; h.Kind == ApprovalHold && h.Ended.IsZero() {
+			return h
+		}
+	}
+	return nil
+}
+
+// PlanAsked reports whether somebody was asked to approve the plan, ever.
+func (r *Request) PlanAsked() bool {
+	return slices.ContainsFunc(r.Case.Holds, func(h Hold) bool { return h.Kind == ApprovalHold })
+}
+
+// ApprovePlan takes by's yes to the plan that waits, and lets the request go on
+// once one has said so, or with two two different people. Errors are [ErrHold]
+// where no plan waits, [ErrSamePerson] and [ErrNobody].
+func (r *Request) ApprovePlan(by string, two bool, now time.Time) (approved bool, err error) {
+	waits := r.PlanWaits()
+	if waits == nil || r.state == Closing || r.state == Closed {
+		return false, fmt.Errorf("%w: no plan of this request waits to be approved", ErrHold)
+	}
+	id := waits.ID
+	enough, err := r.Approve("plan/"+string(id), by, now)
+	if err != nil || two && !enough {
+		return false, err
+	}
+	r.Case.Holds = slices.Clone(r.Case.Holds)
+	waits = r.PlanWaits()
+	waits.Ended, waits.EndedBy = now.UTC(), by
+	return true, nil
 }
 
 // RenewHold prolongs a police direction by 90 days, once. The error is

@@ -107,6 +107,9 @@ type intakeConfig struct {
 	// Approvers is how many different people must agree to lift a connector's
 	// cap: 2, or 1 where one person runs it all.
 	Approvers int `yaml:"approvers"`
+	// PlanApprovers is how many must approve a plan that waits for it; see
+	// coordinator.approve.
+	PlanApprovers int `yaml:"plan_approvers"`
 }
 
 type coordinatorConfig struct {
@@ -117,6 +120,9 @@ type coordinatorConfig struct {
 	// EraseHold is a pause before every erasure in which it can be cancelled; 0
 	// is none.
 	EraseHold time.Duration `yaml:"erase_hold"`
+	// Approve are the rights of which nothing is done before somebody approved the
+	// plan.
+	Approve []string `yaml:"approve"`
 	// ShredAfter is how long after closing what a request was about is
 	// destroyed: 0 means 100 days, less than 0 never.
 	ShredAfter time.Duration `yaml:"shred_after"`
@@ -145,7 +151,7 @@ type childConfig struct {
 func defaults() config {
 	return config{
 		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
-		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2},
+		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2, PlanApprovers: 1},
 		Coordinator: coordinatorConfig{Rechecks: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour, 90 * 24 * time.Hour}},
 	}
 }

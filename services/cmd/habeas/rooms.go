@@ -236,7 +236,7 @@ func (r *runtime) openIntake() error {
 		return err
 	}
 	config := intake.Config{
-		Training: training(company, r.store), Approvers: r.Intake.Approvers,
+		Training: training(company, r.store), Approvers: r.Intake.Approvers, PlanApprovers: r.Intake.PlanApprovers,
 		Store: r.store, Regimes: set, Vault: r.vault, Signer: signer, Conn: r.conn, JS: r.js, Pepper: pepper,
 		Regime: r.Intake.Regime, Bases: bases, Logger: r.logger.With("room", "intake"),
 	}
@@ -364,11 +364,15 @@ func (r *runtime) addCoordinator(context.Context) error {
 		return err
 	}
 	c := r.Coordinator
+	approve, err := planRights(c.Approve)
+	if err != nil {
+		return err
+	}
 	co, err := coordinator.New(coordinator.Config{
 		Ledger: ledger, Bases: bases,
 		Store: r.store, Conn: r.conn, JS: r.js, Vault: r.vault, Signer: signer, SealKey: seal, ExportRecipient: recipient,
 		RoomKeys: keys, Streams: r.streams(), Logger: r.logger.With("room", "coordinator"),
-		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter, Rechecks: c.Rechecks},
+		Rules: coordinator.Rules{Patience: c.Patience, Lease: c.Lease, Retry: c.Retry, Attempts: c.Attempts, EraseHold: c.EraseHold, ShredAfter: c.ShredAfter, Rechecks: c.Rechecks, Approve: approve},
 	})
 	if err != nil {
 		return err

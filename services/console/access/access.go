@@ -107,6 +107,8 @@ var Table = map[string]Permission{
 	"POST /bulk/retry":            Operate,
 	"POST /bulk/assign":           Operate,
 	"POST /bulk/extend":           Decide,
+	"POST /bulk/plans":            Decide,
+	"POST /requests/{id}/plan":    Decide,
 	"GET /requests/{id}/answer":   Handle,
 	"POST /requests/{id}/posted":  Operate,
 	"POST /requests/{id}/assign":  Operate,

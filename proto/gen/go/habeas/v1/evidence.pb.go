@@ -1132,10 +1132,12 @@ type DecisionRecord struct {
 	// What: "extended", "held", "hold_ended", "hold_renewed", "level_raised",
 	// "range_narrowed", "cap_lifted", "confirmed", "verification_failed",
 	// "child", "denied", "cancelled", "retried", "assigned", "unassigned"; and
-	// "cap_lift_asked" and "denial_asked" where a second person must agree. Of a
+	// "cap_lift_asked", "denial_asked" and "plan_approval_asked" where a second
+	// person must agree; "plan_approved" of a plan that waited for it. Of a
 	// recipient of the data, which code names: "recipient_to_tell",
 	// "recipient_excused", "recipient_told", "recipient_shown",
-	// "recipient_reminded", "recipient_acknowledged"; of one that gave what was
+	// "recipient_reminded", "recipient_sent_again" when staff asked for it,
+	// "recipient_acknowledged"; of one that gave what was
 	// wrong "source_to_tell", "source_acknowledged", "source_named"; and "recipients_overdue" when
 	// the request was answered without all of them. "basis_refused" when a
 	// connector keeps records on a basis that does not hold, with its code.
