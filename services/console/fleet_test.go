@@ -120,6 +120,20 @@ func (d *desk) queued(t testing.TB, name string, n int) {
 			t.Fatal(err)
 		}
 	}
+	// A consumer counts what is stored a moment after it is.
+	for end := time.Now().Add(time.Minute); ; {
+		c, err := d.bus.JS.Consumer(t.Context(), wire.StreamJobs, wire.JobConsumer(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending := c.CachedInfo().NumPending
+		if pending >= uint64(n) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d jobs of %d are counted", pending, n)
+		}
+	}
 }
 
 func TestConnectorsTell(t *testing.T) {
