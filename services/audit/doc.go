@@ -14,4 +14,7 @@
 //   - A closure is logged after every record that it names.
 //   - When the database is behind a head that was signed, or differs from it,
 //     the room appends nothing, signs nothing, and says so in [Room.Ready].
+//   - With a policy of witnesses, each head that is signed is sent to all of
+//     them, and none is waited for. A witness that knows another history of the
+//     log stops the room as a database that is behind does.
 package audit

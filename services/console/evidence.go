@@ -23,6 +23,8 @@ import (
 type Evidence interface {
 	// Head is the newest signed head.
 	Head(ctx context.Context) (LogHead, error)
+	// Witnesses is who cosigns the heads; it answers while the log does not.
+	Witnesses(ctx context.Context) (LogWitnesses, error)
 	// Population is a page of the requests of a period, by the log's order, after
 	// a leaf; -1 is the first page. Days are yyyy-mm-dd, to not included.
 	Population(ctx context.Context, from, to string, after int64, limit int) (Population, error)
@@ -52,8 +54,32 @@ type LogHead struct {
 	Size                int64
 	Root                string // hex
 	Note                string // as it was signed
-	// Witnesses are who signed besides the log itself.
-	Witnesses []string
+}
+
+// LogWitnesses is how those stand who cosign the log's heads.
+type LogWitnesses struct {
+	// Size is that of the newest head, QuorumSize that of the newest that a quorum
+	// cosigned, -1 for none, QuorumTime when, and Note that head.
+	Size, QuorumSize int64
+	QuorumTime, Note string
+	// Policy says who they are and how many are enough; empty for a log without.
+	Policy    string
+	Witnesses []LogWitness
+	// Incident says that one of them knows another history.
+	Incident string
+}
+
+// Held reports whether a quorum cosigned the newest head.
+func (w LogWitnesses) Held() bool { return w.QuorumSize >= w.Size }
+
+// LogWitness is one witness.
+type LogWitness struct {
+	Name, KeyName, KeyID string
+	// Size is that of the newest head it cosigned, -1 for none, Lag how many
+	// leaves it is behind, Time when it last cosigned one, and Trouble why it
+	// does not go on.
+	Size, Lag     int64
+	Time, Trouble string
 }
 
 // Population is requests of a period, and the arithmetic by which they are all
@@ -137,7 +163,8 @@ type noLog struct{}
 
 var errNoLog = errors.New("this console knows of no log; audit.url says where it is")
 
-func (noLog) Head(context.Context) (LogHead, error) { return LogHead{}, errNoLog }
+func (noLog) Head(context.Context) (LogHead, error)           { return LogHead{}, errNoLog }
+func (noLog) Witnesses(context.Context) (LogWitnesses, error) { return LogWitnesses{}, errNoLog }
 func (noLog) Population(context.Context, string, string, int64, int) (Population, error) {
 	return Population{}, errNoLog
 }
@@ -154,11 +181,12 @@ func (noLog) Certificate(context.Context, request.ID, io.Writer) error    { retu
 
 type evidencePage struct {
 	page
-	Head     *LogHead
-	Trouble  string
-	From, To string
-	Periods  []link
-	AuditURL string
+	Head      *LogHead
+	Witnesses *LogWitnesses
+	Trouble   string
+	From, To  string
+	Periods   []link
+	AuditURL  string
 }
 
 // link is a choice that leads somewhere.
@@ -175,6 +203,11 @@ func (r *Room) evidence(w http.ResponseWriter, req *http.Request) {
 		p.Trouble = r.trouble(req, err)
 	} else {
 		p.Head = &head
+	}
+	if w, err := r.config.Evidence.Witnesses(ctx); err == nil {
+		p.Witnesses = &w
+	} else if p.Trouble == "" {
+		p.Trouble = r.trouble(req, err)
 	}
 	r.render(w, req, http.StatusOK, "evidence.html", p)
 }

@@ -32,11 +32,15 @@ type log struct {
 	err    error // of everything
 	broken error // of a pack, in its middle
 	asked  []string
+	seen   LogWitnesses
 }
 
 func (l *log) Head(context.Context) (LogHead, error) {
 	return LogHead{Origin: "log.example.com/habeas", VerifierKey: "log.example.com/habeas+1a2b3c4d+AbCdEf", Size: 2048, Root: testRoot, Note: testHead}, l.err
 }
+
+// Witnesses answers while the log does not.
+func (l *log) Witnesses(context.Context) (LogWitnesses, error) { return l.seen, nil }
 
 func (l *log) Population(_ context.Context, from, to string, after int64, limit int) (Population, error) {
 	l.asked = append(l.asked, fmt.Sprintf("population %s %s %d", from, to, after))
@@ -103,9 +107,28 @@ func (l *log) file(w io.Writer, text string) error {
 	return l.broken
 }
 
+// TestWitnessesAreShown shows who cosigns, who does not and why, and that a
+// witness has stopped the log.
+func TestWitnessesAreShown(t *testing.T) {
+	d := newDesk(t)
+	d.log.seen = LogWitnesses{Size: 2048, QuorumSize: 2040, Note: testHead, Policy: "quorum both", Witnesses: []LogWitness{
+		{Name: "auditor", KeyName: "w.auditor.example", KeyID: "1f2e3d4c", Size: 2048, Time: "9 May 2026, 09:30 UTC"},
+		{Name: "cloud", KeyName: "w.example.net", KeyID: "0a1b2c3d", Size: 2040, Lag: 8, Time: "9 May 2026, 09:29 UTC", Trouble: "it answered 503"},
+		{Name: "new", KeyName: "n.example.net", KeyID: "aa1b2c3d", Size: -1, Lag: 2048},
+	}}
+	d.fetch(t, "/evidence").says(t, "A quorum cosigned the head of 2040 leaves; the newest has 2048.", "auditor", "1f2e3d4c", "cosigned 2048 leaves, 9 May 2026, 09:30 UTC",
+		"cosigned 2040 leaves, 9 May 2026, 09:29 UTC; 8 behind", "it answered 503", "has cosigned no head yet; 2048 behind")
+	d.log.seen.QuorumSize = 2048
+	d.fetch(t, "/evidence").says(t, "A quorum cosigned the newest head.")
+	d.log.seen.Incident = "Witness auditor has seen other leaves than those this log has now: its history was changed."
+	d.log.err = errors.New("the log is not open")
+	d.fetch(t, "/evidence").says(t, "The log has stopped.", "Witness auditor has seen other leaves", "does not answer now")
+	d.fetch(t, "/evidence/verify").says(t, "Witnesses", "verify.py --policy FILE")
+}
+
 func TestEvidencePagesTell(t *testing.T) {
 	d := newDesk(t)
-	d.fetch(t, "/evidence").says(t, "log.example.com/habeas", "2048", testRoot, "Nobody else has signed this head", "The quarter before")
+	d.fetch(t, "/evidence").says(t, "log.example.com/habeas", "2048", testRoot, "This log has no witnesses", "The quarter before")
 	period := "/evidence/period?from=2026-04-01&to=2026-07-01"
 	a := d.fetch(t, period)
 	a.says(t, "Requests from 2026-04-01 to before 2026-07-01", "Leaves of the period 710", "of them intake 142", "Requests in the list 142 , one for each intake", "Denied unverified_specific", "open")

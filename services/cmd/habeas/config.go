@@ -81,6 +81,9 @@ type auditConfig struct {
 	// URL is where other rooms find the audit room, with the path that its log
 	// has there. In "habeas up" it is in the same process.
 	URL string `yaml:"url"`
+	// WitnessPolicy is a file with the witnesses that cosign the log's heads, as
+	// C2SP tlog-policy; none when empty.
+	WitnessPolicy string `yaml:"witness_policy"`
 }
 
 type vaultConfig struct {

@@ -46,14 +46,30 @@ func headOf(vkey, text string) (console.LogHead, error) {
 	if err != nil {
 		return console.LogHead{}, fmt.Errorf("reading a head: %w", err)
 	}
-	h := console.LogHead{Origin: verifier.Name(), VerifierKey: vkey, Size: signed.Size, Root: hex.EncodeToString(signed.Root[:]), Note: text}
-	if n, err := note.Open([]byte(text), note.VerifierList(verifier)); err == nil {
-		for _, other := range n.UnverifiedSigs {
-			h.Witnesses = append(h.Witnesses, other.Name)
-		}
-	}
-	return h, nil
+	return console.LogHead{Origin: verifier.Name(), VerifierKey: vkey, Size: signed.Size, Root: hex.EncodeToString(signed.Root[:]), Note: text}, nil
 }
+
+// Witnesses implements [console.Evidence].
+func (l logPages) Witnesses(ctx context.Context) (console.LogWitnesses, error) {
+	found, err := l.source.Witnesses(ctx)
+	if err != nil {
+		return console.LogWitnesses{}, forConsole(err)
+	}
+	out := console.LogWitnesses{Size: found.Size, QuorumSize: found.QuorumSize, Note: found.Checkpoint, Policy: found.Policy, Incident: found.Incident}
+	if !found.QuorumTime.IsZero() {
+		out.QuorumTime = found.QuorumTime.UTC().Format(minuteLayout)
+	}
+	for _, w := range found.Witnesses {
+		row := console.LogWitness{Name: w.Name, KeyName: w.KeyName, KeyID: w.KeyID, Size: w.Size, Lag: max(found.Size-max(w.Size, 0), 0), Trouble: w.Trouble}
+		if !w.Time.IsZero() {
+			row.Time = w.Time.UTC().Format(minuteLayout)
+		}
+		out.Witnesses = append(out.Witnesses, row)
+	}
+	return out, nil
+}
+
+const minuteLayout = "2 Jan 2006, 15:04 UTC"
 
 // Population implements [console.Evidence].
 func (l logPages) Population(ctx context.Context, from, to string, after int64, limit int) (console.Population, error) {

@@ -159,17 +159,24 @@ func verifyCommand() *cobra.Command {
 	var keys []string
 	var asJSON bool
 	var sample int
-	var word string
+	var word, policy string
 	cmd := &cobra.Command{
 		Use: "verify DIR", Short: "Check an evidence pack, trusting nothing but it and public keys", Args: cobra.ExactArgs(1),
 		Long: `Check every signature, every proof and the arithmetic of an evidence pack. With
 --key it trusts only the keys you got another way: the log's public key and the
 rooms' evidence keys, as "habeas up" keeps them in .state/keys/public. Without,
-the pack's own keys show that it is whole, and not who made it.`,
-		Example: "  habeas verify evidence --key .state/keys/public",
+the pack's own keys show that it is whole, and not who made it.
+
+With --policy the head that everything is proven against must have been cosigned
+by the witnesses that a C2SP tlog-policy of yours wants. Without, it says who of
+those that the company named did.`,
+		Example: "  habeas verify evidence --key .state/keys/public\n  habeas verify evidence --key keys --policy witnesses.policy",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			trust, err := loadTrust(keys)
 			if err != nil {
+				return err
+			}
+			if trust.Policy, err = loadPolicy(policy); err != nil {
 				return err
 			}
 			report, err := pack.Verify(args[0], trust)
@@ -185,6 +192,7 @@ the pack's own keys show that it is whole, and not who made it.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "file or folder with public keys to trust; may be given more than once")
+	cmd.Flags().StringVar(&policy, "policy", "", "file with the witnesses that must have cosigned the log's head (C2SP tlog-policy)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().IntVar(&sample, "sample", 0, "draw so many requests out of a period's pack")
 	cmd.Flags().StringVar(&word, "word", "", "for --sample: a word that the company could not know before")
@@ -251,6 +259,9 @@ func printReport(w io.Writer, r *pack.Report, asJSON bool) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "%d records hold: every signature, and every proof against the head of %d leaves of %s.\n", r.Records, r.Size, r.Origin)
+	if r.Witnesses != nil && err == nil {
+		_, err = fmt.Fprintln(w, "  "+r.Witnesses.Words())
+	}
 	for _, warning := range r.Warnings {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "  note: %s\n", warning)

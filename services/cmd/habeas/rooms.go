@@ -433,6 +433,9 @@ func (r *runtime) addAudit(context.Context) error {
 		JS: r.js, Streams: r.streams(), DSN: dsn, StateDir: r.Audit.StateDir, Origin: r.Audit.Origin, Signer: signer,
 		Token: r.token, Logger: r.logger,
 	}
+	if config.Policy, err = loadPolicy(r.Audit.WitnessPolicy); err != nil {
+		return err
+	}
 	for _, name := range roomNames {
 		config.Authorities = append(config.Authorities, keys[name])
 	}

@@ -154,6 +154,7 @@ def cosigners(text, lines, witnesses):
             sig = unbase64(m[2])
             if m[1] != key_name or sig[:4].hex() != keyhash:
                 continue
+            need(name not in have and name not in unread, "witness %s signed twice" % name)
             places.append(at)
             if raw[0] == 6:
                 unread.append(name)
