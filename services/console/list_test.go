@@ -158,7 +158,7 @@ func TestBulk(t *testing.T) {
 	if a := d.post(t, "/bulk/retry", url.Values{"request": {"x"}}); a.status != http.StatusNotFound {
 		t.Errorf("no id: status %d", a.status)
 	}
-	for role, may := range map[access.Role][]string{access.Viewer: nil, access.Auditor: nil, access.Operator: {"retry", "assign"}, access.Approver: {"extend"}} {
+	for role, may := range map[access.Role][]string{access.Viewer: nil, access.Auditor: nil, access.Operator: {"retry", "assign"}, access.Approver: {"plans", "extend"}} {
 		client := d.as(t, "somebody", role)
 		var offered []string
 		for _, n := range elements(d.do(t, client, http.MethodGet, "/", nil, nil).doc, "button") {
@@ -169,7 +169,7 @@ func TestBulk(t *testing.T) {
 		if !slices.Equal(offered, may) {
 			t.Errorf("%s is offered %v, want %v", role, offered, may)
 		}
-		for _, action := range []string{"retry", "extend", "assign"} {
+		for _, action := range []string{"retry", "extend", "assign", "plans"} {
 			a := d.do(t, client, http.MethodPost, "/bulk/"+action, url.Values{"request": chosen}, nil)
 			if (a.status == http.StatusForbidden) == slices.Contains(may, action) {
 				t.Errorf("%s, %s: status %d", role, action, a.status)
