@@ -31,6 +31,7 @@ type scene struct {
 	coordinator *wire.Signer
 	crm         *wire.Signer // its key is not on record yet
 	logged      chan *habeasv1.LoggedRecord
+	deaf        func() // ends what listen began
 }
 
 func eachDatabase(t *testing.T, test func(t *testing.T, dsn string)) {
@@ -159,6 +160,7 @@ func (s *scene) listen() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.deaf = subscription.Stop
 	s.t.Cleanup(subscription.Stop)
 }
 
@@ -213,7 +215,7 @@ func (s *scene) wantLogged(records ...*wire.Record) []int64 {
 		want[rec.Digest] = i
 	}
 	leaves := make([]int64, len(records))
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(90 * time.Second) // a lost request for messages is noticed after 30
 	defer deadline.Stop()
 	for len(want) > 0 {
 		select {
@@ -223,7 +225,7 @@ func (s *scene) wantLogged(records ...*wire.Record) []int64 {
 				delete(want, records[i].Digest)
 			}
 		case <-deadline.C:
-			s.t.Fatalf("not told of %d of %d records within 20 s", len(want), len(records))
+			s.t.Fatalf("not told of %d of %d records within 90 s", len(want), len(records))
 		}
 	}
 	return leaves

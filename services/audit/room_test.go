@@ -188,6 +188,7 @@ func TestTheBrokerLosesEverything(t *testing.T) {
 	before := s.outcome("r1", "j1")
 	s.publish(s.keyOf(s.crm, nil), before)
 	leaf := s.wantLogged(before)[0]
+	s.deaf()
 	for _, stream := range []string{wire.StreamEvidence, wire.StreamEvents, "KV_habeas_log_head"} {
 		if err := s.bus.JS.DeleteStream(t.Context(), stream); err != nil {
 			t.Fatal(err)
