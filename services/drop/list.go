@@ -72,9 +72,12 @@ func Read(list List, r io.Reader, take func(Item) error) error {
 	if list == ListRemoved {
 		columns = append(columns, "ListType")
 	}
-	in := csv.NewReader(r)
+	in := csv.NewReader(&narrow{r: r})
 	in.FieldsPerRecord, in.ReuseRecord = len(columns), true
 	head, err := in.Read()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, new(*csv.ParseError)) {
+		return fmt.Errorf("reading %s: line 1: %w", list, err)
+	}
 	if err != nil || !slices.Equal(head, columns) {
 		return fmt.Errorf("reading %s: line 1: want the header %v: %w", list, columns, ErrList)
 	}

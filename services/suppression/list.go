@@ -164,6 +164,16 @@ func (p Peppers) Keyed(purpose string, parts ...string) (digest []byte, pepper s
 	return mac.Sum(nil), last.id
 }
 
+// KeyedEvery are the digests of [Peppers.Keyed] under all keys, the oldest first
+// and the one in force last.
+func (p Peppers) KeyedEvery(purpose string, parts ...string) [][]byte {
+	out := make([][]byte, len(p.all))
+	for i := range p.all {
+		out[i], _ = Peppers{all: p.all[i : i+1]}.Keyed(purpose, parts...)
+	}
+	return out
+}
+
 func (p Peppers) digests(id request.Identifier) [][]byte {
 	if !Usable(id) {
 		return nil

@@ -93,6 +93,11 @@ func Migrate(ctx context.Context, path string, down bool) error {
 	return nil
 }
 
+// SQL is the database itself, for what is kept in tables of its own beside the
+// requests, such as [github.com/habeas-data/habeas/services/drop]. It is closed
+// with the store.
+func (s *Store) SQL() *sql.DB { return s.db }
+
 // Ping implements [store.Store].
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 

@@ -93,6 +93,11 @@ func migrate(ctx context.Context, db *sql.DB, down bool) error {
 	return nil
 }
 
+// SQL is the database itself, for what is kept in tables of its own beside the
+// requests, such as [github.com/habeas-data/habeas/services/drop]. The caller
+// closes it before the store.
+func (s *Store) SQL() *sql.DB { return stdlib.OpenDBFromPool(s.pool) }
+
 // Ping implements [store.Store].
 func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 
