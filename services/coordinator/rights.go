@@ -209,7 +209,8 @@ const (
 // excluded are the stores of a connector that a deletion leaves alone, and why:
 // those held for a customer (11 CCR 7050), those got from others while the right
 // reaches only what was collected from the consumer, and those that were not
-// asked for (11 CCR 7022(h)).
+// asked for (11 CCR 7022(h)). What comes from the state's deletion platform
+// reaches data of any source (Civ. Code 1798.99.86).
 func (st *step) excluded(c Connector) []*habeasv1.StoreExclusion {
 	r := &st.s.Request
 	if r.Right() != request.Delete {
@@ -221,7 +222,7 @@ func (st *step) excluded(c Connector) []*habeasv1.StoreExclusion {
 		switch {
 		case s.ServiceProvider:
 			basis = heldForCustomer
-		case s.Acquired && r.Terms.DeleteScope == request.CollectedFrom:
+		case s.Acquired && r.Terms.DeleteScope == request.CollectedFrom && r.Channel != request.ChannelDROP:
 			basis = notFromConsumer
 		case len(r.Case.Portions) > 0 && !overlap(s.Letters, r.Case.Portions):
 			basis = notAsked

@@ -62,6 +62,9 @@ func (b *Broker) Session(ctx context.Context) (Report, error) {
 	if err := b.Ledger.send(ctx, b.Platform, b.Now()); err != nil {
 		return r, b.failed(ctx, err)
 	}
+	if err := b.Ledger.accessed(ctx, b.Now(), accessWorked); err != nil {
+		return r, err
+	}
 	r.Unreported, err = b.Ledger.unreported(ctx)
 	return r, err
 }
@@ -70,7 +73,7 @@ func (b *Broker) Session(ctx context.Context) (Report, error) {
 // agency is to be told in writing (11 CCR 7612(b)(1)).
 func (b *Broker) failed(ctx context.Context, err error) error {
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) || errors.Is(err, ErrOpenBatch) {
-		return errors.Join(err, b.Ledger.Accessed(context.WithoutCancel(ctx), b.Now(), false))
+		return errors.Join(err, b.Ledger.accessed(context.WithoutCancel(ctx), b.Now(), accessFailed))
 	}
 	return err
 }
@@ -99,7 +102,7 @@ func (b *Broker) fetch(ctx context.Context) error {
 		case err != nil:
 			return err
 		case path == "":
-			return b.Ledger.Accessed(ctx, b.Now(), true)
+			return b.Ledger.accessed(ctx, b.Now(), accessDone)
 		}
 		waiting = []string{path}
 	}
@@ -200,6 +203,9 @@ func (b *Broker) work(ctx context.Context) (r Report, err error) {
 	s, state, err := b.Ledger.openScan(ctx, r.Batch, b.Now())
 	if err != nil {
 		return r, err
+	}
+	if state == scanOver {
+		return r, nil
 	}
 	again, err := s.retry(ctx)
 	if err != nil {

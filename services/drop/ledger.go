@@ -209,7 +209,8 @@ func digests(p suppression.Peppers, of List, h Hash) [][]byte {
 }
 
 const (
-	accessDone   = "done"
+	accessDone   = "done"   // the lists were asked for, which is what the cycle counts
+	accessWorked = "worked" // all calls of a session were answered
 	accessFailed = "failed"
 )
 
@@ -220,12 +221,8 @@ func access(ctx context.Context, tx interface {
 	return err
 }
 
-// Accessed records an access to the platform that brought no list.
-func (l *Ledger) Accessed(ctx context.Context, now time.Time, worked bool) error {
-	result := accessDone
-	if !worked {
-		result = accessFailed
-	}
+// accessed records how the platform's API behaved.
+func (l *Ledger) accessed(ctx context.Context, now time.Time, result string) error {
 	if err := access(ctx, l.DB, now, "api", result); err != nil {
 		return fmt.Errorf("recording the access: %w", err)
 	}

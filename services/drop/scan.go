@@ -38,7 +38,7 @@ const (
 	outcomeUndone = "undone"
 
 	scanMatching = "matching"
-	scanWaiting  = "waiting"
+	scanOver     = "over"
 )
 
 // ErrPeopleChanged says that the file of people changed while it was read
@@ -53,7 +53,8 @@ type scan struct {
 	peppers suppression.Peppers
 }
 
-// openScan goes on with the scan that is not over, or begins one.
+// openScan goes on with the scan that is not over, or begins one, unless that of
+// the batch is over.
 func (l *Ledger) openScan(ctx context.Context, batch string, now time.Time) (s scan, state string, err error) {
 	s.Ledger = l
 	if s.peppers, err = l.Keys.Peppers(ctx); err != nil {
@@ -70,6 +71,12 @@ func (l *Ledger) openScan(ctx context.Context, batch string, now time.Time) (s s
 			_, err = tx.ExecContext(ctx, `UPDATE drop_scan SET batch = $2, state = $3 WHERE id = $1`, s.id, batch, state)
 			return err
 		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+		// The items of a batch are matched once; what is left of it is to upload.
+		var over int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM drop_scan WHERE batch = $1 AND batch <> ''`, batch).Scan(&over); err != nil || over > 0 {
+			state = scanOver
 			return err
 		}
 		s.id, state = strconv.FormatInt(now.UnixMicro(), 36), scanMatching

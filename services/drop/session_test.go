@@ -30,3 +30,12 @@ func TestDR_1_SessionsKeepAMargin(t *testing.T) {
 		t.Errorf("before the law: %v", err)
 	}
 }
+
+func standardSet(t *testing.T) *regimes.Set {
+	t.Helper()
+	set, err := regimes.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
