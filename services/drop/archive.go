@@ -120,4 +120,3 @@ func (n *narrow) Read(p []byte) (int, error) {
 	}
 	return got, err
 }
-

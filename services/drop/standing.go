@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/habeas-data/habeas/services/regimes"
@@ -36,12 +38,29 @@ type Standing struct {
 	Unanswered int64  `json:"unanswered"`
 }
 
+func zone() (*time.Location, error) {
+	z, err := time.LoadLocation("America/Los_Angeles")
+	if err != nil {
+		return nil, fmt.Errorf("loading the zone of the Delete Act: %w", err)
+	}
+	return z, nil
+}
+
+// Today is the day in California.
+func Today(now time.Time) (request.Date, error) {
+	z, err := zone()
+	if err != nil {
+		return request.Date{}, err
+	}
+	return request.DateOf(now, z), nil
+}
+
 // Standing says how the broker stands on a day. Days are those of the regime's
 // zone.
 func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.Date) (s Standing, err error) {
-	zone, err := time.LoadLocation("America/Los_Angeles")
+	zone, err := zone()
 	if err != nil {
-		return s, fmt.Errorf("loading the zone of the Delete Act: %w", err)
+		return s, err
 	}
 	read := func(query string) (*request.Date, error) {
 		var at sql.NullInt64
@@ -86,3 +105,55 @@ func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.D
 	return s, err
 }
 
+// Write writes how the broker stands, for a terminal.
+func (s Standing) Write(w io.Writer) error {
+	var b strings.Builder
+	last := "never"
+	if s.Last != nil {
+		last = s.Last.String()
+	}
+	fmt.Fprintf(&b, "last session  %s\nnext session  %s; somebody is called on %s, the law's last day is %s\n", last, s.Aim, s.Alarm, s.By)
+	switch {
+	case s.Late:
+		b.WriteString("LATE: run habeas drop session now\n")
+	case s.Due:
+		b.WriteString("due: run habeas drop session\n")
+	}
+	if s.NoticeBy != nil {
+		fmt.Fprintf(&b, "the link has not worked since %s: get the lists by hand, and tell the agency in writing by %s (11 CCR 7612(b)(1))\n", s.FailingSince, s.NoticeBy)
+	}
+	if s.Open != "" {
+		fmt.Fprintf(&b, "open          %s\n", s.Open)
+	}
+	fmt.Fprintf(&b, "unanswered    %d items\n", s.Unanswered)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("showing the standing: %w", err)
+	}
+	return nil
+}
+
+// Write writes a report, for a terminal.
+func (r Report) Write(w io.Writer) error {
+	var b strings.Builder
+	if r.Batch != "" {
+		fmt.Fprintf(&b, "download      %s\n", r.Batch)
+	}
+	if r.Open > 0 {
+		fmt.Fprintf(&b, "waits for     %d requests\n", r.Open)
+	}
+	if r.Undone > 0 {
+		fmt.Fprintf(&b, "not done      %d requests; see them with habeas request list. The next run files them again\n", r.Undone)
+	}
+	for _, f := range r.Files {
+		fmt.Fprintf(&b, "to upload     %s\n", f)
+	}
+	if r.Unreported > 0 {
+		fmt.Fprintf(&b, "unanswered    %d items\n", r.Unreported)
+	} else {
+		b.WriteString("every item has its answer\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("showing the report: %w", err)
+	}
+	return nil
+}

@@ -62,6 +62,7 @@ var Table = map[string]Scope{
 	"GET /log/v1/":                                 Evidence,
 	"POST /v1/suppression:check":                   Suppression,
 	"POST /v1/kept:check":                          Suppression,
+	"POST /v1/drop:check":                          Suppression,
 	"POST /v1/choices":                             Suppression,
 	"GET /v1/replays":                              Read,
 	"GET /v1/replays/{id}":                         Read,

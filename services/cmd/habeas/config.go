@@ -27,6 +27,7 @@ type config struct {
 	Delivery    deliveryConfig    `yaml:"delivery"`
 	Console     consoleConfig     `yaml:"console"`
 	Effect      effectConfig      `yaml:"effect"`
+	Drop        dropConfig        `yaml:"drop"`
 	Connectors  []childConfig     `yaml:"connectors"`
 }
 
@@ -155,6 +156,7 @@ func defaults() config {
 	return config{
 		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
 		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2, PlanApprovers: 1},
+		Drop:        dropConfig{URL: "https://api.drop.privacy.ca.gov"},
 		Coordinator: coordinatorConfig{Rechecks: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour, 90 * 24 * time.Hour}},
 	}
 }
@@ -202,6 +204,7 @@ func (c *config) place() {
 	set(&c.Audit.StateDir, "log")
 	set(&c.Delivery.Packages, "packages")
 	set(&c.Delivery.SpoolDir, "spool")
+	set(&c.Drop.Spool, "drop")
 	if c.Store.DSN == "" && c.Store.DSNFile == "" {
 		c.Store.DSN = "sqlite:" + filepath.Join(c.StateDir, "habeas.db")
 	}

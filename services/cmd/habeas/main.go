@@ -44,7 +44,7 @@ func rootCommand() *cobra.Command {
 		Version:       version(),
 	}
 	root.AddCommand(upCommand(), demoCommand(), migrateCommand(), requestCommand(), evidenceCommand(), verifyCommand(),
-		connectorCommand(), regimeCommand(), metricsCommand(), recordsCommand(), suppressionCommand(), replayCommand(), incidentCommand(), disclosureCommand(), effectCommand(), benchCommand(), brokerCommand(), keysCommand(), tokenCommand(), witnessCommand())
+		connectorCommand(), regimeCommand(), metricsCommand(), recordsCommand(), suppressionCommand(), replayCommand(), incidentCommand(), disclosureCommand(), effectCommand(), dropCommand(), benchCommand(), brokerCommand(), keysCommand(), tokenCommand(), witnessCommand())
 	for _, r := range roomCommands() {
 		root.AddCommand(r)
 	}

@@ -260,6 +260,11 @@ func (r *runtime) openIntake() error {
 	}
 	r.mounts["POST /v1/kept:check"] = r.protect(list.UseHandler(r.logger.With("room", "intake")))
 	r.mounts["POST /v1/suppression:check"] = r.protect(list.Handler(r.logger.With("room", "intake")))
+	lists, err := ledgerOf(r.store, r.vault)
+	if err != nil {
+		return err
+	}
+	r.mounts["POST /v1/drop:check"] = r.protect(lists.CheckHandler(r.logger.With("room", "intake")))
 	r.mounts["POST /v1/suppression:release"] = r.protect(list.ReleaseHandler(r.logger.With("room", "intake")))
 	r.mounts["/v1/tokens"] = r.protect(named(r.guard.Keeper.Handler(r.logger.With("room", "intake"), "api")))
 	r.mounts["/v1/tokens/{id}"] = r.mounts["/v1/tokens"]

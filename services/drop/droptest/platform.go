@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -28,8 +29,6 @@ type Platform struct {
 	Answers map[string][]drop.Status
 	// Fault is asked before a call, by its path: what it says happens.
 	Fault func(path string) Fault
-	// Calls counts calls by path.
-	Calls map[string]int
 
 	pending []download
 	open    map[string]bool // items of the open download without a status
@@ -75,9 +74,8 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	p.Lock()
 	defer p.Unlock()
 	if p.Answers == nil {
-		p.Answers, p.Calls, p.files = make(map[string][]drop.Status), make(map[string]int), make(map[string]bool)
+		p.Answers, p.files = make(map[string][]drop.Status), make(map[string]bool)
 	}
-	p.Calls[req.URL.Path]++
 	fault := None
 	if p.Fault != nil {
 		fault = p.Fault(req.URL.Path)
@@ -230,6 +228,13 @@ func (p *Platform) upload(w http.ResponseWriter, req *http.Request) func() {
 		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(answer) // the caller is gone
 	}
+}
+
+// Given are the statuses that an item was answered, in order.
+func (p *Platform) Given(id string) []drop.Status {
+	p.Lock()
+	defer p.Unlock()
+	return slices.Clone(p.Answers[id])
 }
 
 // String lists the last status of every answered item, by ID.

@@ -75,6 +75,7 @@ var ownTables = map[int64]bool{
 	40: true, // an index
 	41: true, // the suppression list
 	45: true, // indexes
+	55: true, // the lists of the deletion platform
 	65: true, // the disclosure ledger
 	66: true, // the recipients to be told
 	67: true, // what was kept of erased people
