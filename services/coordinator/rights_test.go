@@ -243,6 +243,12 @@ func TestPurchasedDataFollowsTheDate_DE16(t *testing.T) {
 		t.Errorf("a request of 2026 leaves %v", got)
 	}
 	m = newSim(t, request.Delete, email, shop)
+	m.s.Request.Terms.DeleteScope, m.s.Request.Channel = request.CollectedFrom, request.ChannelDROP
+	m.step()
+	if got := exclusionsOf(m, "shop"); len(got) != 0 {
+		t.Errorf("a request of the deletion platform leaves %v", got)
+	}
+	m = newSim(t, request.Delete, email, shop)
 	m.s.Request.Terms.DeleteScope = request.AboutAny
 	m.step()
 	if got := exclusionsOf(m, "shop"); len(got) != 0 {

@@ -61,23 +61,21 @@ func (l *Ledger) preparePart(ctx context.Context, prefix string, of List, kind, 
 		// The digest is of what the file says, so that the name is the content's.
 		sum := sha256.New()
 		fmt.Fprintf(sum, "%s\n", kind)
-		rows, err := tx.QueryContext(ctx, `SELECT id, status FROM drop_item WHERE list = $1 AND `+where+` ORDER BY id LIMIT $3`, string(of), batch, most)
-		if err != nil {
-			return err
-		}
 		var last string
-		for rows.Next() {
+		//nolint:gosec // where is one of two constants
+		if err := each(ctx, tx, `SELECT id, status FROM drop_item WHERE list = $1 AND `+where+` ORDER BY id LIMIT $3`, []any{string(of), batch, most}, func(rows *sql.Rows) error {
 			var status int
 			if err := rows.Scan(&last, &status); err != nil {
-				return errors.Join(err, rows.Close())
+				return err
 			}
 			fmt.Fprintf(sum, "%s,%d\n", last, status)
 			n++
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil || n == 0 {
+			return nil
+		}); err != nil || n == 0 {
 			return err
 		}
 		name := fmt.Sprintf("%s_%s_%s.csv", prefix, of, hex.EncodeToString(sum.Sum(nil))[:10])
+		//nolint:gosec // where is one of two constants
 		if _, err := tx.ExecContext(ctx, `UPDATE drop_item SET part = $4 WHERE list = $1 AND `+where+` AND id <= $3`, string(of), batch, last, name); err != nil {
 			return err
 		}

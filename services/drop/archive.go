@@ -78,7 +78,7 @@ func readFile(f *zip.File, list List, take func(Item) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	// One byte more than declared, so that a longer file is seen to be one.
-	whole := &counted{r: io.LimitReader(in, int64(min(f.UncompressedSize64, archiveBytes))+1)} //nolint:gosec // at most archiveBytes
+	whole := &counted{r: io.LimitReader(in, int64(min(f.UncompressedSize64, archiveBytes))+1)}
 	err = Read(list, whole, take)
 	switch {
 	case errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat), errors.Is(err, io.ErrUnexpectedEOF):

@@ -458,7 +458,7 @@ func TestDR_3_AnyCrashEndsRight(t *testing.T) {
 		for _, left := range rapid.SliceOfN(rapid.IntRange(0, 45), 0, 5).Draw(rt, "crashes") {
 			*crash = crasher{on: true, left: left, after: left%2 == 0}
 			rough.Store(true)
-			_, _ = w.Session(context.Background()) // it breaks off, or not
+			_, _ = w.Session(t.Context()) // it breaks off, or not
 			rough.Store(false)
 			*crash = crasher{}
 			w.finish(rt)

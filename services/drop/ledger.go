@@ -193,10 +193,12 @@ func (t *taking) flush() error {
 	return t.ledger.inTx(t.ctx, "storing items", func(tx *sql.Tx) error {
 		if t.removed {
 			// The item stays, without what names its person, so that the trail has no gap.
+			//nolint:gosec // what is added is parameters
 			_, err := tx.ExecContext(t.ctx, `UPDATE drop_item SET removed = 1, digest = NULL, status = CASE WHEN reported <> 0 AND part = '' THEN reported ELSE status END
 				WHERE removed = 0 AND id IN `+list(1, len(rows)), rows...)
 			return err
 		}
+		//nolint:gosec // what is added is parameters
 		_, err := tx.ExecContext(t.ctx, `INSERT INTO drop_item (id, list, digest, batch, status, reported, removed, part, version) VALUES `+
 			marks(1, len(rows)/itemColumns, itemColumns)+` ON CONFLICT DO NOTHING`, rows...)
 		return err
@@ -276,16 +278,24 @@ func (l *Ledger) lookup(ctx context.Context, p suppression.Peppers, people []Hol
 
 // each reads the rows of a query.
 func (l *Ledger) each(ctx context.Context, query string, args []any, fn func(*sql.Rows) error) error {
-	rows, err := l.DB.QueryContext(ctx, query, args...)
+	return each(ctx, l.DB, query, args, fn)
+}
+
+func each(ctx context.Context, in interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, query string, args []any, fn func(*sql.Rows) error,
+) (err error) {
+	rows, err := in.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := fn(rows); err != nil {
-			return errors.Join(err, rows.Close())
+			return err
 		}
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }
 
 // Listed reports for each person whether an item names them: they are not to be

@@ -165,8 +165,7 @@ func (p *Platform) Upload(ctx context.Context, kind, name string, content func(i
 			FileName string `json:"fileName"`
 		} `json:"accepted"`
 		Rejected []struct {
-			FileName string `json:"fileName"`
-			Message  string `json:"message"`
+			Message string `json:"message"`
 		} `json:"rejected"`
 	}
 	switch resp.StatusCode {
@@ -186,13 +185,14 @@ func (p *Platform) Upload(ctx context.Context, kind, name string, content func(i
 			return nil
 		}
 	}
-	for _, r := range answer.Rejected {
-		if strings.Contains(r.Message, "already uploaded") {
-			return fmt.Errorf("uploading %s: %w", name, ErrUploaded)
-		}
-		return fmt.Errorf("uploading %s: %.200q: %w", name, r.Message, ErrRejected)
+	said := answer.Message
+	if len(answer.Rejected) > 0 { // one file was sent
+		said = answer.Rejected[0].Message
 	}
-	return fmt.Errorf("uploading %s: %.200q: %w", name, answer.Message, ErrRejected)
+	if strings.Contains(said, "already uploaded") {
+		return fmt.Errorf("uploading %s: %w", name, ErrUploaded)
+	}
+	return fmt.Errorf("uploading %s: %.200q: %w", name, said, ErrRejected)
 }
 
 // call makes a call until the platform does not put it off any more.

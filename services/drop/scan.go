@@ -30,9 +30,6 @@ type Filing struct {
 type Filer func(ctx context.Context, filings []Filing) ([]string, error)
 
 const (
-	actDelete = string(request.Delete)
-	actOptOut = string(request.OptOutSaleShare)
-
 	outcomeDone   = "done"
 	outcomeExempt = "exempt"
 	outcomeUndone = "undone"
@@ -129,6 +126,7 @@ func (s scan) match(ctx context.Context, people io.Reader) error {
 		for len(rows) > 0 {
 			part := rows[:min(len(rows), 4*chunk)]
 			rows = rows[len(part):]
+			//nolint:gosec // what is added is parameters
 			if _, err := s.DB.ExecContext(ctx, `INSERT INTO drop_match (scan, item, person, exempt) VALUES `+marks(1, len(part)/4, 4)+` ON CONFLICT DO NOTHING`, part...); err != nil {
 				return fmt.Errorf("recording matches: %w", err)
 			}
@@ -202,6 +200,7 @@ func (s scan) fileSome(ctx context.Context, some []Holding, file Filer) error {
 		return fmt.Errorf("reading what to file: %w", err)
 	}
 	if len(wanted) > 0 {
+		//nolint:gosec // what is added is parameters
 		if _, err := s.DB.ExecContext(ctx, `INSERT INTO drop_filing (scan, person, action, attempt, request, outcome) VALUES `+marks(1, len(wanted)/6, 6)+` ON CONFLICT DO NOTHING`, wanted...); err != nil {
 			return fmt.Errorf("storing what to file: %w", err)
 		}
@@ -236,17 +235,18 @@ func (s scan) fileSome(ctx context.Context, some []Holding, file Filer) error {
 	if err != nil {
 		return fmt.Errorf("filing requests: %w", err)
 	}
-	return s.inTx(ctx, "recording what was filed", func(tx *sql.Tx) error {
+	return s.inTx(ctx, "recording what was filed", func(tx *sql.Tx) (err error) {
 		set, err := tx.PrepareContext(ctx, `UPDATE drop_filing SET request = $4 WHERE scan = $1 AND person = $2 AND action = $3`)
 		if err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, set.Close()) }()
 		for i, f := range filings {
 			if _, err := set.ExecContext(ctx, s.id, persons[i], string(f.Right), ids[i]); err != nil {
-				return errors.Join(err, set.Close())
+				return err
 			}
 		}
-		return set.Close()
+		return nil
 	})
 }
 
@@ -334,10 +334,11 @@ func (s scan) keptOutcomes(ctx context.Context) error {
 			if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &o); err != nil {
 				return fmt.Errorf("reading an outcome: %w", err)
 			}
+			some := erased[id]
 			for _, one := range o.GetStores() {
-				erased[id] = erased[id] || one.GetLocatedCount() > one.GetKeptCount()
+				some = some || one.GetLocatedCount() > one.GetKeptCount()
 			}
-			erased[id] = erased[id] || false
+			erased[id] = some
 			return nil
 		}); err != nil {
 		return fmt.Errorf("reading outcomes: %w", err)
