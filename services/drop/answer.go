@@ -62,7 +62,6 @@ func (l *Ledger) preparePart(ctx context.Context, prefix string, of List, kind, 
 		sum := sha256.New()
 		fmt.Fprintf(sum, "%s\n", kind)
 		var last string
-		//nolint:gosec // where is one of two constants
 		if err := each(ctx, tx, `SELECT id, status FROM drop_item WHERE list = $1 AND `+where+` ORDER BY id LIMIT $3`, []any{string(of), batch, most}, func(rows *sql.Rows) error {
 			var status int
 			if err := rows.Scan(&last, &status); err != nil {
