@@ -156,7 +156,7 @@ func (s *scene) listen() {
 		if err := m.Ack(); err != nil {
 			s.t.Log(err)
 		}
-	})
+	}, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(3*time.Second)) // or a request that was lost is missed after 30 s
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func (s *scene) wantLogged(records ...*wire.Record) []int64 {
 		want[rec.Digest] = i
 	}
 	leaves := make([]int64, len(records))
-	deadline := time.NewTimer(90 * time.Second) // a lost request for messages is noticed after 30
+	deadline := time.NewTimer(60 * time.Second)
 	defer deadline.Stop()
 	for len(want) > 0 {
 		select {
@@ -225,7 +225,7 @@ func (s *scene) wantLogged(records ...*wire.Record) []int64 {
 				delete(want, records[i].Digest)
 			}
 		case <-deadline.C:
-			s.t.Fatalf("not told of %d of %d records within 90 s", len(want), len(records))
+			s.t.Fatalf("not told of %d of %d records within 60 s", len(want), len(records))
 		}
 	}
 	return leaves
