@@ -7,7 +7,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strconv"
 )
 
 // List is one of the platform's lists, by its name in file names.
@@ -49,12 +48,6 @@ const (
 
 // Valid reports whether s is one of the statuses.
 func (s Status) Valid() bool { return s >= Exempted && s <= NotFound }
-
-// Answer is the status of one item.
-type Answer struct {
-	ID     string
-	Status Status
-}
 
 var (
 	idShape   = regexp.MustCompile(`^[A-Za-z0-9]{12}$`)
@@ -102,21 +95,4 @@ func Read(list List, r io.Reader, take func(Item) error) error {
 			return err
 		}
 	}
-}
-
-// Write writes answers as the platform wants them uploaded.
-func Write(w io.Writer, answers []Answer) error {
-	out := csv.NewWriter(w)
-	rows := make([][]string, 0, len(answers)+1)
-	rows = append(rows, []string{"Id", "Status"})
-	for _, a := range answers {
-		if !idShape.MatchString(a.ID) || !a.Status.Valid() {
-			return fmt.Errorf("writing the answer to item %q: status %d: %w", a.ID, a.Status, ErrCoverage)
-		}
-		rows = append(rows, []string{a.ID, strconv.Itoa(int(a.Status))})
-	}
-	if err := out.WriteAll(rows); err != nil {
-		return fmt.Errorf("writing answers: %w", err)
-	}
-	return nil
 }
