@@ -181,6 +181,7 @@ func folder(t testing.TB) string {
 
 var portCount atomic.Int64
 
-var firstPort = 12000 + int64(os.Getpid()%7000)
+// firstPort is far from that of a process that was started a moment before.
+var firstPort = 12000 + int64(os.Getpid())*211%7000
 
 func nextPort() int { return int(firstPort + portCount.Add(1)) }
