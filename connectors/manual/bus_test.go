@@ -111,13 +111,19 @@ func (o *office) until(what string, is func() bool) {
 // send gives the connector the erasure's job and returns the answer to it.
 func (o *office) send(attempt int32) *habeasv1.OutcomeRecord {
 	o.t.Helper()
-	sealed, err := o.coordinator.SealSubject(&habeasv1.Subject{JobId: jobID, Identifiers: []*habeasv1.Identifier{{Kind: "email", Value: planted}}}, o.manifest.GetSealKey())
+	return o.sendTo(habeasv1.Action_ACTION_ERASE, attempt)
+}
+
+// sendTo gives the connector a job and returns the answer to it.
+func (o *office) sendTo(action habeasv1.Action, attempt int32, corrections ...*habeasv1.Correction) *habeasv1.OutcomeRecord {
+	o.t.Helper()
+	sealed, err := o.coordinator.SealSubject(&habeasv1.Subject{JobId: jobID, Identifiers: []*habeasv1.Identifier{{Kind: "email", Value: planted}}, Corrections: corrections}, o.manifest.GetSealKey())
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(jobID))
 	msg, err := wire.JobMessage(&habeasv1.Job{
-		JobId: jobID, RequestId: "r1", Connector: "archive", Action: habeasv1.Action_ACTION_ERASE, SealedSubject: sealed, SealerKey: o.coordinator.Public(),
+		JobId: jobID, RequestId: "r1", Connector: "archive", Action: action, SealedSubject: sealed, SealerKey: o.coordinator.Public(),
 		SubjectCommitment: sum[:], PlanDigest: sum[:], ManifestDigest: o.manifest.GetDigest(), Right: "delete", Attempt: attempt,
 		ReceiveTime: timestamppb.Now(), DueTime: timestamppb.New(time.Now().AddDate(0, 0, 45)),
 	})

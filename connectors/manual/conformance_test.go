@@ -36,6 +36,7 @@ type cabinet struct {
 // sheet is one piece of paper.
 type sheet struct {
 	store, email, text string
+	street             string // on some sheets there is one
 	kept               bool
 	date               time.Time
 }
@@ -55,7 +56,7 @@ func newCabinet(t testing.TB) *cabinet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &cabinet{c: able.(both).Connector, manifest: m, outs: map[string]bool{}}
+	k := &cabinet{c: able.(all).Connector, manifest: m, outs: map[string]bool{}}
 	k.manifest.Name, k.manifest.Version = "cabinet", "1"
 	k.c.linger = 30 * time.Second // so that a call ends when the person has answered
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -95,7 +96,7 @@ func (k *cabinet) do(ctx context.Context, t testing.TB, id string) {
 		return // the work is over
 	}
 	task := a.GetTasks()[0]
-	ch := &habeasv1.TaskChange{TaskId: id, Version: task.GetVersion(), Change: &habeasv1.TaskChange_Result{Result: k.result(task, a.GetPerson())}}
+	ch := &habeasv1.TaskChange{TaskId: id, Version: task.GetVersion(), Change: &habeasv1.TaskChange_Result{Result: k.result(task, a.GetPerson(), a.GetCorrections())}}
 	a = k.c.AnswerDesk(ctx, &habeasv1.TaskQuestion{Who: "the archivist", Question: &habeasv1.TaskQuestion_Change{Change: ch}})
 	if a.GetProblem() != "" && a.GetProblem() != problemMovedOn && ctx.Err() == nil {
 		t.Errorf("the archivist is refused: %s %s", a.GetProblem(), a.GetDetail())
@@ -103,7 +104,7 @@ func (k *cabinet) do(ctx context.Context, t testing.TB, id string) {
 }
 
 // result is what the archivist does and sees.
-func (k *cabinet) result(task *habeasv1.Task, person []*habeasv1.Identifier) *habeasv1.TaskResult {
+func (k *cabinet) result(task *habeasv1.Task, person []*habeasv1.Identifier, corrections []*habeasv1.Correction) *habeasv1.TaskResult {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	about := func(email string) bool {
@@ -121,6 +122,8 @@ func (k *cabinet) result(task *habeasv1.Task, person []*habeasv1.Identifier) *ha
 			in = in && k.outs[i.GetValue()]
 		}
 		return &habeasv1.TaskResult{InForce: in}
+	case stepFields, stepCorrect:
+		return &habeasv1.TaskResult{Fields: k.fields(task.GetStep() == stepCorrect, about, corrections)}
 	case stepErase:
 		k.sheets = slices.DeleteFunc(k.sheets, func(s sheet) bool {
 			return about(s.email) && !s.kept && !slices.Contains(task.GetExcluded(), s.store)
@@ -144,6 +147,29 @@ func (k *cabinet) result(task *habeasv1.Task, person []*habeasv1.Identifier) *ha
 	return r
 }
 
+// fields looks at what is disputed, after putting it right where that is asked.
+func (k *cabinet) fields(right bool, about func(string) bool, corrections []*habeasv1.Correction) []*habeasv1.TaskField {
+	var out []*habeasv1.TaskField
+	for _, c := range corrections {
+		row := &habeasv1.TaskField{Field: c.GetField()}
+		for i := range k.sheets {
+			s := &k.sheets[i]
+			if c.GetField() != "street" || s.street == "" || !about(s.email) {
+				continue
+			}
+			if right {
+				s.street = c.GetValue()
+			}
+			row.HeldCount++
+			if s.street != c.GetValue() {
+				row.WrongCount++
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
 // Open implements [sdktest.System].
 func (k *cabinet) Open(testing.TB) (sdk.Manifest, sdk.Connector) { return k.manifest, asked{k} }
 
@@ -154,13 +180,14 @@ func (k *cabinet) Plant(_ testing.TB, n int) sdktest.Planted {
 	email, name, number := fmt.Sprintf("person%d@example.com", n), fmt.Sprintf("Jane Doe the %dth", n), fmt.Sprintf("invoice-%d", 4000+n)
 	day := time.Now().AddDate(0, -1, 0)
 	k.sheets = append(k.sheets,
-		sheet{store: "cabinet", email: email, text: name + " wrote to us from 1 Main Street", date: day},
+		sheet{store: "cabinet", email: email, text: name + " wrote to us", street: fmt.Sprintf("%d Main Street", n), date: day},
 		sheet{store: "cabinet", email: email, text: "we answered " + name, date: day},
 		sheet{store: "invoices", email: email, text: number, kept: true, date: day},
 	)
 	return sdktest.Planted{
 		Person: sdk.NewPerson(sdk.ID(sdk.Email, email)), Traces: []string{email, name, number}, Stores: map[string]int64{"cabinet": 2, "invoices": 1},
 		Kept: map[string]int64{"invoices": 1}, KeptTraces: []string{email, number},
+		Corrections: []sdk.Correction{{Field: "street", Value: sdk.Secret(fmt.Sprintf("%d Righted Avenue", n))}},
 	}
 }
 
@@ -170,7 +197,7 @@ func (k *cabinet) Dump(testing.TB) []string {
 	defer k.mu.Unlock()
 	var out []string
 	for _, s := range k.sheets {
-		out = append(out, strings.Join([]string{s.store, s.email, s.text}, " | "))
+		out = append(out, strings.Join([]string{s.store, s.email, s.text, s.street}, " | "))
 	}
 	return out
 }
@@ -185,8 +212,8 @@ func (a asked) job(ctx context.Context, action string) context.Context {
 	return sdk.WithJobInfo(ctx, sdk.JobInfo{JobID: fmt.Sprintf("job-%d", a.k.jobs), Action: action, Attempt: 1})
 }
 
-func (a asked) connector() both {
-	return both{a.k.c, eraser{a.k.c}, optOuter{a.k.c}}
+func (a asked) connector() all {
+	return all{a.k.c, eraser{a.k.c}, optOuter{a.k.c}, corrector{a.k.c}}
 }
 
 func (a asked) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
@@ -195,6 +222,14 @@ func (a asked) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
 
 func (a asked) Erase(ctx context.Context, p sdk.Person) error {
 	return a.connector().Erase(a.job(ctx, "erase"), p)
+}
+
+func (a asked) Correct(ctx context.Context, p sdk.Person, corrections []sdk.Correction) error {
+	return a.connector().Correct(a.job(ctx, "correct"), p, corrections)
+}
+
+func (a asked) Corrected(ctx context.Context, p sdk.Person, corrections []sdk.Correction) (held, wrong int64, err error) {
+	return a.connector().Corrected(a.job(ctx, "correct"), p, corrections)
 }
 
 func (a asked) OptOut(ctx context.Context, p sdk.Person) error {

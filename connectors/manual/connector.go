@@ -72,8 +72,15 @@ type (
 		eraser
 		optOuter
 	}
-	eraser   struct{ c *Connector }
-	optOuter struct{ c *Connector }
+	all struct {
+		*Connector
+		eraser
+		optOuter
+		corrector
+	}
+	eraser    struct{ c *Connector }
+	optOuter  struct{ c *Connector }
+	corrector struct{ c *Connector }
 )
 
 var (
@@ -84,10 +91,34 @@ var (
 	_ sdk.OptOuter  = both{}
 	_ sdk.Scoped    = both{}
 	_ sdk.Connector = (*Connector)(nil)
+
+	_ sdk.Eraser           = all{}
+	_ sdk.OptOuter         = all{}
+	_ sdk.CorrectionReader = all{}
 )
 
 func (c *Connector) able() sdk.Connector {
-	switch erase, optOut := c.settings.can("erase"), c.settings.can("opt_out"); {
+	erase, optOut, correct := c.settings.can("erase"), c.settings.can("opt_out"), c.settings.can("correct")
+	switch {
+	case correct && erase && optOut:
+		return all{c, eraser{c}, optOuter{c}, corrector{c}}
+	case correct && erase:
+		return struct {
+			*Connector
+			eraser
+			corrector
+		}{c, eraser{c}, corrector{c}}
+	case correct && optOut:
+		return struct {
+			*Connector
+			optOuter
+			corrector
+		}{c, optOuter{c}, corrector{c}}
+	case correct:
+		return struct {
+			*Connector
+			corrector
+		}{c, corrector{c}}
 	case erase && optOut:
 		return both{c, eraser{c}, optOuter{c}}
 	case erase:
@@ -135,8 +166,9 @@ func (c *Connector) tellChange() {
 
 // ask finds the job's task, or makes one that begins with step, and lets ready
 // say whether it has come to what the call wants; ready may move it on. While it
-// has not, the call waits a moment and then says that it is not done yet.
-func (c *Connector) ask(ctx context.Context, p sdk.Person, step string, ready func(*task) bool) (*task, error) {
+// has not, the call waits a moment and then says that it is not done yet. A call
+// that corrects brings what is to be put right.
+func (c *Connector) ask(ctx context.Context, p sdk.Person, step string, ready func(*task) bool, corrections ...sdk.Correction) (*task, error) {
 	info := sdk.JobInfoFrom(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -150,7 +182,7 @@ func (c *Connector) ask(ctx context.Context, p sdk.Person, step string, ready fu
 	defer patience.Stop()
 	for {
 		changed := c.changes()
-		t, is, err := c.look(ctx, info, p, step, ready)
+		t, is, err := c.look(ctx, info, p, step, ready, corrections)
 		switch {
 		case err != nil:
 			return nil, err
@@ -170,7 +202,7 @@ func (c *Connector) ask(ctx context.Context, p sdk.Person, step string, ready fu
 }
 
 // look is one look at the job's task, with nobody else looking.
-func (c *Connector) look(ctx context.Context, info sdk.JobInfo, p sdk.Person, step string, ready func(*task) bool) (t *task, is bool, err error) {
+func (c *Connector) look(ctx context.Context, info sdk.JobInfo, p sdk.Person, step string, ready func(*task) bool, corrections []sdk.Correction) (t *task, is bool, err error) {
 	moved := false
 	err = c.folder.exclusively(ctx, func() error {
 		t, err = c.folder.task(info.JobID)
@@ -178,10 +210,12 @@ func (c *Connector) look(ctx context.Context, info sdk.JobInfo, p sdk.Person, st
 		switch {
 		case errors.Is(err, errNoTask):
 			t = newTask(info, p, c.settings.storeNames(), step, c.now().UTC())
+			t.learn(corrections)
 		case err != nil:
 			return err
 		default:
 			before = t.Version
+			t.learn(corrections)
 			t.again(info, p)
 		}
 		if t.Impossible != "" {
@@ -213,22 +247,24 @@ func (t *task) again(info sdk.JobInfo, p sdk.Person) {
 	news := false
 	for _, id := range p.Identifiers() {
 		one := identifier{string(id.Kind), id.Value.Reveal()}
-		if !slices.Contains(t.Person, one) {
+		if !slices.Contains(t.Person, one) && !t.isRight(one) {
 			t.Person, news = append(t.Person, one), true
 		}
 	}
-	if news && !t.Acted {
-		t.Looked, t.Found = false, nil
+	if news && !t.Acted && !t.Righted {
+		t.Looked, t.Found, t.Seen = false, nil, false
 		t.ask(firstOf(t.Step))
 	}
 }
 
 // firstOf is the step with which a task begins that has come to step.
 func firstOf(step string) string {
-	if step == stepErase {
+	switch step {
+	case stepErase, stepFields, stepCorrect:
 		return stepLook
+	default:
+		return step
 	}
-	return step
 }
 
 // Locate implements [sdk.Connector]. Before the act it is what people saw first,
@@ -238,7 +274,7 @@ func (c *Connector) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, erro
 		if !t.Looked && !t.Acted {
 			return false
 		}
-		if t.Action != "erase" || !t.Acted && total(t.Found) == 0 {
+		if t.Action != "erase" && t.Action != "correct" || !t.Acted && total(t.Found) == 0 {
 			t.finish(c.now().UTC())
 		}
 		return true

@@ -78,6 +78,9 @@ func (c *Connector) answer(ctx context.Context, q *habeasv1.TaskQuestion, a *hab
 			for _, id := range t.Person {
 				a.Person = append(a.Person, &habeasv1.Identifier{Kind: id.Kind, Value: id.Value})
 			}
+			if t.Done.IsZero() {
+				a.Corrections = correctionMessages(t.Corrections)
+			}
 			return nil
 		})
 	case *habeasv1.TaskQuestion_Proof:
@@ -225,6 +228,14 @@ func (c *Connector) result(t *task, who string, r *habeasv1.TaskResult) error {
 			return invalid("in_force: say that the opt-out is in force, or why it can't be done")
 		}
 		t.InForce, t.Answered, t.By = r.GetInForce(), true, who
+		return nil
+	}
+	if t.Step == stepFields || t.Step == stepCorrect {
+		if err := t.see(r.GetFields()); err != nil {
+			return err
+		}
+		t.Seen, t.Righted, t.Taken = true, t.Step == stepCorrect, false
+		t.Answered, t.By = true, who
 		return nil
 	}
 	counts, err := c.counts(r.GetCounts())

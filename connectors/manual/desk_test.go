@@ -20,7 +20,7 @@ const (
 )
 
 var archive = Settings{
-	Accepts: []string{"email", "name"}, Can: []string{"erase", "opt_out"}, Instructions: "Ask the archive for the box.",
+	Accepts: []string{"email", "name"}, Can: []string{"erase", "opt_out", "correct"}, Instructions: "Ask the archive for the box.",
 	Stores: []StoreSettings{{Name: "cabinet", Categories: []CategorySettings{{Letter: "A"}}}, {Name: "tapes"}},
 }
 
@@ -51,7 +51,7 @@ func (r *rig) restart() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.all, r.c = c, c.(both).Connector
+	r.all, r.c = c, c.(all).Connector
 	r.t.Cleanup(func() { _ = r.c.Close() }) // again after a restart
 }
 

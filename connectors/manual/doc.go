@@ -6,7 +6,8 @@
 // into the system and says how many records there are in each store; when the job
 // is to erase, the task comes back, somebody erases, looks again, and says what is
 // left and why. So what was located is on record before anything is erased, a limit
-// holds, and what is believed is the second look.
+// holds, and what is believed is the second look. A correction goes the same way,
+// field by field.
 //
 // Tasks are kept in files of the connector's own folder, encrypted, and survive
 // restarts; a task that is done forgets whom it was about. Of documents that were

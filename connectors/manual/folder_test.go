@@ -62,7 +62,7 @@ func TestInstancesShareTasks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := second.(both).Connector
+	other := second.(all).Connector
 	t.Cleanup(func() {
 		if err := other.Close(); err != nil {
 			t.Error(err)

@@ -20,8 +20,8 @@ type Settings struct {
 	Accepts []string `yaml:"accepts"`
 	// Stores are the places to look into: cabinets, tapes, a vendor's archive.
 	Stores []StoreSettings `yaml:"stores"`
-	// Can says what people can do there besides looking: erase, opt_out.
-	// Without it, erase.
+	// Can says what people can do there besides looking: erase, opt_out,
+	// correct. Without it, erase.
 	Can []string `yaml:"can"`
 	// Instructions say how to go about it. They are shown with every task.
 	Instructions string `yaml:"instructions"`
@@ -70,6 +70,9 @@ const (
 	usualKeep   = 2 * 365 * 24 * time.Hour
 )
 
+// abilities are what people can do besides looking.
+var abilities = []string{"erase", "opt_out", "correct"}
+
 var tiers = map[string]sdk.Tier{"": sdk.OwnStore, "own": sdk.OwnStore, "third_party": sdk.ThirdParty, "identity": sdk.IdentityStore}
 
 // check names the first setting that is missing or wrong.
@@ -88,8 +91,8 @@ func (s Settings) check() error {
 		return fmt.Errorf("config.tier: %q: want own, third_party or identity", s.Tier)
 	}
 	for i, can := range s.Can {
-		if can != "erase" && can != "opt_out" {
-			return fmt.Errorf("config.can[%d]: %q: want erase or opt_out", i, can)
+		if !slices.Contains(abilities, can) {
+			return fmt.Errorf("config.can[%d]: %q: want erase, opt_out or correct", i, can)
 		}
 	}
 	seen := make(map[string]bool)

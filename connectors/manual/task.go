@@ -17,6 +17,8 @@ const (
 	stepErase    = "erase"
 	stepOptOut   = "opt_out"
 	stepOptedOut = "opted_out"
+	stepFields   = "fields"
+	stepCorrect  = "correct"
 )
 
 // task is a job that people do, as it is stored.
@@ -49,6 +51,13 @@ type task struct {
 	// Taken says that the runtime was told of the act.
 	Taken   bool `json:"taken,omitempty"`
 	InForce bool `json:"in_force,omitempty"`
+	// Corrections are what is to be put right, known once the runtime has said
+	// so; their values are forgotten when the task is done.
+	Corrections []correction `json:"corrections,omitempty"`
+	// Seen says that somebody looked at the disputed fields, and Righted that
+	// they have put them right and looked again.
+	Seen    bool `json:"seen,omitempty"`
+	Righted bool `json:"righted,omitempty"`
 	// Impossible is why it can't be done, and Told the attempt in which the
 	// runtime was told so; a later one asks again.
 	Impossible string `json:"impossible,omitempty"`
@@ -102,6 +111,9 @@ func (t *task) ask(step string) {
 func (t *task) finish(now time.Time) {
 	if t.Done.IsZero() {
 		t.Done, t.Person = now, nil
+		for i := range t.Corrections {
+			t.Corrections[i].Value = ""
+		}
 		t.Version++
 	}
 }
@@ -135,7 +147,7 @@ func (t *task) message(stores []string, instructions string) *habeasv1.Task {
 	m := &habeasv1.Task{
 		TaskId: t.ID, RequestId: t.RequestID, Regime: t.Regime, Right: t.Right, Step: t.Step, CreateTime: timestamppb.New(t.Created),
 		Assignee: t.Assignee, Version: t.Version, Done: !t.Done.IsZero(), Answered: t.Answered, Instructions: instructions, Stores: stores,
-		Excluded: t.Excluded, Found: countMessages(t.Found), Left: countMessages(t.Left),
+		Excluded: t.Excluded, Found: countMessages(t.Found), Left: countMessages(t.Left), Fields: fieldMessages(t.Corrections),
 	}
 	if !t.Due.IsZero() {
 		m.DueTime = timestamppb.New(t.Due)

@@ -595,7 +595,9 @@ type TaskResult struct {
 	// For an opt-out: whether it is in force.
 	InForce bool `protobuf:"varint,2,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
 	// Set when it can't be done: why, in words that name nobody.
-	Impossible    string `protobuf:"bytes,3,opt,name=impossible,proto3" json:"impossible,omitempty"`
+	Impossible string `protobuf:"bytes,3,opt,name=impossible,proto3" json:"impossible,omitempty"`
+	// For a correction: one row for each field of the task, in its order.
+	Fields        []*TaskField `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -651,6 +653,78 @@ func (x *TaskResult) GetImpossible() string {
 	return ""
 }
 
+func (x *TaskResult) GetFields() []*TaskField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// TaskField is how one disputed field stands in all records of the person. It
+// has no value.
+type TaskField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The field, or the data category, in dispute.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Records that have the field.
+	HeldCount int64 `protobuf:"varint,2,opt,name=held_count,json=heldCount,proto3" json:"held_count,omitempty"`
+	// How many of those have another value than the right one.
+	WrongCount    int64 `protobuf:"varint,3,opt,name=wrong_count,json=wrongCount,proto3" json:"wrong_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskField) Reset() {
+	*x = TaskField{}
+	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskField) ProtoMessage() {}
+
+func (x *TaskField) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskField.ProtoReflect.Descriptor instead.
+func (*TaskField) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TaskField) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *TaskField) GetHeldCount() int64 {
+	if x != nil {
+		return x.HeldCount
+	}
+	return 0
+}
+
+func (x *TaskField) GetWrongCount() int64 {
+	if x != nil {
+		return x.WrongCount
+	}
+	return 0
+}
+
 // TaskCount is how many records of the person are in a store now.
 type TaskCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -670,7 +744,7 @@ type TaskCount struct {
 
 func (x *TaskCount) Reset() {
 	*x = TaskCount{}
-	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	mi := &file_habeas_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +756,7 @@ func (x *TaskCount) String() string {
 func (*TaskCount) ProtoMessage() {}
 
 func (x *TaskCount) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	mi := &file_habeas_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +769,7 @@ func (x *TaskCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCount.ProtoReflect.Descriptor instead.
 func (*TaskCount) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TaskCount) GetStore() string {
@@ -744,8 +818,9 @@ type Task struct {
 	Regime string `protobuf:"bytes,3,opt,name=regime,proto3" json:"regime,omitempty"`
 	// The right.
 	Right string `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`
-	// What is to be done now: "look", "erase", "opt_out", or "opted_out" to see
-	// whether an opt-out is in force.
+	// What is to be done now: "look", "erase", "opt_out", "opted_out" to see
+	// whether an opt-out is in force, "fields" to see how disputed fields stand, or
+	// "correct".
 	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
 	// When the task came.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -773,14 +848,17 @@ type Task struct {
 	// Stores whose records are left alone.
 	Excluded []string `protobuf:"bytes,17,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	// Start of the look-back window; absent means everything.
-	SinceTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// For a correction: the disputed fields as they were last seen, without the
+	// right values; counts are 0 until somebody looked.
+	Fields        []*TaskField `protobuf:"bytes,19,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_habeas_v1_task_proto_msgTypes[9]
+	mi := &file_habeas_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +870,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[9]
+	mi := &file_habeas_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +883,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Task) GetTaskId() string {
@@ -934,6 +1012,13 @@ func (x *Task) GetSinceTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Task) GetFields() []*TaskField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
 // TaskReply answers a call.
 type TaskReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -949,7 +1034,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_habeas_v1_task_proto_msgTypes[10]
+	mi := &file_habeas_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1046,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[10]
+	mi := &file_habeas_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1059,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TaskReply) GetCallId() string {
@@ -1012,14 +1097,16 @@ type TaskAnswer struct {
 	// Why not, when it was refused: "not_found", "moved_on", "invalid", "failed".
 	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
 	// More on that, in words.
-	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What is to be put right, when the task was opened: in the order of its fields.
+	Corrections   []*Correction `protobuf:"bytes,7,rep,name=corrections,proto3" json:"corrections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskAnswer) Reset() {
 	*x = TaskAnswer{}
-	mi := &file_habeas_v1_task_proto_msgTypes[11]
+	mi := &file_habeas_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1118,7 @@ func (x *TaskAnswer) String() string {
 func (*TaskAnswer) ProtoMessage() {}
 
 func (x *TaskAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[11]
+	mi := &file_habeas_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1131,7 @@ func (x *TaskAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskAnswer.ProtoReflect.Descriptor instead.
 func (*TaskAnswer) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TaskAnswer) GetCallId() string {
@@ -1089,6 +1176,13 @@ func (x *TaskAnswer) GetDetail() string {
 	return ""
 }
 
+func (x *TaskAnswer) GetCorrections() []*Correction {
+	if x != nil {
+		return x.Corrections
+	}
+	return nil
+}
+
 var File_habeas_v1_task_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_task_proto_rawDesc = "" +
@@ -1130,21 +1224,28 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x18\n" +
 	"\acontent\x18\x04 \x01(\fR\acontent\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"u\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa3\x01\n" +
 	"\n" +
 	"TaskResult\x12,\n" +
 	"\x06counts\x18\x01 \x03(\v2\x14.habeas.v1.TaskCountR\x06counts\x12\x19\n" +
 	"\bin_force\x18\x02 \x01(\bR\ainForce\x12\x1e\n" +
 	"\n" +
 	"impossible\x18\x03 \x01(\tR\n" +
-	"impossible\"\x9c\x01\n" +
+	"impossible\x12,\n" +
+	"\x06fields\x18\x04 \x03(\v2\x14.habeas.v1.TaskFieldR\x06fields\"a\n" +
+	"\tTaskField\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1d\n" +
+	"\n" +
+	"held_count\x18\x02 \x01(\x03R\theldCount\x12\x1f\n" +
+	"\vwrong_count\x18\x03 \x01(\x03R\n" +
+	"wrongCount\"\x9c\x01\n" +
 	"\tTaskCount\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\x03R\x04kept\x12\x14\n" +
 	"\x05basis\x18\x04 \x01(\tR\x05basis\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xf1\x04\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x9f\x05\n" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n" +
 	"\n" +
@@ -1167,11 +1268,12 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x06stores\x18\x10 \x03(\tR\x06stores\x12\x1a\n" +
 	"\bexcluded\x18\x11 \x03(\tR\bexcluded\x129\n" +
 	"\n" +
-	"since_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"g\n" +
+	"since_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x12,\n" +
+	"\x06fields\x18\x13 \x03(\v2\x14.habeas.v1.TaskFieldR\x06fields\"g\n" +
 	"\tTaskReply\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12#\n" +
-	"\rsealed_answer\x18\x03 \x01(\fR\fsealedAnswer\"\xd9\x01\n" +
+	"\rsealed_answer\x18\x03 \x01(\fR\fsealedAnswer\"\x92\x02\n" +
 	"\n" +
 	"TaskAnswer\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12%\n" +
@@ -1179,7 +1281,8 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x06person\x18\x03 \x03(\v2\x15.habeas.v1.IdentifierR\x06person\x12*\n" +
 	"\x05proof\x18\x04 \x01(\v2\x14.habeas.v1.TaskProofR\x05proof\x12\x18\n" +
 	"\aproblem\x18\x05 \x01(\tR\aproblem\x12\x16\n" +
-	"\x06detail\x18\x06 \x01(\tR\x06detailB\x9e\x01\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\x127\n" +
+	"\vcorrections\x18\a \x03(\v2\x15.habeas.v1.CorrectionR\vcorrectionsB\x9e\x01\n" +
 	"\rcom.habeas.v1B\tTaskProtoP\x01Z=github.com/habeas-data/habeas/proto/gen/go/habeas/v1;habeasv1\xa2\x02\x03HXX\xaa\x02\tHabeas.V1\xca\x02\tHabeas\\V1\xe2\x02\x15Habeas\\V1\\GPBMetadata\xea\x02\n" +
 	"Habeas::V1b\x06proto3"
 
@@ -1195,7 +1298,7 @@ func file_habeas_v1_task_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_task_proto_rawDescData
 }
 
-var file_habeas_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_habeas_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_habeas_v1_task_proto_goTypes = []any{
 	(*TaskCall)(nil),              // 0: habeas.v1.TaskCall
 	(*TaskQuestion)(nil),          // 1: habeas.v1.TaskQuestion
@@ -1205,12 +1308,14 @@ var file_habeas_v1_task_proto_goTypes = []any{
 	(*TaskChange)(nil),            // 5: habeas.v1.TaskChange
 	(*TaskProof)(nil),             // 6: habeas.v1.TaskProof
 	(*TaskResult)(nil),            // 7: habeas.v1.TaskResult
-	(*TaskCount)(nil),             // 8: habeas.v1.TaskCount
-	(*Task)(nil),                  // 9: habeas.v1.Task
-	(*TaskReply)(nil),             // 10: habeas.v1.TaskReply
-	(*TaskAnswer)(nil),            // 11: habeas.v1.TaskAnswer
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Identifier)(nil),            // 13: habeas.v1.Identifier
+	(*TaskField)(nil),             // 8: habeas.v1.TaskField
+	(*TaskCount)(nil),             // 9: habeas.v1.TaskCount
+	(*Task)(nil),                  // 10: habeas.v1.Task
+	(*TaskReply)(nil),             // 11: habeas.v1.TaskReply
+	(*TaskAnswer)(nil),            // 12: habeas.v1.TaskAnswer
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Identifier)(nil),            // 14: habeas.v1.Identifier
+	(*Correction)(nil),            // 15: habeas.v1.Correction
 }
 var file_habeas_v1_task_proto_depIdxs = []int32{
 	2,  // 0: habeas.v1.TaskQuestion.list:type_name -> habeas.v1.TaskList
@@ -1219,23 +1324,26 @@ var file_habeas_v1_task_proto_depIdxs = []int32{
 	4,  // 3: habeas.v1.TaskQuestion.proof:type_name -> habeas.v1.TaskProofOpen
 	6,  // 4: habeas.v1.TaskChange.attach:type_name -> habeas.v1.TaskProof
 	7,  // 5: habeas.v1.TaskChange.result:type_name -> habeas.v1.TaskResult
-	12, // 6: habeas.v1.TaskProof.time:type_name -> google.protobuf.Timestamp
-	8,  // 7: habeas.v1.TaskResult.counts:type_name -> habeas.v1.TaskCount
-	12, // 8: habeas.v1.TaskCount.until_time:type_name -> google.protobuf.Timestamp
-	12, // 9: habeas.v1.Task.create_time:type_name -> google.protobuf.Timestamp
-	12, // 10: habeas.v1.Task.due_time:type_name -> google.protobuf.Timestamp
-	8,  // 11: habeas.v1.Task.found:type_name -> habeas.v1.TaskCount
-	8,  // 12: habeas.v1.Task.left:type_name -> habeas.v1.TaskCount
-	6,  // 13: habeas.v1.Task.proofs:type_name -> habeas.v1.TaskProof
-	12, // 14: habeas.v1.Task.since_time:type_name -> google.protobuf.Timestamp
-	9,  // 15: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
-	13, // 16: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
-	6,  // 17: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 6: habeas.v1.TaskProof.time:type_name -> google.protobuf.Timestamp
+	9,  // 7: habeas.v1.TaskResult.counts:type_name -> habeas.v1.TaskCount
+	8,  // 8: habeas.v1.TaskResult.fields:type_name -> habeas.v1.TaskField
+	13, // 9: habeas.v1.TaskCount.until_time:type_name -> google.protobuf.Timestamp
+	13, // 10: habeas.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	13, // 11: habeas.v1.Task.due_time:type_name -> google.protobuf.Timestamp
+	9,  // 12: habeas.v1.Task.found:type_name -> habeas.v1.TaskCount
+	9,  // 13: habeas.v1.Task.left:type_name -> habeas.v1.TaskCount
+	6,  // 14: habeas.v1.Task.proofs:type_name -> habeas.v1.TaskProof
+	13, // 15: habeas.v1.Task.since_time:type_name -> google.protobuf.Timestamp
+	8,  // 16: habeas.v1.Task.fields:type_name -> habeas.v1.TaskField
+	10, // 17: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
+	14, // 18: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
+	6,  // 19: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
+	15, // 20: habeas.v1.TaskAnswer.corrections:type_name -> habeas.v1.Correction
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_task_proto_init() }
@@ -1261,7 +1369,7 @@ func file_habeas_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_task_proto_rawDesc), len(file_habeas_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
