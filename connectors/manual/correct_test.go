@@ -192,9 +192,11 @@ func TestCorrectionOverTheBus_CO1(t *testing.T) {
 	answer := func(r *habeasv1.TaskResult) {
 		o.says(func(c *habeasv1.TaskChange) { c.Change = &habeasv1.TaskChange_Result{Result: r} })
 	}
-	for i, result := range []*habeasv1.TaskResult{there(3, 0, 0), stand(2, 2), stand(2, 1)} {
-		if got := send(int32(i + 1)); got.GetDeferred() == nil {
-			t.Fatalf("attempt %d was answered %v", i+1, got)
+	attempt := int32(0)
+	for _, result := range []*habeasv1.TaskResult{there(3, 0, 0), stand(2, 2), stand(2, 1)} {
+		attempt++
+		if got := send(attempt); got.GetDeferred() == nil {
+			t.Fatalf("attempt %d was answered %v", attempt, got)
 		}
 		answer(result)
 	}

@@ -57,7 +57,9 @@ type taskPage struct {
 	Proofs       []proofView
 	Bases        []wire.Basis
 	Types        string
-	// Ask says what the form asks for: "count" or "in_force".
+	// Disputed are the fields to put right.
+	Disputed []disputedField
+	// Ask says what the form asks for: "count", "in_force" or "fields".
 	Ask             string
 	Answered, Done  bool
 	Failed, Problem string
@@ -82,6 +84,8 @@ var stepWords = map[string]word{
 	"erase":     {Label: "Erase, then look again", Tone: warn},
 	"opt_out":   {Label: "Opt out", Tone: warn},
 	"opted_out": {Label: "See whether the opt-out is in force", Tone: warn},
+	"fields":    {Label: "Look at the disputed fields", Tone: warn},
+	"correct":   {Label: "Correct, then look again", Tone: warn},
 }
 
 func stepWord(t *habeasv1.Task) word {
@@ -216,9 +220,13 @@ func taskPageOf(connector string, a *habeasv1.TaskAnswer, now time.Time, typed u
 		Excluded: t.GetExcluded(), Found: taskCounts(t.GetFound()), Left: taskCounts(t.GetLeft()), Bases: wire.Bases(), Types: strings.Join(proofTypes, ","),
 		Answered: t.GetAnswered(), Done: t.GetDone(), Typed: typed, Ask: "count",
 	}
-	if step := t.GetStep(); step == "opt_out" || step == "opted_out" {
+	switch t.GetStep() {
+	case "opt_out", "opted_out":
 		p.Ask = "in_force"
+	case "fields", "correct":
+		p.Ask = "fields"
 	}
+	p.Disputed = disputedFields(t, a.GetCorrections(), typed)
 	if s := t.GetSinceTime(); s.IsValid() {
 		p.Since = momentOf(s.AsTime())
 	}
@@ -293,6 +301,9 @@ func resultOf(form url.Values) (result *habeasv1.TaskResult, problem string) {
 	}
 	if form.Has("in_force") {
 		return &habeasv1.TaskResult{InForce: form.Get("in_force") == "yes"}, ""
+	}
+	if form.Has("field-0") {
+		return fieldsOf(form)
 	}
 	result = &habeasv1.TaskResult{}
 	for i := range mostStores {

@@ -114,6 +114,11 @@ func (a *archivist) answer(q *habeasv1.TaskQuestion) *habeasv1.TaskAnswer {
 			return &habeasv1.TaskAnswer{Problem: "not_found"}
 		}
 		out.Person = []*habeasv1.Identifier{{Kind: "email", Value: planted}}
+		for _, f := range a.task.GetFields() {
+			if !a.task.GetDone() {
+				out.Corrections = append(out.Corrections, &habeasv1.Correction{Field: f.GetField(), Value: rightStreet})
+			}
+		}
 	case *habeasv1.TaskQuestion_Proof:
 		out.Proof = &habeasv1.TaskProof{MediaType: "application/pdf", Content: a.proof}
 	case *habeasv1.TaskQuestion_Change:
@@ -150,7 +155,63 @@ func (a *archivist) note(who string, ch *habeasv1.TaskChange) {
 				text += " until " + c.GetUntilTime().AsTime().Format(time.DateOnly)
 			}
 		}
+		for _, f := range what.Result.GetFields() {
+			text += fmt.Sprintf("; %s %d, %d wrong", f.GetField(), f.GetHeldCount(), f.GetWrongCount())
+		}
 		a.changes = append(a.changes, text)
+	}
+}
+
+const rightStreet = "12 Righted Avenue"
+
+// corrects makes the task one of putting a street right.
+func (a *archivist) corrects(step string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.task.Right, a.task.Step, a.task.Answered = "correct", step, false
+	a.task.Fields = []*habeasv1.TaskField{{Field: "street", HeldCount: 3, WrongCount: 2}}
+}
+
+// What is to be put right is shown to whoever does the task, on record, and not in
+// the list; how the field stands goes back by numbers alone.
+func TestTaskOfCorrection_CO1(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	a.corrects("correct")
+	list := d.fetch(t, "/tasks")
+	list.decent(t, true)
+	list.says(t, "Correct, then look again")
+	if strings.Contains(list.body, rightStreet) {
+		t.Error("the list tells the right value")
+	}
+	base := "/tasks/archive/" + taskID
+	page := d.fetch(t, base)
+	page.says(t, "What is to be put right", "street "+rightStreet, "2 of 3 wrong when last seen", "Records that have it", "With another value")
+	if views := d.views(t); views != "console admin console: task "+taskID+" of archive true" {
+		t.Errorf("on record is %s", views)
+	}
+	for want, form := range map[string]url.Values{
+		"Say how many records have street":   {"version": {"3"}, "field-0": {"street"}, "held-0": {""}, "wrong-0": {"0"}},
+		"Say in how many records street has": {"version": {"3"}, "field-0": {"street"}, "held-0": {"3"}, "wrong-0": {"some"}},
+	} {
+		got := d.post(t, base+"/answer", form)
+		got.says(t, want)
+		if got.status != http.StatusUnprocessableEntity {
+			t.Errorf("status %d", got.status)
+		}
+	}
+	if back := d.post(t, base+"/answer", url.Values{"version": {"3"}, "field-0": {"street"}, "held-0": {"3"}, "wrong-0": {"0"}}); back.path != "/tasks" {
+		t.Errorf("led to %s with %d", back.path, back.status)
+	}
+	d.retried(t, fmt.Sprintf("retry %s %q 0", a.task.GetRequestId(), "archive"))
+	if got := a.did(); got != `console answers "" false; street 3, 0 wrong` {
+		t.Errorf("did %s", got)
+	}
+	a.mu.Lock()
+	a.task.Done = true
+	a.mu.Unlock()
+	if done := d.fetch(t, base); strings.Contains(done.body, rightStreet) {
+		t.Error("a task that is done tells the right value")
 	}
 }
 
@@ -401,6 +462,11 @@ func TestTaskLooks(t *testing.T) {
 	enter(b, d)
 	looks(b, "tasks", d.server.URL+"/tasks")
 	page := d.server.URL + "/tasks/archive/" + taskID
+	a.corrects("correct")
+	looks(b, "task of a correction", page)
+	a.mu.Lock()
+	a.task.Right, a.task.Step, a.task.Fields = "delete", "look", nil
+	a.mu.Unlock()
 	looks(b, "task", page)
 	file := filepath.Join(t.TempDir(), "photo.png")
 	if err := os.WriteFile(file, []byte("\x89PNG\r\n"), 0o600); err != nil {
