@@ -463,7 +463,7 @@ func TestTaskLooks(t *testing.T) {
 	looks(b, "tasks", d.server.URL+"/tasks")
 	page := d.server.URL + "/tasks/archive/" + taskID
 	a.corrects("correct")
-	looks(b, "task of a correction", page)
+	looks(b, "task-correct", page)
 	a.mu.Lock()
 	a.task.Right, a.task.Step, a.task.Fields = "delete", "look", nil
 	a.mu.Unlock()
