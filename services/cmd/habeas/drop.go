@@ -49,10 +49,15 @@ type dropFlags struct {
 	client clientFlags
 	config string
 	wait   time.Duration
+	now    func() time.Time
+	every  time.Duration // how often --repeat looks whether something is due
 }
 
 func dropCommand() *cobra.Command {
-	f := &dropFlags{}
+	return (&dropFlags{now: time.Now, every: time.Hour}).command()
+}
+
+func (f *dropFlags) command() *cobra.Command {
 	cmd := &cobra.Command{Use: "drop", Short: "For data brokers: California's deletion platform"}
 	f.client.add(cmd)
 	cmd.PersistentFlags().StringVar(&f.config, "config", "", "configuration file (YAML); of it drop, the store and the master key are used")
@@ -81,7 +86,7 @@ func (f *dropFlags) with(ctx context.Context, use func(config, *drop.Broker) err
 		}
 		return use(c, &drop.Broker{
 			Ledger: ledger, Spool: c.Drop.Spool, Wait: f.wait, File: f.file,
-			Now: func() time.Time { return time.Now().UTC() },
+			Now: func() time.Time { return f.now().UTC() },
 			People: func() (io.ReadCloser, error) {
 				if c.Drop.People == "" {
 					return nil, errors.New("drop.people is not set: name the file of whom the company holds data on, one JSON object a line")
@@ -193,9 +198,6 @@ platform's pages, writing the answers to files that you upload there. Say so wit
 	return cmd
 }
 
-// dropEvery is how often "drop session --repeat" looks whether something is due.
-const dropEvery = time.Hour
-
 // repeat runs sessions when they are due and looks once a day in between. What
 // goes wrong is shown and tried again.
 func (f *dropFlags) repeat(cmd *cobra.Command, b *drop.Broker) error {
@@ -205,7 +207,7 @@ func (f *dropFlags) repeat(cmd *cobra.Command, b *drop.Broker) error {
 	}
 	var looked request.Date
 	for ctx := cmd.Context(); ; {
-		today, err := drop.Today(time.Now())
+		today, err := drop.Today(f.now())
 		if err != nil {
 			return err
 		}
@@ -221,8 +223,9 @@ func (f *dropFlags) repeat(cmd *cobra.Command, b *drop.Broker) error {
 		case s.Due || s.Open != "":
 			r, err = b.Session(ctx)
 		case looked != today:
-			r, err = b.Look(ctx)
-			looked = today
+			if r, err = b.Look(ctx); err == nil {
+				looked = today
+			}
 		}
 		if err == nil && !r.Whole() {
 			err = r.Write(cmd.OutOrStdout())
@@ -232,7 +235,7 @@ func (f *dropFlags) repeat(cmd *cobra.Command, b *drop.Broker) error {
 				return err
 			}
 		}
-		if !room.Sleep(ctx, dropEvery) {
+		if !room.Sleep(ctx, f.every) {
 			return nil
 		}
 	}
@@ -294,7 +297,7 @@ func dropStatus(f *dropFlags) *cobra.Command {
 				return err
 			}
 			return f.with(cmd.Context(), func(_ config, b *drop.Broker) error {
-				today, err := drop.Today(time.Now())
+				today, err := drop.Today(f.now())
 				if err != nil {
 					return err
 				}
