@@ -29,6 +29,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BIN", bin)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("HABEAS_HTTP_ADDR", "127.0.0.1:0")
+			env.Setenv("WITNESS", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+			env.Setenv("OTHER", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 			env.Values[upKey{}] = &upProcess{}
 			return nil
 		},

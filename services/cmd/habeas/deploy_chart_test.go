@@ -160,13 +160,16 @@ func checkRoomFiles(t *testing.T, objects, given map[string]object, name string)
 		return
 	}
 	beside := objects["ConfigMap/habeas-"+name].Data
-	for _, path := range []string{c.Intake.Tenant, c.Intake.Doors} {
+	for _, path := range []string{c.Intake.Tenant, c.Intake.Doors, c.Audit.WitnessPolicy} {
 		if laid, ok := strings.CutPrefix(path, "/etc/habeas/"); path != "" && (!ok || beside[laid] == "") {
 			t.Errorf("%s is not given %s", name, path)
 		}
 	}
 	if told := slices.Contains([]string{"intake", "coordinator", "delivery", "console"}, name); told != (c.Intake.Tenant != "") {
 		t.Errorf("%s has the company's file at %q", name, c.Intake.Tenant)
+	}
+	if witnessed := name == "audit"; witnessed != (c.Audit.WitnessPolicy != "") {
+		t.Errorf("%s has the policy of witnesses at %q", name, c.Audit.WitnessPolicy)
 	}
 	want := []string{c.Vault.Key}
 	for _, f := range []room.SecretFile{c.HTTP.TokenFile, c.NATS.PasswordFile, c.Store.DSNFile, c.Audit.Store.DSNFile} {

@@ -109,7 +109,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 // under the real one.
 func (c config) replaced() config {
 	fresh := config{StateDir: c.StateDir, Log: c.Log, HTTP: c.HTTP, NATS: c.NATS, Intake: c.Intake, Coordinator: c.Coordinator, Delivery: c.Delivery, Connectors: c.Connectors, Console: c.Console, Effect: c.Effect}
-	fresh.Audit.Origin = c.Audit.Origin
+	fresh.Audit.Origin, fresh.Audit.WitnessPolicy = c.Audit.Origin, c.Audit.WitnessPolicy
 	fresh.Delivery.Packages, fresh.Delivery.SpoolDir = "", ""
 	fresh.place()
 	return fresh

@@ -67,6 +67,9 @@ readinessProbe:
     "keys" (dict "dir" $secrets "public" "/run/habeas/public") -}}
 {{- if eq .room "audit" -}}
 {{- $_ := set $c "audit" (dict "store" (dict "dsn_file" (printf "%s/pg-audit.dsn" $secrets)) "state_dir" "/var/lib/habeas/log") -}}
+{{- if .root.Values.witnesses -}}
+{{- $_ := set $c.audit "witness_policy" "/etc/habeas/witnesses.policy" -}}
+{{- end -}}
 {{- /* This room works on neither of these and has no right to the real ones. */ -}}
 {{- $_ := set $c "store" (dict "dsn" "sqlite:/var/lib/habeas/unused.db") -}}
 {{- $_ := set $c "vault" (dict "key" "/var/lib/habeas/unused.key") -}}
