@@ -100,8 +100,9 @@ func TestEnv(t *testing.T) {
 	if c.Path != "/srv/data/book.db" || c.Literal != "${HOME}" || c.Count != 3 {
 		t.Errorf("decoded %+v", c)
 	}
-	var less struct {
-		Path string `yaml:"path"`
+	var less struct { // of several unknown fields any may be named
+		Path  string `yaml:"path"`
+		Count int    `yaml:"count"`
 	}
 	if err := env.Decode(&less); err == nil || !strings.Contains(err.Error(), "literal") {
 		t.Errorf("an unknown field: %v", err)
