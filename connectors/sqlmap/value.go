@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -26,6 +25,14 @@ func canonical(v any) value {
 		return v
 	case int32:
 		return int64(v)
+	}
+	return fmt.Sprint(v)
+}
+
+// written is a value as text.
+func written(v value) string {
+	if s, ok := v.(string); ok {
+		return s
 	}
 	return fmt.Sprint(v)
 }
@@ -59,33 +66,31 @@ func conditionMatches(v value, in []string) bool {
 	return false
 }
 
-// encode writes a row key as a string, so that different keys give different
-// strings whatever their types and contents.
-func encode(key []value) string {
-	var b strings.Builder
+// appendKey writes a row key behind what is in b, so that different keys give
+// different bytes whatever their types and contents.
+func appendKey(b []byte, key []value) []byte {
 	for _, v := range key {
 		switch v := v.(type) {
 		case nil:
-			b.WriteByte('n')
+			b = append(b, 'n')
 		case int64:
-			b.WriteByte('i')
-			var n [8]byte
-			binary.BigEndian.PutUint64(n[:], uint64(v)) //nolint:gosec // the bits, not the number
-			b.Write(n[:])
+			b = binary.BigEndian.AppendUint64(append(b, 'i'), uint64(v)) //nolint:gosec // the bits, not the number
 		case float64:
-			b.WriteByte('f')
-			var n [8]byte
-			binary.BigEndian.PutUint64(n[:], math.Float64bits(v))
-			b.Write(n[:])
+			b = binary.BigEndian.AppendUint64(append(b, 'f'), math.Float64bits(v))
 		case bool:
-			b.WriteString(strconv.FormatBool(v))
+			b = strconv.AppendBool(b, v)
 		case string:
-			fmt.Fprintf(&b, "s%d:%s", len(v), v)
+			b = appendText(append(b, 's'), v)
 		case blob:
-			fmt.Fprintf(&b, "b%d:%s", len(v), string(v))
+			b = appendText(append(b, 'b'), string(v))
 		}
 	}
-	return b.String()
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+	return append(b, s...)
 }
 
 // readable makes an export value of bytes.

@@ -94,6 +94,8 @@ type walk struct {
 	rows  map[*collection]map[string]*row
 	known map[int]map[value][]*row // by link: the rows each value led to
 	total map[int]map[value]int64  // by link: how many rows refer to a value
+
+	id []byte // the key of the row being read, used again and again
 }
 
 func newWalk(p *plan, q querier, kinds []sdk.Kind, lock bool) *walk {
@@ -326,20 +328,21 @@ func single(values []value) [][]value {
 
 // intern returns the one row of this key, new or known.
 func (w *walk) intern(c *collection, key, cols []any) *row {
-	r := &row{c: c, key: make([]value, len(key)), cols: make([]value, len(cols))}
+	read := make([]value, len(key)+len(cols))
 	for i, v := range key {
-		r.key[i] = w.p.d.read(v)
+		read[i] = w.p.d.read(v)
 	}
-	id := encode(r.key)
+	w.id = appendKey(w.id[:0], read[:len(key)])
 	if w.rows[c] == nil {
 		w.rows[c] = map[string]*row{}
 	}
-	if known := w.rows[c][id]; known != nil {
+	if known := w.rows[c][string(w.id)]; known != nil {
 		return known
 	}
 	for i, v := range cols {
-		r.cols[i] = w.p.d.read(v)
+		read[len(key)+i] = w.p.d.read(v)
 	}
-	w.rows[c][id] = r
+	r := &row{c: c, key: read[:len(key):len(key)], cols: read[len(key):]}
+	w.rows[c][string(w.id)] = r
 	return r
 }
