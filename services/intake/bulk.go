@@ -33,7 +33,8 @@ func (r *Room) ExtendAll(ctx context.Context, ids []request.ID, reason string) (
 
 // ApprovePlans approves the plans that wait for it; a request of which none waits is
 // refused with [request.ErrHold]. Where it takes two, the first is answered
-// [request.ErrSecond]. Answers and error are those of [Room.RetryAll].
+// [request.ErrSecond]. Who approved a plan and says so again is answered as before, and
+// nothing is done twice. Answers and error are those of [Room.RetryAll].
 func (r *Room) ApprovePlans(ctx context.Context, ids []request.ID) ([]error, error) {
 	if err := r.trained(ctx); err != nil {
 		return nil, err
@@ -41,6 +42,9 @@ func (r *Room) ApprovePlans(ctx context.Context, ids []request.ID) ([]error, err
 	asked := make(map[request.ID]bool)
 	answers, err := r.all(ctx, ids, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
 		delete(asked, s.Request.ID)
+		if s.Request.PlanApprovedBy(request.ActorOf(ctx)) {
+			return nil, nil
+		}
 		approved, err := s.Request.ApprovePlan(request.ActorOf(ctx), r.PlanApprovers > 1, r.Now())
 		switch {
 		case err != nil:
@@ -52,15 +56,42 @@ func (r *Room) ApprovePlans(ctx context.Context, ids []request.ID) ([]error, err
 		s.Request.Attention = ""
 		return &habeasv1.DecisionRecord{Decision: "plan_approved", Approvals: int32(max(r.PlanApprovers, 1))}, nil //nolint:gosec // 1 or 2
 	})
-	if err != nil {
+	return seconds(ids, answers, asked), err
+}
+
+// DenyAll is [Room.Deny] for many requests, with one code and reason for all of them;
+// those that somebody else has yet to agree to are answered [request.ErrSecond].
+// Answers and error are those of [Room.RetryAll].
+func (r *Room) DenyAll(ctx context.Context, ids []request.ID, d Denial) ([]error, error) {
+	if err := r.trained(ctx); err != nil {
 		return nil, err
 	}
-	for i, id := range ids {
-		if answers[i] == nil && asked[id] {
+	past := make(map[request.ID][]request.Past)
+	if len(ids) <= BulkMost && looksBack(d.Code) {
+		for _, id := range ids {
+			var err error
+			if past[id], err = r.pasts(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	asked := make(map[request.ID]bool)
+	answers, err := r.all(ctx, ids, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
+		rec, second, err := r.deny(ctx, s, d, past[s.Request.ID])
+		asked[s.Request.ID] = second
+		return rec, err
+	})
+	return seconds(ids, answers, asked), err
+}
+
+// seconds answers [request.ErrSecond] where what was asked takes another person.
+func seconds(ids []request.ID, answers []error, asked map[request.ID]bool) []error {
+	for i := range answers {
+		if answers[i] == nil && asked[ids[i]] {
 			answers[i] = request.ErrSecond
 		}
 	}
-	return answers, nil
+	return answers
 }
 
 // AssignAll gives requests to a member of staff, or to nobody when who is empty.

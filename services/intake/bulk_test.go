@@ -133,20 +133,7 @@ func TestDenialsAndDigests(t *testing.T) {
 func TestPlansAreApproved(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		ana, bob := request.WithActor(t.Context(), "ana"), request.WithActor(t.Context(), "bob")
-		waits := func() request.ID {
-			t.Helper()
-			id := r.submit(deletion)
-			_, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
-				s := snaps[0]
-				s.Request.Attention, s.Changed = "plan_approval", true
-				return s.Request.Hold(request.Hold{ID: request.NewID(), Kind: request.ApprovalHold, Since: r.room.Now(), By: "coordinator"})
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return id
-		}
-		one, other, idle := waits(), waits(), r.submit(deletion)
+		one, other, idle := r.planned(), r.planned(), r.submit(deletion)
 		req, _ := r.get(one)
 		if err := r.room.EndHold(ana, one, req.PlanWaits().ID); !errors.Is(err, request.ErrHold) {
 			t.Errorf("the plan is let go without an approval: %v", err)
@@ -166,6 +153,9 @@ func TestPlansAreApproved(t *testing.T) {
 		}
 		if answers, err = r.room.ApprovePlans(bob, []request.ID{one}); err != nil || !errors.Is(answers[0], request.ErrHold) {
 			t.Errorf("approving twice: %v, %v", answers, err)
+		}
+		if answers, err = r.room.ApprovePlans(ana, []request.ID{one}); err != nil || answers[0] != nil {
+			t.Errorf("saying so again: %v, %v", answers, err)
 		}
 
 		r.room.PlanApprovers = 2

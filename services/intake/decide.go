@@ -208,39 +208,52 @@ func (r *Room) Deny(ctx context.Context, id request.ID, d Denial) error {
 		return err
 	}
 	second := false
-	err = r.decide(ctx, id, func(s *store.Snapshot) (*habeasv1.DecisionRecord, error) {
-		second = false
-		needs, err := r.mayDeny(s.Request.Request, d, past)
-		if err != nil {
-			return nil, err
-		}
-		req := s.Request.Request
-		ending := request.Ending{Result: request.ResultDenied, Code: d.Code, Reason: d.Reason}
-		approvals := int32(1)
-		if slices.Contains(needs, string(regimes.NeedsApprover)) {
-			if !request.CanClose(req.Right(), req.State(), request.ResultDenied) {
-				return nil, req.Close(ending)
-			}
-			enough, err := req.Approve("deny/"+d.Code, request.ActorOf(ctx), r.Now())
-			if err != nil {
-				return nil, err
-			}
-			if !enough {
-				second = true
-				return &habeasv1.DecisionRecord{Decision: "denial_asked", Code: d.Code, Reason: d.Reason, Approvals: 1}, nil
-			}
-			approvals = 2
-		}
-		if err := req.Close(ending); err != nil {
-			return nil, err
-		}
-		req.Case.Decision = &request.Decision{Code: request.DenialCode(d.Code), Evidence: d.Evidence, By: request.ActorOf(ctx), At: r.Now().UTC()}
-		return &habeasv1.DecisionRecord{Decision: "denied", Code: d.Code, Reason: d.Reason, Facts: d.Evidence, Approvals: approvals}, nil
+	err = r.decide(ctx, id, func(s *store.Snapshot) (rec *habeasv1.DecisionRecord, err error) {
+		rec, second, err = r.deny(ctx, s, d, past)
+		return rec, err
 	})
 	if err == nil && second {
 		return request.ErrSecond
 	}
 	return err
+}
+
+// deny refuses one request and reports whether somebody else has yet to agree; see
+// [Room.Deny]. Saying again what was decided changes nothing.
+func (r *Room) deny(ctx context.Context, s *store.Snapshot, d Denial, past []request.Past) (rec *habeasv1.DecisionRecord, second bool, err error) {
+	if e := s.Request.Ending; e != nil && e.Result == request.ResultDenied && e.Code == d.Code && e.Reason == d.Reason {
+		return nil, false, nil
+	}
+	needs, err := r.mayDeny(s.Request.Request, d, past)
+	if err != nil {
+		return nil, false, err
+	}
+	req := s.Request.Request
+	ending := request.Ending{Result: request.ResultDenied, Code: d.Code, Reason: d.Reason}
+	approvals := int32(1)
+	if slices.Contains(needs, string(regimes.NeedsApprover)) {
+		if !request.CanClose(req.Right(), req.State(), request.ResultDenied) {
+			return nil, false, req.Close(ending)
+		}
+		enough, err := req.Approve("deny/"+d.Code, request.ActorOf(ctx), r.Now())
+		if err != nil {
+			return nil, false, err
+		}
+		if !enough {
+			return &habeasv1.DecisionRecord{Decision: "denial_asked", Code: d.Code, Reason: d.Reason, Approvals: 1}, true, nil
+		}
+		approvals = 2
+	}
+	if err := req.Close(ending); err != nil {
+		return nil, false, err
+	}
+	req.Case.Decision = &request.Decision{Code: request.DenialCode(d.Code), Evidence: d.Evidence, By: request.ActorOf(ctx), At: r.Now().UTC()}
+	return &habeasv1.DecisionRecord{Decision: "denied", Code: d.Code, Reason: d.Reason, Facts: d.Evidence, Approvals: approvals}, false, nil
+}
+
+// looksBack reports whether a denial depends on the person's other requests.
+func looksBack(code string) bool {
+	return code == string(request.DenyKnowLimit) || code == string(request.DenyRepeated)
 }
 
 // mayDeny reports what a denial needs, or why it is not allowed.

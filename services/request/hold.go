@@ -136,6 +136,17 @@ func (r *Request) PlanAsked() bool {
 	return slices.ContainsFunc(r.Case.Holds, func(h Hold) bool { return h.Kind == ApprovalHold })
 }
 
+// PlanApprovedBy reports whether by is one of those who approved the plan, and none
+// waits any more.
+func (r *Request) PlanApprovedBy(by string) bool {
+	if by == "" || r.PlanWaits() != nil {
+		return false
+	}
+	return slices.ContainsFunc(r.Case.Holds, func(h Hold) bool {
+		return h.Kind == ApprovalHold && slices.ContainsFunc(r.Case.Approvals, func(a Approval) bool { return a.What == "plan/"+string(h.ID) && a.By == by })
+	})
+}
+
 // ApprovePlan takes by's yes to the plan that waits, and lets the request go on
 // once one has said so, or with two two different people. Errors are [ErrHold]
 // where no plan waits, [ErrSamePerson] and [ErrNobody].

@@ -16,9 +16,9 @@ import (
 
 func requestCommand() *cobra.Command {
 	var flags clientFlags
-	cmd := &cobra.Command{Use: "request", Short: "Submit, show, list, cancel and retry requests"}
+	cmd := &cobra.Command{Use: "request", Short: "Submit, show, list, approve, deny, cancel and retry requests"}
 	flags.add(cmd)
-	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
+	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), approveCommand(&flags), denyCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
 	return cmd
 }
 
