@@ -79,7 +79,11 @@ func readEnvelope(envelope []byte) (payload, signature []byte, keyID string, err
 		return payload, signature, keyID, nil
 	}
 	var e dsse.Envelope
-	if err := json.Unmarshal(envelope, &e); err != nil {
+	err = saidOnce(envelope)
+	if err == nil {
+		err = json.Unmarshal(envelope, &e)
+	}
+	if err != nil {
 		return nil, nil, "", fmt.Errorf("record: not a DSSE envelope: %w", err)
 	}
 	if e.PayloadType != PayloadType {
@@ -120,7 +124,11 @@ func readStatement(payload []byte) (predicateType string, predicate []byte, err 
 	var st statement
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&st); err != nil {
+	err = saidOnce(payload, "predicate")
+	if err == nil {
+		err = dec.Decode(&st)
+	}
+	if err != nil {
 		return "", nil, fmt.Errorf("record: not an in-toto Statement: %w", err)
 	}
 	if st.Type != StatementType {

@@ -216,7 +216,7 @@ func (b *book) readPlans() {
 	for _, o := range plan.GetOmissions() {
 		b.Omitted = append(b.Omitted, Omission{o.GetConnector(), o.GetReason()})
 	}
-	for job := range b.outcomes {
+	for _, job := range slices.Sorted(maps.Keys(b.outcomes)) {
 		if !planned[job] {
 			b.problem("job %s has an outcome and is in no plan", job)
 		}

@@ -141,18 +141,11 @@ func complete(files map[string][]byte) (*Report, error) {
 	if err != nil && (report == nil || !errors.Is(err, ErrIncomplete)) {
 		return nil, err
 	}
-	var readable error
-	files[fileCertificate], readable = certificate(report, err)
-	if readable != nil {
-		return nil, readable
+	readable, unwritable := requestReadable(report, err)
+	if unwritable != nil {
+		return nil, unwritable
 	}
-	if files[filePopulation], readable = population(report); readable != nil {
-		return nil, readable
-	}
-	if files[fileMetrics], readable = metrics(report); readable != nil {
-		return nil, readable
-	}
-	files[fileReadme], files[fileVerify] = readmeText, verifyScript
+	maps.Copy(files, readable)
 	files[fileSums] = sums(files)
 	return report, nil
 }

@@ -215,7 +215,7 @@ func TestPeriodAsZip(t *testing.T) {
 func TestAlteredPeriod_RE6(t *testing.T) {
 	original := read(t, exportPeriod(t, newQuarter(t)))
 	random := rand.New(rand.NewPCG(5, 6))
-	readable := []string{fileCertificate, fileReadme, fileVerify, fileSums, filePeriod, fileMetrics}
+	readable := []string{fileCertificate, fileReadme, fileVerify, fileSums, filePeriod}
 	for _, name := range slices.Sorted(maps.Keys(original)) {
 		t.Run(name, func(t *testing.T) {
 			if len(original[name]) == 0 {

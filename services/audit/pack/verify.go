@@ -74,7 +74,15 @@ func Verify(dir string, trust Trust) (*Report, error) {
 	if err := checkFiles(files); err != nil {
 		return nil, err
 	}
-	return verifyFiles(files, trust)
+	report, err := verifyFiles(files, trust)
+	if report == nil {
+		return nil, err
+	}
+	want, unwritable := readable(files)
+	if unwritable != nil {
+		return nil, unwritable
+	}
+	return report, errors.Join(append([]error{err}, report.checkReadable(files, want)...)...)
 }
 
 func verifyFiles(files map[string][]byte, trust Trust) (*Report, error) {

@@ -15,13 +15,15 @@ RECORD = re.compile(r"^records/([0-9]{12})-([a-z]+)\.dsse\.json$")
 STATEMENT, PAYLOAD = "https://in-toto.io/Statement/v1", "application/vnd.in-toto+json"
 PREDICATE = "https://github.com/habeas-data/habeas/evidence/%s/v1"
 ED25519 = bytes.fromhex("302a300506032b6570032100")  # the DER before a raw Ed25519 key
-ACTIONS = ["UNSPECIFIED", "RESOLVE", "LOCATE", "EXPORT", "ERASE", "CORRECT", "OPT_OUT", "LIMIT"]
+ACTIONS = ["UNSPECIFIED", "RESOLVE", "LOCATE", "EXPORT", "ERASE", "CORRECT", "OPT_OUT", "LIMIT", "OPT_IN"]
 AT_THE_DESK = {"opt_in_sale_share", "appeal"}  # rights no connector is asked for
 CONNECTORS_SIGN = {"located", "outcome", "verification"}
 OUTCOMES = ["done", "no_match", "retained", "deferred", "needs_identifier", "partial", "over_limit", "plan_changed", "not_supported", "failed"]
 SUCCESS = {"done", "no_match", "retained"}
 POPULATION = ["request_id", "regime", "right", "channel", "receive_date", "answer_date", "result", "reason_code", "intake_leaf", "closure_leaf", "records"]
+METRICS = ["right", "received", "complied_in_whole", "complied_in_part", "denied", "cancelled", "open", "median_days", "mean_days"]
 CLOCK_SKEW = 300  # seconds a signer's clock may be behind
+MOST = 16 << 20  # bytes of a file
 
 
 class Refused(Exception):
@@ -31,6 +33,14 @@ class Refused(Exception):
 def need(ok, message):
     if not ok:
         raise Refused(message)
+
+
+def load(data):
+    """JSON in which nothing is said twice: of two values one reader would take the first and another the last."""
+    def once(pairs):
+        need(len({k.lower() for k, _ in pairs}) == len(pairs), "a field is there twice")
+        return dict(pairs)
+    return json.loads(data.decode("utf-8"), object_pairs_hook=once)
 
 
 def sha(data):
@@ -63,10 +73,15 @@ def signed(der, message, signature):
 def read_files(root):
     """All files, held against SHA256SUMS and the layout. Leaves of a period are not kept in memory."""
     files, sums = {}, {}
-    for folder, _, names in os.walk(root):
+    def unreadable(e):
+        raise e
+    for folder, folders, names in os.walk(root, onerror=unreadable):
+        for n in folders:
+            need(not os.path.islink(os.path.join(folder, n)), "%s: not a plain folder" % n)
         for n in names:
             path = os.path.join(folder, n)
             need(os.path.isfile(path) and not os.path.islink(path), "%s: not a plain file" % n)
+            need(os.path.getsize(path) <= MOST, "%s: larger than %d bytes" % (n, MOST))
             with open(path, "rb") as f:
                 data, name = f.read(), os.path.relpath(path, root).replace(os.sep, "/")
             files[name], sums[name] = (None if name.startswith("leaves/") else data), sha(data).hex()
@@ -249,14 +264,26 @@ def seconds(timestamp):
     return calendar.timegm(time.strptime(m[1], "%Y-%m-%dT%H:%M:%S")) + float(m[2] or 0)
 
 
+def one_spelling(value):
+    """Fields have one name here, with underscores; other readers know them by a second one, which must not hide anything."""
+    if isinstance(value, list):
+        for v in value:
+            one_spelling(v)
+    for k, v in value.items() if isinstance(value, dict) else []:
+        need(k == k.lower(), "the field %s is in another than its one spelling" % k)
+        if k not in ("facts", "due_dates"):  # what they hold has names of its own
+            one_spelling(v)
+
+
 def parse(name, leaf, word, data):
     """A record without belief: what it says and what is signed."""
-    envelope = json.loads(data)
+    envelope = load(data)
     need(envelope["payloadType"] == PAYLOAD and len(envelope["signatures"]) == 1, "not an envelope of one signature")
     payload, signature = unbase64(envelope["payload"]), envelope["signatures"][0]
-    statement = json.loads(payload)
+    statement = load(payload)
     need(statement["_type"] == STATEMENT and statement["predicateType"] == PREDICATE % word, "not a statement of its type")
     says = statement["predicate"]
+    one_spelling(says)
     need(says["origin"]["key_id"] == signature["keyid"], "the key in the payload is not the envelope's")
     message = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
     return {"file": name, "leaf": int(leaf), "type": word, "says": says, "origin": says["origin"], "key": signature["keyid"],
@@ -392,7 +419,7 @@ def trusted(paths):
 
 def main(root, keyfiles, sample=None, policyfile=None):
     files, names = read_files(root)
-    keys = json.loads(files["keys.json"])
+    keys = load(files["keys.json"])
     need(json.dumps(keys, indent=2, ensure_ascii=False) + "\n" == files["keys.json"].decode(), "keys.json is not in its one right form")
     log, rooms = trusted(keyfiles)
     vkey = keys["log"]["verifier_key"]
@@ -419,6 +446,7 @@ def main(root, keyfiles, sample=None, policyfile=None):
     need(requests, "there is no record of any request")
     for name in sorted(requests):
         print("\n".join(check_request(name, requests[name])))
+    check_lists(files, [row(name, requests[name]) for name in sorted(requests)])
     print("holds: %d records under the head of %d leaves of %s" % (len(records), size, keys["log"]["origin"]))
     keys_note(log and rooms)
 
@@ -438,7 +466,7 @@ def leaves_of(root, name):
 
 
 def read_leaf(name, line):
-    l = json.loads(line)
+    l = load(line)
     need(json.dumps(l, separators=(",", ":")).encode() + b"\n" == line, "%s: a line is not in its one right form" % name)
     need(set(l) == {"leaf", "type", "path", "record" if "record" in l else "digest"} and list(l)[:2] == ["leaf", "type"] and list(l)[-1] == "path", "%s: a line is not one of a leaf" % name)
     need(type(l["leaf"]) is int and l["leaf"] >= 0 and re.fullmatch("[a-z]+", l["type"]), "%s: a line is not one of a leaf" % name)
@@ -448,7 +476,7 @@ def read_leaf(name, line):
 
 
 def main_period(root, files, names, vkey, size, root_hash, authorities, sample):
-    days = json.loads(files["period.json"])
+    days = load(files["period.json"])
     need(json.dumps(days, indent=2) + "\n" == files["period.json"].decode() and list(days) == ["from", "to"] and days["from"] < days["to"], "period.json is malformed")
     start, _ = check_older(files, "start", vkey, size, root_hash)
     close, close_root = check_older(files, "close", vkey, size, root_hash)
@@ -473,13 +501,15 @@ def main_period(root, files, names, vkey, size, root_hash, authorities, sample):
                 following += 1
                 types[l["type"]] = types.get(l["type"], 0) + 1
             if data is None:
+                need(l["type"] not in ("key", "retention"), "%s: a %s record is never destroyed, and it is missing" % (where, l["type"]))
                 erased[leaf] = digest
                 continue
             r = parse(where, leaf, l["type"], data)
             check_signatures([r], authorities, known)
             records += 1
             if r["type"] == "retention":
-                retained.append((int(r["says"].get("first_leaf", 0)), int(r["says"].get("last_leaf", 0))))
+                a, b, n = (int(r["says"].get(w, 0)) for w in ("first_leaf", "last_leaf", "envelope_count"))
+                retained += [(a, b, n)] if b else []  # else it is of something that is not in the log
             request = r["says"].get("request_id")
             if request:
                 places.setdefault(request, []).append((name, at))
@@ -488,15 +518,17 @@ def main_period(root, files, names, vkey, size, root_hash, authorities, sample):
                     intakes.append(leaf)
     need(following == close, "leaves %d to %d of the period are missing" % (following, close - 1))
     for leaf in erased:
-        need(any(a <= leaf <= b for a, b in retained), "the record of leaf %d is missing and no retention record says that it was destroyed" % leaf)
+        need(any(a <= leaf <= b for a, b, _ in retained), "the record of leaf %d is missing and no retention record says that it was destroyed" % leaf)
+    for a, b, _ in retained:
+        gone, most = sum(a <= leaf <= b for leaf in erased), sum(n for c, d, n in retained if c <= b and a <= d)
+        need(gone <= most, "%d records of leaves %d to %d are missing and the retention records count %d that were destroyed" % (gone, a, b, most))
     rows = [judge(root, request, places[request], set(erased.values())) for request in order]
-    listed = io.StringIO()
-    csv.writer(listed, lineterminator="\n").writerows([POPULATION] + rows)
-    need(listed.getvalue().encode() == files["population.csv"], "population.csv is not the %d requests that the intake records tell of" % len(rows))
+    check_lists(files, rows)
+    rows = [r for r, _ in rows]
     print("period: %s to before %s, leaves %d to %d, all %d here: %s" % (days["from"], days["to"], start, close - 1, close - start, ", ".join("%d %s" % (types[t], t) for t in sorted(types))))
     print("population: %d intake records, %d rows; %d still open" % (types.get("intake", 0), len(rows), sum(1 for r in rows if not r[6])))
     if erased:
-        print("note: %d records were destroyed at the end of their retention" % len(erased))
+        print("note: %d records were destroyed at the end of their retention; of what kind they were is not proven" % len(erased))
     for leaf in draw(close_root.hex(), intakes, *sample) if sample else []:
         print("sample: leaf %d, request %s" % (leaf, order[intakes.index(leaf)]))
     print("holds: %d records under the head of %d leaves of %s" % (records, size, vkey.split("+")[0]))
@@ -523,16 +555,57 @@ def judge(root, request, places, erased):
             f.seek(at)
             l = read_leaf(name, f.readline())
         records.append(parse("leaf %d" % l["leaf"], l["leaf"], l["type"], l["data"]))
-    one = lambda word: next((r for r in reversed(records) if r["type"] == word), None)
-    intake, closure = one("intake"), one("closure")
+    closure = newest(records, "closure")
     gone = {unbase64(d) for d in closure["says"].get("record_digests", [])} & erased if closure else set()
     if not gone:  # else what is left can't be judged
         for _ in check_request(request, records):
             pass
+    return row(request, records)
+
+
+def newest(records, word):
+    return next((r for r in reversed(records) if r["type"] == word), None)
+
+
+def row(request, records):
+    """A request's row of population.csv, and how many days its answer took, if it has one."""
+    intake, closure = newest(records, "intake"), newest(records, "closure")
     says, end = intake["says"], closure["says"] if closure else {}
     answered = end.get("answer_time", "")[:10]
+    took = [days(says.get("receive_time"), end.get("answer_time"))] if closure else []
     return [request, says.get("regime", ""), says.get("right", ""), says.get("channel", ""), says.get("receive_date", ""), answered,
-            end.get("result", ""), end.get("reason_code", ""), str(intake["leaf"]), str(closure["leaf"] if closure else -1), str(len(records))]
+            end.get("result", ""), end.get("reason_code", ""), str(intake["leaf"]), str(closure["leaf"] if closure else -1), str(len(records))], took
+
+
+def days(since, until):
+    def nanos(timestamp):
+        if not timestamp:
+            return 0
+        whole, _, part = timestamp.rstrip("Z").partition(".")
+        return int(seconds(whole + "Z")) * 10**9 + int((part + "0" * 9)[:9])
+    took, hour = nanos(until) - nanos(since), 3600 * 10**9
+    whole, rest = divmod(abs(took), hour)
+    return (1 if took >= 0 else -1) * (float(whole) + float(rest) / hour) / 24
+
+
+def check_lists(files, rows):
+    """That population.csv and metrics.csv say what the records say."""
+    def listed(name, want):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(want)
+        need(text.getvalue().encode() == files[name], "%s does not say what the %d intake records and their answers say" % (name, len(rows)))
+    listed("population.csv", [POPULATION] + [r for r, _ in rows])
+    metrics = []
+    for right in sorted({r[2] for r, _ in rows}, key=str.encode):
+        results, took = [r[6] for r, _ in rows if r[2] == right], sorted(d for r, t in rows if r[2] == right for d in t)
+        middle = total = 0.0
+        for d in took:
+            total += d
+        if took:
+            middle = (took[(len(took) - 1) // 2] + took[len(took) // 2]) / 2
+        metrics.append([right, len(results), results.count("complete"), results.count("complete_with_exceptions") + results.count("partial"), results.count("denied"),
+                        results.count("cancelled"), results.count(""), "%.1f" % middle if took else "", "%.1f" % (total / len(took)) if took else ""])
+    listed("metrics.csv", [METRICS] + metrics)
 
 
 def draw(root, leaves, n, word):
