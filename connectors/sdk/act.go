@@ -63,7 +63,7 @@ func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outc
 		return nil, err
 	}
 	if t.prior == nil && before.all == 0 {
-		return noMatchOutcome(before.counts(nil)), nil
+		return t.nothingThere(before.counts(nil)), nil
 	}
 	t.seen = before.counts(t.prior)
 	limit := w.Cap
@@ -87,6 +87,19 @@ func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outc
 		return nil, err
 	}
 	return w.verify(ctx, t)
+}
+
+// nothingThere answers when nothing is found and nothing is known to have been
+// done. Where somebody located records earlier, in a way that can't be checked any
+// more, "never held" could be untrue, and so could "erased".
+func (t *task) nothingThere(counts []*habeasv1.StoreCount) *habeasv1.Outcome {
+	if !t.unproven {
+		return noMatchOutcome(counts)
+	}
+	return &habeasv1.Outcome{
+		Result: &habeasv1.Outcome_Partial{Partial: &habeasv1.Partial{Reason: "nothing is found now; an earlier attempt located records, and what became of them can't be told since the connector's evidence key was replaced"}},
+		Stores: counts,
+	}
 }
 
 func (w *worker) erase(ctx context.Context, t *task, e Eraser) error {
@@ -196,16 +209,19 @@ func (w *worker) recall(ctx context.Context, t *task) error {
 		return nil
 	}
 	r, err := wire.ParseRecord(envelope)
-	if err == nil {
+	if err == nil && !journaled {
+		// Our own disk is believed, whatever key we had then: it holds our keys too.
 		err = r.Verify(w.signerKey())
 	}
 	if err != nil {
-		// A record we did not sign proves nothing we could repeat.
-		w.Logger.Warn("ignoring an earlier located record", "job", t.job.GetJobId(), "error", err)
+		// A record we can't check proves nothing that we could repeat, and yet
+		// somebody may have acted.
+		t.unproven = true
+		w.Logger.Warn("an earlier located record can't be checked", "job", t.job.GetJobId(), "error", err)
 		return nil
 	}
 	located, ok := r.Predicate.(*habeasv1.LocatedRecord)
-	if !ok || located.GetJobId() != t.job.GetJobId() {
+	if !ok || located.GetJobId() != t.job.GetJobId() || r.Issuer() != w.Manifest.Name {
 		w.Logger.Warn("ignoring a record that is no located record of this job", "job", t.job.GetJobId())
 		return nil
 	}

@@ -28,7 +28,7 @@ func (w *worker) doCorrect(ctx context.Context, t *task, c Corrector) (*habeasv1
 		return nil, err
 	}
 	if t.prior == nil && before.all == 0 {
-		return noMatchOutcome(before.counts(nil)), nil
+		return t.nothingThere(before.counts(nil)), nil
 	}
 	t.seen = found(before.counts(t.prior))
 	limit := w.Cap

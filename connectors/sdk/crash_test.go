@@ -3,6 +3,7 @@ package sdk_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -327,9 +328,74 @@ func TestPriorLocated(t *testing.T) {
 	}
 	j := r.erase("job-2", ann)
 	j.PriorLocated = forged.Envelope
-	if o := r.do(j); o.GetNoMatch() == nil {
-		t.Errorf("outcome %v, want no_match", o)
+	// Nor may it be denied that anything was ever there.
+	if o := r.do(j); o.GetPartial() == nil || counts(o, "contacts").GetLocatedCount() != 0 {
+		t.Errorf("outcome %v, want partial with nothing located", o)
 	}
+}
+
+// TestKeyReplacedInMidErasure loses the answer to an erasure, and then the
+// connector gets a new evidence key: what was located must not become "never held".
+func TestKeyReplacedInMidErasure(t *testing.T) {
+	for name, journalLost := range map[string]bool{"its journal is there": false, "its journal is lost too": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook().put(ann, "contacts", 2)
+			r := newRig(t, b)
+			stop := r.start()
+			r.do(r.erase("job-1", ann))
+			located := r.records()[0].Envelope
+			stop()
+			lost := []string{"evidence.key"}
+			if journalLost {
+				lost = append(lost, "journal")
+			}
+			for _, file := range lost {
+				if err := os.RemoveAll(filepath.Join(r.cfg.StateDir, file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fresh, err := sdk.LoadKeys(r.cfg.StateDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.cfg.Keys = fresh
+			r.start()
+			again := r.erase("job-1", ann)
+			again.Attempt, again.PriorLocated = 2, located
+			r.send(again)
+			var o *habeasv1.Outcome
+			r.wait("the second outcome", func() bool {
+				o = lastOutcome(t, r, fresh)
+				return o != nil
+			})
+			if journalLost && o.GetPartial() == nil || !journalLost && (o.GetDone() == nil || counts(o, "contacts").GetLocatedCount() != 2) {
+				t.Errorf("outcome %v", o)
+			}
+		})
+	}
+}
+
+// lastOutcome is the outcome that was signed with a key, or nil.
+func lastOutcome(t *testing.T, r *rig, by sdk.Keys) *habeasv1.Outcome {
+	t.Helper()
+	stream, err := r.js.Stream(t.Context(), wire.StreamEvidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := stream.CachedInfo().State.LastSeq; seq > 0; seq-- {
+		msg, err := stream.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := wire.ParseRecord(msg.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, ok := record.Predicate.(*habeasv1.OutcomeRecord); ok && record.Verify(by.Evidence.Public().(ed25519.PublicKey)) == nil {
+			return o.GetOutcome()
+		}
+	}
+	return nil
 }
 
 // TestAttemptsAtOnce delivers two attempts of one job together and out of

@@ -28,6 +28,9 @@ type task struct {
 	again bool
 	// prior is the located record of an earlier attempt that may have acted.
 	prior *habeasv1.LocatedRecord
+	// unproven is set when there is such a record that can't be checked: it was
+	// signed with a key that this instance does not have.
+	unproven bool
 	// cohort is whom the job's calls are made together with; nil when alone.
 	cohort *cohort
 	// seen is what was seen last, for the outcome.
