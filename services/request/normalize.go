@@ -82,6 +82,9 @@ func (id Identifier) Normalize() (Identifier, error) {
 	if err != nil {
 		return Identifier{}, err
 	}
+	if nobodys(id.Kind, value) {
+		return Identifier{}, errors.New("value is what systems write for nobody, such as null, unknown or zeros: it would reach strangers; leave it out")
+	}
 	return NewIdentifier(id.Kind, value), nil
 }
 
