@@ -20,8 +20,8 @@ type limiting struct {
 }
 
 var (
-	_ sdk.Limiter = limiting{}
-	_ sdk.Resumer = limiting{}
+	_ sdk.LimitLifter = limiting{}
+	_ sdk.Resumer     = limiting{}
 )
 
 // able gives the connector the abilities that its settings make possible.
@@ -71,6 +71,30 @@ func (l limiting) withdraw(ctx context.Context, tx querier, r reach) error {
 				return fmt.Errorf("withdrawing a profile from audiences: %w", err)
 			}
 		}
+	}
+	return nil
+}
+
+// LiftLimit implements [sdk.LimitLifter]: it forgets the choice of the identifiers
+// she named and of what is hers alone. Nobody is put back into an audience; whatever
+// fills it may do so again. An opt-out stays as it is.
+func (l limiting) LiftLimit(ctx context.Context, p sdk.Person) error {
+	if len(l.limits().ofPerson(p)) == 0 {
+		return ctx.Err()
+	}
+	if err := l.graph.ready(ctx); err != nil {
+		return fmt.Errorf("lifting a limit: %w", err)
+	}
+	err := l.graph.change(ctx, func(tx querier) error {
+		r, err := l.graph.wide(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		r = r.only(p)
+		return l.forget(ctx, tx, append(l.limits().ofPerson(p), l.limits().ofReach(r, r.nodes)...))
+	})
+	if err != nil {
+		return fmt.Errorf("lifting a limit: %w", err)
 	}
 	return nil
 }

@@ -46,6 +46,23 @@ func TestLimitStopsTheUse_CL5(t *testing.T) {
 	b.exec(t, `UPDATE audiences SET withdrawn_at = NULL WHERE profile_id = $1`, her)
 	b.wantLimited(t, l, person, false)
 
+	if err := b.OptOut(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.(sdk.LimitLifter).LiftLimit(t.Context(), person); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wantLimited(t, l, person, false)
+	b.wantLimited(t, l, sdk.NewPerson(email(demo.Copier)), false)
+	if out, err := b.OptedOut(t.Context(), person); err != nil || !out {
+		t.Errorf("taking a limit back opted her in to sale: %v, %v", out, err)
+	}
+	if b.number(t, activeIn, her, demo.SensitiveAudience) != 0 {
+		t.Error("she was put back into the audience")
+	}
+
 	b.settings.SensitiveAudiences = nil
 	if _, ok := b.settings.able(b.adtech).(sdk.Limiter); ok {
 		t.Error("a connector that knows no sensitive audience promises to limit")

@@ -51,6 +51,17 @@ func TestLimitStopsTheUse_CL5(t *testing.T) {
 			t.Errorf("%s: in force %v, %v", name, in, err)
 		}
 	}
+	for range 2 {
+		if err := c.(sdk.LimitLifter).LiftLimit(t.Context(), person); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := sys.targets(t); len(got) != 2 {
+		t.Errorf("after she took it back a campaign gets %d contacts, want both", len(got))
+	}
+	if in, err := l.LimitedSPI(t.Context(), person); err != nil || in {
+		t.Errorf("limited after she took it back: %v, %v", in, err)
+	}
 }
 
 // targets asks the CRM whom a campaign by identity documents gets.

@@ -52,6 +52,7 @@ func (c *CRM) routes() {
 		"DELETE /v1/opt-outs":                     c.dropOptOut,
 		"PUT /v1/sensitive-limits":                c.putLimit,
 		"GET /v1/sensitive-limits":                c.showLimit,
+		"DELETE /v1/sensitive-limits":             c.dropLimit,
 		"GET /v1/campaign-targets":                c.targets,
 	} {
 		c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, h) })

@@ -25,6 +25,20 @@ func (c *CRM) showLimit(r *http.Request) (int, any, error) {
 	return 0, nil, errCRMFilter
 }
 
+func (c *CRM) dropLimit(r *http.Request) (int, any, error) {
+	q := r.URL.Query()
+	for _, kind := range []string{"email", "phone"} {
+		if v := q.Get(kind); v != "" {
+			if key := optOutKey(kind, v); c.limits[key] {
+				delete(c.limits, key)
+				c.setChoice(kind, v, "sensitive_use", "allowed")
+			}
+			return http.StatusNoContent, nil, nil
+		}
+	}
+	return 0, nil, errCRMFilter
+}
+
 // targets is the use of sensitive records that people can limit: which contacts
 // a campaign gets because of the type of an identity document they gave. Whoever
 // limited it is in none.

@@ -23,6 +23,7 @@ type (
 	resuming   struct{ e *engine }
 	resolving  struct{ e *engine }
 	limiting   struct{ e *engine }
+	lifting    struct{ e *engine }
 )
 
 // abilities makes the connector that has just the program's operations.
@@ -212,6 +213,13 @@ func (e *engine) inForce(ctx context.Context, p sdk.Person, op, seen string) (bo
 func (u resuming) OptIn(ctx context.Context, p sdk.Person) error {
 	tm := u.e.newTeam(ctx, []sdk.Person{p})
 	tm.act(ctx, "opt_in")
+	return tm.errs[0]
+}
+
+// LiftLimit implements [sdk.LimitLifter].
+func (l lifting) LiftLimit(ctx context.Context, p sdk.Person) error {
+	tm := l.e.newTeam(ctx, []sdk.Person{p})
+	tm.act(ctx, "lift_limit")
 	return tm.errs[0]
 }
 

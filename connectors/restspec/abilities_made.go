@@ -15,6 +15,7 @@ func combine(set int, e *engine) sdk.Connector {
 	a4 := resolving{e}
 	a5 := resuming{e}
 	a6 := limiting{e}
+	a7 := lifting{e}
 	switch set {
 	case 1:
 		return struct {
@@ -220,58 +221,6 @@ func combine(set int, e *engine) sdk.Connector {
 			opting
 			resolving
 		}{l, a0, a1, a2, a3, a4}
-	case 32:
-		return struct {
-			locating
-			resuming
-		}{l, a5}
-	case 33:
-		return struct {
-			locating
-			exporting
-			resuming
-		}{l, a0, a5}
-	case 34:
-		return struct {
-			locating
-			erasing
-			resuming
-		}{l, a1, a5}
-	case 35:
-		return struct {
-			locating
-			exporting
-			erasing
-			resuming
-		}{l, a0, a1, a5}
-	case 36:
-		return struct {
-			locating
-			correcting
-			resuming
-		}{l, a2, a5}
-	case 37:
-		return struct {
-			locating
-			exporting
-			correcting
-			resuming
-		}{l, a0, a2, a5}
-	case 38:
-		return struct {
-			locating
-			erasing
-			correcting
-			resuming
-		}{l, a1, a2, a5}
-	case 39:
-		return struct {
-			locating
-			exporting
-			erasing
-			correcting
-			resuming
-		}{l, a0, a1, a2, a5}
 	case 40:
 		return struct {
 			locating
@@ -332,66 +281,6 @@ func combine(set int, e *engine) sdk.Connector {
 			opting
 			resuming
 		}{l, a0, a1, a2, a3, a5}
-	case 48:
-		return struct {
-			locating
-			resolving
-			resuming
-		}{l, a4, a5}
-	case 49:
-		return struct {
-			locating
-			exporting
-			resolving
-			resuming
-		}{l, a0, a4, a5}
-	case 50:
-		return struct {
-			locating
-			erasing
-			resolving
-			resuming
-		}{l, a1, a4, a5}
-	case 51:
-		return struct {
-			locating
-			exporting
-			erasing
-			resolving
-			resuming
-		}{l, a0, a1, a4, a5}
-	case 52:
-		return struct {
-			locating
-			correcting
-			resolving
-			resuming
-		}{l, a2, a4, a5}
-	case 53:
-		return struct {
-			locating
-			exporting
-			correcting
-			resolving
-			resuming
-		}{l, a0, a2, a4, a5}
-	case 54:
-		return struct {
-			locating
-			erasing
-			correcting
-			resolving
-			resuming
-		}{l, a1, a2, a4, a5}
-	case 55:
-		return struct {
-			locating
-			exporting
-			erasing
-			correcting
-			resolving
-			resuming
-		}{l, a0, a1, a2, a4, a5}
 	case 56:
 		return struct {
 			locating
@@ -700,66 +589,6 @@ func combine(set int, e *engine) sdk.Connector {
 			resolving
 			limiting
 		}{l, a0, a1, a2, a3, a4, a6}
-	case 96:
-		return struct {
-			locating
-			resuming
-			limiting
-		}{l, a5, a6}
-	case 97:
-		return struct {
-			locating
-			exporting
-			resuming
-			limiting
-		}{l, a0, a5, a6}
-	case 98:
-		return struct {
-			locating
-			erasing
-			resuming
-			limiting
-		}{l, a1, a5, a6}
-	case 99:
-		return struct {
-			locating
-			exporting
-			erasing
-			resuming
-			limiting
-		}{l, a0, a1, a5, a6}
-	case 100:
-		return struct {
-			locating
-			correcting
-			resuming
-			limiting
-		}{l, a2, a5, a6}
-	case 101:
-		return struct {
-			locating
-			exporting
-			correcting
-			resuming
-			limiting
-		}{l, a0, a2, a5, a6}
-	case 102:
-		return struct {
-			locating
-			erasing
-			correcting
-			resuming
-			limiting
-		}{l, a1, a2, a5, a6}
-	case 103:
-		return struct {
-			locating
-			exporting
-			erasing
-			correcting
-			resuming
-			limiting
-		}{l, a0, a1, a2, a5, a6}
 	case 104:
 		return struct {
 			locating
@@ -828,74 +657,6 @@ func combine(set int, e *engine) sdk.Connector {
 			resuming
 			limiting
 		}{l, a0, a1, a2, a3, a5, a6}
-	case 112:
-		return struct {
-			locating
-			resolving
-			resuming
-			limiting
-		}{l, a4, a5, a6}
-	case 113:
-		return struct {
-			locating
-			exporting
-			resolving
-			resuming
-			limiting
-		}{l, a0, a4, a5, a6}
-	case 114:
-		return struct {
-			locating
-			erasing
-			resolving
-			resuming
-			limiting
-		}{l, a1, a4, a5, a6}
-	case 115:
-		return struct {
-			locating
-			exporting
-			erasing
-			resolving
-			resuming
-			limiting
-		}{l, a0, a1, a4, a5, a6}
-	case 116:
-		return struct {
-			locating
-			correcting
-			resolving
-			resuming
-			limiting
-		}{l, a2, a4, a5, a6}
-	case 117:
-		return struct {
-			locating
-			exporting
-			correcting
-			resolving
-			resuming
-			limiting
-		}{l, a0, a2, a4, a5, a6}
-	case 118:
-		return struct {
-			locating
-			erasing
-			correcting
-			resolving
-			resuming
-			limiting
-		}{l, a1, a2, a4, a5, a6}
-	case 119:
-		return struct {
-			locating
-			exporting
-			erasing
-			correcting
-			resolving
-			resuming
-			limiting
-		}{l, a0, a1, a2, a4, a5, a6}
 	case 120:
 		return struct {
 			locating
@@ -972,10 +733,442 @@ func combine(set int, e *engine) sdk.Connector {
 			resuming
 			limiting
 		}{l, a0, a1, a2, a3, a4, a5, a6}
+	case 192:
+		return struct {
+			locating
+			limiting
+			lifting
+		}{l, a6, a7}
+	case 193:
+		return struct {
+			locating
+			exporting
+			limiting
+			lifting
+		}{l, a0, a6, a7}
+	case 194:
+		return struct {
+			locating
+			erasing
+			limiting
+			lifting
+		}{l, a1, a6, a7}
+	case 195:
+		return struct {
+			locating
+			exporting
+			erasing
+			limiting
+			lifting
+		}{l, a0, a1, a6, a7}
+	case 196:
+		return struct {
+			locating
+			correcting
+			limiting
+			lifting
+		}{l, a2, a6, a7}
+	case 197:
+		return struct {
+			locating
+			exporting
+			correcting
+			limiting
+			lifting
+		}{l, a0, a2, a6, a7}
+	case 198:
+		return struct {
+			locating
+			erasing
+			correcting
+			limiting
+			lifting
+		}{l, a1, a2, a6, a7}
+	case 199:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			limiting
+			lifting
+		}{l, a0, a1, a2, a6, a7}
+	case 200:
+		return struct {
+			locating
+			opting
+			limiting
+			lifting
+		}{l, a3, a6, a7}
+	case 201:
+		return struct {
+			locating
+			exporting
+			opting
+			limiting
+			lifting
+		}{l, a0, a3, a6, a7}
+	case 202:
+		return struct {
+			locating
+			erasing
+			opting
+			limiting
+			lifting
+		}{l, a1, a3, a6, a7}
+	case 203:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			limiting
+			lifting
+		}{l, a0, a1, a3, a6, a7}
+	case 204:
+		return struct {
+			locating
+			correcting
+			opting
+			limiting
+			lifting
+		}{l, a2, a3, a6, a7}
+	case 205:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			limiting
+			lifting
+		}{l, a0, a2, a3, a6, a7}
+	case 206:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			limiting
+			lifting
+		}{l, a1, a2, a3, a6, a7}
+	case 207:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			limiting
+			lifting
+		}{l, a0, a1, a2, a3, a6, a7}
+	case 208:
+		return struct {
+			locating
+			resolving
+			limiting
+			lifting
+		}{l, a4, a6, a7}
+	case 209:
+		return struct {
+			locating
+			exporting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a4, a6, a7}
+	case 210:
+		return struct {
+			locating
+			erasing
+			resolving
+			limiting
+			lifting
+		}{l, a1, a4, a6, a7}
+	case 211:
+		return struct {
+			locating
+			exporting
+			erasing
+			resolving
+			limiting
+			lifting
+		}{l, a0, a1, a4, a6, a7}
+	case 212:
+		return struct {
+			locating
+			correcting
+			resolving
+			limiting
+			lifting
+		}{l, a2, a4, a6, a7}
+	case 213:
+		return struct {
+			locating
+			exporting
+			correcting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a2, a4, a6, a7}
+	case 214:
+		return struct {
+			locating
+			erasing
+			correcting
+			resolving
+			limiting
+			lifting
+		}{l, a1, a2, a4, a6, a7}
+	case 215:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a1, a2, a4, a6, a7}
+	case 216:
+		return struct {
+			locating
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a3, a4, a6, a7}
+	case 217:
+		return struct {
+			locating
+			exporting
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a3, a4, a6, a7}
+	case 218:
+		return struct {
+			locating
+			erasing
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a1, a3, a4, a6, a7}
+	case 219:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a1, a3, a4, a6, a7}
+	case 220:
+		return struct {
+			locating
+			correcting
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a2, a3, a4, a6, a7}
+	case 221:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a2, a3, a4, a6, a7}
+	case 222:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a1, a2, a3, a4, a6, a7}
+	case 223:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resolving
+			limiting
+			lifting
+		}{l, a0, a1, a2, a3, a4, a6, a7}
+	case 232:
+		return struct {
+			locating
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a3, a5, a6, a7}
+	case 233:
+		return struct {
+			locating
+			exporting
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a0, a3, a5, a6, a7}
+	case 234:
+		return struct {
+			locating
+			erasing
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a1, a3, a5, a6, a7}
+	case 235:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a0, a1, a3, a5, a6, a7}
+	case 236:
+		return struct {
+			locating
+			correcting
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a2, a3, a5, a6, a7}
+	case 237:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a0, a2, a3, a5, a6, a7}
+	case 238:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a1, a2, a3, a5, a6, a7}
+	case 239:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resuming
+			limiting
+			lifting
+		}{l, a0, a1, a2, a3, a5, a6, a7}
+	case 248:
+		return struct {
+			locating
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a3, a4, a5, a6, a7}
+	case 249:
+		return struct {
+			locating
+			exporting
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a0, a3, a4, a5, a6, a7}
+	case 250:
+		return struct {
+			locating
+			erasing
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a1, a3, a4, a5, a6, a7}
+	case 251:
+		return struct {
+			locating
+			exporting
+			erasing
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a0, a1, a3, a4, a5, a6, a7}
+	case 252:
+		return struct {
+			locating
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a2, a3, a4, a5, a6, a7}
+	case 253:
+		return struct {
+			locating
+			exporting
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a0, a2, a3, a4, a5, a6, a7}
+	case 254:
+		return struct {
+			locating
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a1, a2, a3, a4, a5, a6, a7}
+	case 255:
+		return struct {
+			locating
+			exporting
+			erasing
+			correcting
+			opting
+			resolving
+			resuming
+			limiting
+			lifting
+		}{l, a0, a1, a2, a3, a4, a5, a6, a7}
 	default:
 		return l
 	}
 }
 
 // abilityBits are the operations in the order of combine's bits.
-var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve", "opt_in", "limit_spi"}
+var abilityBits = []string{"export", "erase", "correct", "opt_out", "resolve", "opt_in", "limit_spi", "lift_limit"}

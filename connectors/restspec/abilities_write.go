@@ -21,6 +21,25 @@ var parts = []struct{ op, typ string }{
 	{"resolve", "resolving"},
 	{"opt_in", "resuming"},
 	{"limit_spi", "limiting"},
+	{"lift_limit", "lifting"},
+}
+
+// needs are the operations without which another takes nothing back: no program
+// has the one and not the other.
+var needs = map[string]string{"opt_in": "opt_out", "lift_limit": "limit_spi"}
+
+// possible reports whether a program can have just the operations of set.
+func possible(set int) bool {
+	has := map[string]bool{}
+	for i, p := range parts {
+		has[p.op] = set&(1<<i) != 0
+	}
+	for op, other := range needs {
+		if has[op] && !has[other] {
+			return false
+		}
+	}
+	return true
 }
 
 func main() {
@@ -32,6 +51,9 @@ func main() {
 	}
 	b.WriteString("\tswitch set {\n")
 	for set := 1; set < 1<<len(parts); set++ {
+		if !possible(set) {
+			continue
+		}
 		fields, values := "locating", "l"
 		for i, p := range parts {
 			if set&(1<<i) != 0 {

@@ -187,12 +187,18 @@ func (c *checker) program() {
 	if len(s.LimitSPI) > 0 != (len(s.LimitedSPI) > 0) {
 		c.fault(place{"limit_spi"}, "limit_spi and limited_spi come together: what was set has to be seen")
 	}
-	switch assumed := func(s Step) bool { return s.Assumed != "" }; {
-	case len(s.OptIn) == 0:
-	case len(s.OptOut) == 0:
-		c.fault(place{"opt_in"}, "opt_in takes an opt_out back: write that too")
-	case slices.ContainsFunc(s.OptedOut, assumed):
-		c.fault(place{"opt_in"}, "what is assumed in opted_out can't be seen to be lifted; leave opt_in out")
+	c.takesBack("opt_in", s.OptIn, "opt_out", s.OptOut, "opted_out", s.OptedOut)
+	c.takesBack("lift_limit", s.LiftLimit, "limit_spi", s.LimitSPI, "limited_spi", s.LimitedSPI)
+}
+
+// takesBack checks that what op takes back can be set, and seen to be lifted.
+func (c *checker) takesBack(op string, steps []Step, of string, sets []Step, seen string, shows []Step) {
+	switch {
+	case len(steps) == 0:
+	case len(sets) == 0:
+		c.fault(place{op}, "%s takes %s back: write that too", op, of)
+	case slices.ContainsFunc(shows, func(s Step) bool { return s.Assumed != "" }):
+		c.fault(place{op}, "what is assumed in %s can't be seen to be lifted; leave %s out", seen, op)
 	}
 }
 
@@ -210,6 +216,7 @@ var operations = []struct {
 	{"opt_in", func(s *Spec) []Step { return s.OptIn }},
 	{"limit_spi", func(s *Spec) []Step { return s.LimitSPI }},
 	{"limited_spi", func(s *Spec) []Step { return s.LimitedSPI }},
+	{"lift_limit", func(s *Spec) []Step { return s.LiftLimit }},
 	{"resolve", func(s *Spec) []Step { return s.Resolve }},
 }
 

@@ -73,7 +73,7 @@ type engine struct {
 //
 // The connector has the abilities whose operations the specification has:
 // export makes it an [sdk.Exporter], erase an [sdk.Eraser], opt_out an
-// [sdk.OptOuter], limit_spi an [sdk.Limiter], opt_in an [sdk.Resumer], resolve an [sdk.Resolver].
+// [sdk.OptOuter], limit_spi an [sdk.Limiter], opt_in an [sdk.Resumer], lift_limit an [sdk.LimitLifter], resolve an [sdk.Resolver].
 func (p *Program) Open(o Options) (sdk.Manifest, sdk.Connector, error) {
 	e, err := p.open(o)
 	if err != nil {

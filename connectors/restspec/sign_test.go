@@ -226,15 +226,16 @@ func TestCorrect(t *testing.T) {
 func TestAbilities(t *testing.T) {
 	ops := map[string]string{
 		"export": "export: [{use: locate}]\n", "erase": eraseUsers,
-		"correct":   "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
-		"opt_in":    "opt_in: [{name: o, for: email, delete: /o, query: {e: \"{{ .email }}\"}}]\n",
-		"opt_out":   "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, get: /o, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
-		"limit_spi": "limit_spi: [{name: l, for: email, put: /l, json: {e: \"{{ .email }}\"}}]\nlimited_spi: [{name: l, for: email, get: /l, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
-		"resolve":   "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
+		"correct":    "correct: [{use: locate}, {name: c, each: users, shows: x, corrects: x, put: /x, json: {x: \"{{ .correction }}\"}}]\n",
+		"opt_in":     "opt_in: [{name: o, for: email, delete: /o, query: {e: \"{{ .email }}\"}}]\n",
+		"opt_out":    "opt_out: [{name: o, for: email, put: /o, json: {e: \"{{ .email }}\"}}]\nopted_out: [{name: o, for: email, get: /o, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
+		"limit_spi":  "limit_spi: [{name: l, for: email, put: /l, json: {e: \"{{ .email }}\"}}]\nlimited_spi: [{name: l, for: email, get: /l, query: {e: \"{{ .email }}\"}, expect: {field: out, in: true}}]\n",
+		"lift_limit": "lift_limit: [{name: l, for: email, delete: /l, query: {e: \"{{ .email }}\"}}]\n",
+		"resolve":    "resolve: [{name: r, for: email, get: /r, items: users, id: id, match: email, yields: [{kind: user_id, field: id}]}]\n",
 	}
 	v := newVendor(t, nil)
 	for set := range 1 << len(abilityBits) {
-		if set&(1<<3) == 0 && set&(1<<5) != 0 {
+		if set&(1<<3) == 0 && set&(1<<5) != 0 || set&(1<<6) == 0 && set&(1<<7) != 0 {
 			continue // nothing to take back
 		}
 		spec := search("")
@@ -251,14 +252,15 @@ func TestAbilities(t *testing.T) {
 		_, r := c.(sdk.Resolver)
 		_, u := c.(sdk.Resumer)
 		_, l := c.(sdk.Limiter)
+		_, b := c.(sdk.LimitLifter)
 		got := 0
-		for i, has := range []bool{x, d, k, o, r, u, l} {
+		for i, has := range []bool{x, d, k, o, r, u, l, b} {
 			if has {
 				got |= 1 << i
 			}
 		}
 		if got != set {
-			t.Errorf("set %07b has the abilities %07b", set, got)
+			t.Errorf("set %08b has the abilities %08b", set, got)
 		}
 	}
 }

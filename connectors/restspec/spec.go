@@ -80,6 +80,8 @@ type Spec struct {
 	// tells whether it is limited. They come together.
 	LimitSPI   []Step `yaml:"limit_spi"`
 	LimitedSPI []Step `yaml:"limited_spi"`
+	// LiftLimit takes a limit back; LimitedSPI must then say that there is none.
+	LiftLimit []Step `yaml:"lift_limit"`
 	// Resolve finds further identifiers of the person, as its steps "yield".
 	Resolve []Step `yaml:"resolve"`
 }

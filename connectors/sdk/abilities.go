@@ -32,6 +32,8 @@ func abilities(c Connector) []habeasv1.Action {
 	add(limiter, habeasv1.Action_ACTION_LIMIT)
 	_, resumer := c.(Resumer)
 	add(resumer, habeasv1.Action_ACTION_OPT_IN)
+	_, lifter := c.(LimitLifter)
+	add(lifter, habeasv1.Action_ACTION_LIFT_LIMIT)
 	return actions
 }
 

@@ -258,17 +258,24 @@ func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.O
 }
 
 func (w *worker) doOptIn(ctx context.Context, t *task, r Resumer) (*habeasv1.Outcome, error) {
-	// An opt-out is in force when it is for every identifier, and lifted when it
-	// is for none.
-	lifted := func(ctx context.Context, p Person) (bool, error) {
+	return w.choose(ctx, t, r.OptIn, w.lifted(r.OptedOut), "the opt-in succeeded and the opt-out is still in force")
+}
+
+func (w *worker) doLiftLimit(ctx context.Context, t *task, l LimitLifter) (*habeasv1.Outcome, error) {
+	return w.choose(ctx, t, l.LiftLimit, w.lifted(l.LimitedSPI), "the limit was taken back and is still in force")
+}
+
+// lifted asks whether a choice was taken back: it is in force when it is for every
+// identifier, and lifted when it is for none.
+func (w *worker) lifted(inForce func(context.Context, Person) (bool, error)) func(context.Context, Person) (bool, error) {
+	return func(ctx context.Context, p Person) (bool, error) {
 		for _, id := range p.Only(w.Manifest.Accepts...).Identifiers() {
-			if out, err := r.OptedOut(ctx, NewPerson(id)); err != nil || out {
+			if in, err := inForce(ctx, NewPerson(id)); err != nil || in {
 				return false, err
 			}
 		}
 		return true, nil
 	}
-	return w.choose(ctx, t, r.OptIn, lifted, "the opt-in succeeded and the opt-out is still in force")
 }
 
 func (w *worker) doLimit(ctx context.Context, t *task, l Limiter) (*habeasv1.Outcome, error) {

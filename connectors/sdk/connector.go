@@ -70,6 +70,18 @@ type Limiter interface {
 	LimitedSPI(ctx context.Context, p Person) (bool, error)
 }
 
+// A LimitLifter is a [Limiter] whose system can take a limit back.
+type LimitLifter interface {
+	Limiter
+	// LiftLimit lets the person's sensitive personal information be used again,
+	// after the person allowed it in two steps (11 CCR 7028). What the limit
+	// withdrew need not be made anew. It lifts the choice for the identifiers of p
+	// and for what is the person's alone; an opt-out stays as it is. Lifting the
+	// limit of somebody who has none succeeds. The runtime then asks LimitedSPI of
+	// each identifier alone, which must say no.
+	LiftLimit(ctx context.Context, p Person) error
+}
+
 // Scoped is a Connector that can leave single stores of a person alone: Erase
 // touches no store that [Person.Covers] says no to. One that is not Scoped is
 // never asked to erase only a part.

@@ -276,3 +276,51 @@ func TestNotSearchedNeedsFourFlags_KN7(t *testing.T) {
 		}
 	}
 }
+
+// lifting is a desk that takes limits back.
+type lifting struct{ *desk }
+
+func (l lifting) LiftLimit(_ context.Context, p sdk.Person) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.lies {
+		delete(l.limited, p.Values(sdk.Email)[0])
+	}
+	return nil
+}
+
+// A limit that was taken back is read back, and one that was never set is no fault.
+func TestLiftLimitIsReadBack_OO6(t *testing.T) {
+	d := lifting{newDesk()}
+	r := newRig(t, d)
+	r.start()
+	ask := func(job string, action habeasv1.Action) *habeasv1.Outcome {
+		return r.do(r.job(job, action, sdk.ID(sdk.Email, ann)))
+	}
+	if o := ask("job-1", habeasv1.Action_ACTION_LIFT_LIMIT); o.GetDone() == nil {
+		t.Errorf("lifting what was never set: %v", o)
+	}
+	if o := ask("job-2", habeasv1.Action_ACTION_LIMIT); o.GetDone() == nil {
+		t.Fatalf("outcome %v", o)
+	}
+	if o := ask("job-3", habeasv1.Action_ACTION_LIFT_LIMIT); o.GetDone() == nil {
+		t.Errorf("outcome %v", o)
+	}
+	if in, err := d.LimitedSPI(t.Context(), sdk.NewPerson(sdk.ID(sdk.Email, ann))); err != nil || in {
+		t.Errorf("limited %v, %v", in, err)
+	}
+	if o := ask("job-4", habeasv1.Action_ACTION_LIMIT); o.GetDone() == nil {
+		t.Fatalf("limiting again: %v", o)
+	}
+	d.mu.Lock()
+	d.lies = true
+	d.mu.Unlock()
+	if o := ask("job-5", habeasv1.Action_ACTION_LIFT_LIMIT); o.GetFailed().GetCode() != string(sdk.StillThere) {
+		t.Errorf("a limit that is still in force: %v", o)
+	}
+	other := newRig(t, newDesk())
+	other.start()
+	if o := other.do(other.job("job-1", habeasv1.Action_ACTION_LIFT_LIMIT, sdk.ID(sdk.Email, ann))); o.GetNotSupported() == nil {
+		t.Errorf("one that can only limit: %v", o)
+	}
+}

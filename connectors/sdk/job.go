@@ -201,6 +201,8 @@ func (w *worker) do(ctx context.Context, t *task) (*habeasv1.Outcome, error) {
 		return w.doCorrect(ctx, t, w.Connector.(Corrector))
 	case habeasv1.Action_ACTION_LIMIT:
 		return w.doLimit(ctx, t, w.Connector.(Limiter))
+	case habeasv1.Action_ACTION_LIFT_LIMIT:
+		return w.doLiftLimit(ctx, t, w.Connector.(LimitLifter))
 	case habeasv1.Action_ACTION_RESOLVE:
 		return w.doResolve(ctx, t, w.Connector.(Resolver))
 	}

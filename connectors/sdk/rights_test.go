@@ -68,6 +68,7 @@ func TestJobsCarryNothingToRetaliateWith_ND1(t *testing.T) {
 	known := map[protoreflect.Name]bool{
 		"ACTION_UNSPECIFIED": true, "ACTION_RESOLVE": true, "ACTION_LOCATE": true, "ACTION_EXPORT": true, "ACTION_ERASE": true,
 		"ACTION_CORRECT": true, "ACTION_OPT_OUT": true, "ACTION_LIMIT": true, "ACTION_OPT_IN": true,
+		"ACTION_LIFT_LIMIT": true,
 	}
 	actions := habeasv1.Action(0).Descriptor().Values()
 	for i := range actions.Len() {

@@ -3,6 +3,7 @@ package sdktest
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,43 +123,60 @@ func (c *choice) check(t *testing.T) {
 	t.Run("is_remembered_for_a_stranger", func(t *testing.T) { c.twice(t, w.stranger) })
 }
 
-// checkOptIn takes opt-outs back: hers, twice, while others and strangers stay
-// opted out, and one that was never made.
+// checkOptIn takes opt-outs back.
 func checkOptIn(t *testing.T, w *world) {
 	r, ok := w.connector.(sdk.Resumer)
 	if !ok {
 		t.Skip("the connector is no Resumer")
 	}
 	c := choice{w, "opted out", "OptOut", r.OptOut, r.OptedOut}
-	optIn := func(t *testing.T, p sdk.Person) {
+	c.checkTakenBack(t, "OptIn", r.OptIn)
+}
+
+// checkLiftLimit takes limits back.
+func checkLiftLimit(t *testing.T, w *world) {
+	l, ok := w.connector.(sdk.LimitLifter)
+	if !ok {
+		t.Skip("the connector is no LimitLifter")
+	}
+	c := choice{w, "limited", "LimitSPI", l.LimitSPI, l.LimitedSPI}
+	c.checkTakenBack(t, "LiftLimit", l.LiftLimit)
+}
+
+// checkTakenBack takes choices back: hers, twice, while those of others and of
+// strangers stay, and one that was never made.
+func (c *choice) checkTakenBack(t *testing.T, name string, lift func(context.Context, sdk.Person) error) {
+	t.Helper()
+	w := c.w
+	back := func(t *testing.T, p sdk.Person) {
 		t.Helper()
 		for range 2 {
-			if err := w.do(t.Context(), func(ctx context.Context) error { return r.OptIn(ctx, p) }); err != nil {
-				t.Fatalf("OptIn: %v", err)
+			if err := w.do(t.Context(), func(ctx context.Context) error { return lift(ctx, p) }); err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		w.until(t, "still opted out after OptIn succeeded", func() bool { return !c.in(t, p) })
+		w.until(t, "still "+c.is+" after "+name+" succeeded", func() bool { return !c.in(t, p) })
 	}
-	t.Run("of_one_who_never_opted_out_succeeds", func(t *testing.T) { optIn(t, w.her.Person) })
+	t.Run("of_one_who_never_"+strings.ReplaceAll(c.is, " ", "_")+"_succeeds", func(t *testing.T) { back(t, w.her.Person) })
 	t.Run("lifts_hers_alone", func(t *testing.T) {
 		c.twice(t, w.her.Person)
 		c.twice(t, w.others[0].Person)
 		c.twice(t, w.stranger)
-		optIn(t, w.her.Person)
+		back(t, w.her.Person)
 		for _, id := range w.her.Person.Identifiers() {
 			if slices.Contains(w.manifest.Accepts, id.Kind) && c.in(t, sdk.NewPerson(id)) {
-				t.Errorf("still opted out by her %s", id.Kind)
+				t.Errorf("still %s by her %s", c.is, id.Kind)
 			}
 		}
 		for _, p := range []sdk.Person{w.others[0].Person, w.stranger} {
 			if !c.in(t, p) {
-				t.Error("somebody else is opted in as well")
+				t.Errorf("somebody else is not %s any more", c.is)
 			}
 		}
 	})
-	t.Run("of_a_stranger_is_forgotten_too", func(t *testing.T) { optIn(t, w.stranger) })
+	t.Run("of_a_stranger_is_forgotten_too", func(t *testing.T) { back(t, w.stranger) })
 	t.Run("changes_no_record", func(t *testing.T) {
-		wantPlanted(t, "the person who opted in", w.locate(t, w.her.Person), w.her)
+		wantPlanted(t, "the person who took it back", w.locate(t, w.her.Person), w.her)
 	})
 	t.Run("can_be_taken_back", func(t *testing.T) { c.twice(t, w.her.Person) })
 }
@@ -242,6 +260,9 @@ func (w *world) calls(p sdk.Person) map[string]func(context.Context) error {
 	if c, ok := w.connector.(sdk.Limiter); ok {
 		calls["LimitSPI"] = func(ctx context.Context) error { return c.LimitSPI(ctx, p) }
 		calls["LimitedSPI"] = func(ctx context.Context) error { _, err := c.LimitedSPI(ctx, p); return err }
+	}
+	if c, ok := w.connector.(sdk.LimitLifter); ok {
+		calls["LiftLimit"] = func(ctx context.Context) error { return c.LiftLimit(ctx, p) }
 	}
 	if c, ok := w.connector.(sdk.Resolver); ok {
 		calls["Resolve"] = func(ctx context.Context) error { _, err := c.Resolve(ctx, p); return err }

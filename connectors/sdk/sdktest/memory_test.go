@@ -105,7 +105,7 @@ var (
 	_ sdk.Exporter    = reference{}
 	_ sdk.Corrector   = reference{}
 	_ sdk.Resumer     = reference{}
-	_ sdk.Limiter     = reference{}
+	_ sdk.LimitLifter = reference{}
 	_ sdk.Resolver    = reference{}
 	_ sdk.BatchEraser = reference{}
 )
@@ -230,6 +230,10 @@ func (c reference) LimitSPI(ctx context.Context, p sdk.Person) error {
 
 func (c reference) LimitedSPI(ctx context.Context, p sdk.Person) (bool, error) {
 	return c.chosen(ctx, "limit "+optOutKey(p))
+}
+
+func (c reference) LiftLimit(ctx context.Context, p sdk.Person) error {
+	return c.choose(ctx, "limit "+optOutKey(p), false)
 }
 
 func (c reference) choose(ctx context.Context, key string, yes bool) error {

@@ -34,6 +34,7 @@ type broken struct {
 	optOut      func(context.Context, sdk.Person) error
 	optIn       func(context.Context, sdk.Person) error
 	limit       func(context.Context, sdk.Person) error
+	liftLimit   func(context.Context, sdk.Person) error
 	resolve     func(context.Context, sdk.Person) ([]sdk.Identifier, error)
 	locateBatch func(context.Context, []sdk.Person) ([][]sdk.Found, error)
 	eraseBatch  func(context.Context, []sdk.Person) []error
@@ -86,6 +87,13 @@ func (b *broken) LimitSPI(ctx context.Context, p sdk.Person) error {
 		return b.limit(ctx, p)
 	}
 	return b.reference.LimitSPI(ctx, p)
+}
+
+func (b *broken) LiftLimit(ctx context.Context, p sdk.Person) error {
+	if b.liftLimit != nil {
+		return b.liftLimit(ctx, p)
+	}
+	return b.reference.LiftLimit(ctx, p)
 }
 
 func (b *broken) Resolve(ctx context.Context, p sdk.Person) ([]sdk.Identifier, error) {
@@ -518,6 +526,36 @@ var mutants = []mutant{
 				return err
 			}
 			return r.Erase(ctx, p)
+		}
+	})},
+	{"lifts no limit", "lift_limit/lifts_hers_alone", with(func(_ reference, b *broken) {
+		b.liftLimit = func(ctx context.Context, _ sdk.Person) error { return ctx.Err() }
+	})},
+	{"lifts everybody's limit", "lift_limit/lifts_hers_alone", with(func(r reference, b *broken) {
+		b.liftLimit = func(ctx context.Context, _ sdk.Person) error {
+			leave, err := r.enter(ctx)
+			if err != nil {
+				return err
+			}
+			defer leave()
+			clear(r.optOut)
+			return nil
+		}
+	})},
+	{"keeps the limit of a stranger", "lift_limit/of_a_stranger_is_forgotten_too", with(func(r reference, b *broken) {
+		b.liftLimit = func(ctx context.Context, p sdk.Person) error {
+			if found, err := r.Locate(ctx, p); err != nil || len(found) == 0 {
+				return err
+			}
+			return r.LiftLimit(ctx, p)
+		}
+	})},
+	{"fails where there is no limit", "lift_limit/of_one_who_never_limited_succeeds", with(func(r reference, b *broken) {
+		b.liftLimit = func(ctx context.Context, p sdk.Person) error {
+			if in, err := r.LimitedSPI(ctx, p); err != nil || !in {
+				return errors.Join(err, sdk.Permanent(errors.New("there is no limit")))
+			}
+			return r.LiftLimit(ctx, p)
 		}
 	})},
 	{"corrects everyone", "correct", with(func(r reference, b *broken) {

@@ -60,6 +60,7 @@ func Run(t *testing.T, newSystem func(t testing.TB) System) {
 	check("opt_out", checkOptOut)
 	check("opt_in", checkOptIn)
 	check("limit", checkLimit)
+	check("lift_limit", checkLiftLimit)
 	check("resolve", checkResolve)
 	check("batches_agree_with_single_calls", checkBatch)
 	check("cancelled_contexts_stop", checkCancelled)

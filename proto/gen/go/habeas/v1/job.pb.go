@@ -45,6 +45,9 @@ const (
 	Action_ACTION_LIMIT Action = 7
 	// Take an opt-out back: sale and sharing may go on (11 CCR 7028).
 	Action_ACTION_OPT_IN Action = 8
+	// Take a limit back: sensitive personal information may be used again (11 CCR
+	// 7028).
+	Action_ACTION_LIFT_LIMIT Action = 9
 )
 
 // Enum value maps for Action.
@@ -59,6 +62,7 @@ var (
 		6: "ACTION_OPT_OUT",
 		7: "ACTION_LIMIT",
 		8: "ACTION_OPT_IN",
+		9: "ACTION_LIFT_LIMIT",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -70,6 +74,7 @@ var (
 		"ACTION_OPT_OUT":     6,
 		"ACTION_LIMIT":       7,
 		"ACTION_OPT_IN":      8,
+		"ACTION_LIFT_LIMIT":  9,
 	}
 )
 
@@ -418,7 +423,7 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\bexcluded\x18\x14 \x03(\v2\x19.habeas.v1.StoreExclusionR\bexcluded\"<\n" +
 	"\x0eStoreExclusion\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x14\n" +
-	"\x05basis\x18\x02 \x01(\tR\x05basis*\xb9\x01\n" +
+	"\x05basis\x18\x02 \x01(\tR\x05basis*\xd0\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACTION_RESOLVE\x10\x01\x12\x11\n" +
@@ -428,7 +433,8 @@ const file_habeas_v1_job_proto_rawDesc = "" +
 	"\x0eACTION_CORRECT\x10\x05\x12\x12\n" +
 	"\x0eACTION_OPT_OUT\x10\x06\x12\x10\n" +
 	"\fACTION_LIMIT\x10\a\x12\x11\n" +
-	"\rACTION_OPT_IN\x10\bB\x9d\x01\n" +
+	"\rACTION_OPT_IN\x10\b\x12\x15\n" +
+	"\x11ACTION_LIFT_LIMIT\x10\tB\x9d\x01\n" +
 	"\rcom.habeas.v1B\bJobProtoP\x01Z=github.com/habeas-data/habeas/proto/gen/go/habeas/v1;habeasv1\xa2\x02\x03HXX\xaa\x02\tHabeas.V1\xca\x02\tHabeas\\V1\xe2\x02\x15Habeas\\V1\\GPBMetadata\xea\x02\n" +
 	"Habeas::V1b\x06proto3"
 
