@@ -57,7 +57,7 @@ func askingOf(of *store.Request, m *habeasv1.Manifest) string {
 	switch want := of.Right().Action(); {
 	case can(want):
 		return strings.ToLower(label(actionLabels, want)) + by
-	case can(request.ActionLocate) && want != request.ActionOptOut && want != request.ActionLimit:
+	case can(request.ActionLocate) && !want.Chooses():
 		return "look" + by + ": it has no ability for more"
 	default:
 		return "not asked: it has no ability for this right"

@@ -30,7 +30,7 @@ type word struct {
 var rightLabels = map[request.Right]string{
 	request.KnowCategories: "Know categories", request.KnowSpecific: "Copy of data", request.Delete: "Deletion",
 	request.Correct: "Correction", request.OptOutSaleShare: "Opt out of sale", request.LimitSPI: "Limit sensitive data",
-	request.OptInSaleShare: "Opt in to sale", request.Appeal: "Appeal",
+	request.OptInSaleShare: "Opt in to sale", request.OptInSPI: "Allow sensitive use again", request.Appeal: "Appeal",
 }
 
 var channelLabels = map[request.Channel]string{
@@ -75,7 +75,7 @@ var jobWords = map[request.JobState]word{
 
 var actionLabels = map[request.Action]string{
 	request.ActionResolve: "Find identifiers", request.ActionLocate: "Look", request.ActionExport: "Copy",
-	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit", request.ActionOptIn: "Opt in",
+	request.ActionErase: "Erase", request.ActionCorrect: "Correct", request.ActionOptOut: "Opt out", request.ActionLimit: "Limit", request.ActionOptIn: "Opt in", request.ActionLiftLimit: "Lift limit",
 }
 
 var holdLabels = map[request.HoldKind]string{

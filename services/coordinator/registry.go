@@ -59,14 +59,15 @@ type StoreInfo struct {
 func (c Connector) Can(a request.Action) bool { return slices.Contains(c.Abilities, a) }
 
 var actions = map[habeasv1.Action]request.Action{
-	habeasv1.Action_ACTION_RESOLVE: request.ActionResolve,
-	habeasv1.Action_ACTION_LOCATE:  request.ActionLocate,
-	habeasv1.Action_ACTION_EXPORT:  request.ActionExport,
-	habeasv1.Action_ACTION_ERASE:   request.ActionErase,
-	habeasv1.Action_ACTION_CORRECT: request.ActionCorrect,
-	habeasv1.Action_ACTION_LIMIT:   request.ActionLimit,
-	habeasv1.Action_ACTION_OPT_OUT: request.ActionOptOut,
-	habeasv1.Action_ACTION_OPT_IN:  request.ActionOptIn,
+	habeasv1.Action_ACTION_RESOLVE:    request.ActionResolve,
+	habeasv1.Action_ACTION_LOCATE:     request.ActionLocate,
+	habeasv1.Action_ACTION_EXPORT:     request.ActionExport,
+	habeasv1.Action_ACTION_ERASE:      request.ActionErase,
+	habeasv1.Action_ACTION_CORRECT:    request.ActionCorrect,
+	habeasv1.Action_ACTION_LIMIT:      request.ActionLimit,
+	habeasv1.Action_ACTION_OPT_OUT:    request.ActionOptOut,
+	habeasv1.Action_ACTION_OPT_IN:     request.ActionOptIn,
+	habeasv1.Action_ACTION_LIFT_LIMIT: request.ActionLiftLimit,
 }
 
 func wireAction(a request.Action) habeasv1.Action {

@@ -213,9 +213,41 @@ func (r *Room) remembered(ctx context.Context, f *store.Forgotten) ([]request.Id
 	}
 }
 
-// standing leaves out those who are not to stay erased or opted out any more. A
+// limited leaves out those who took their limit back since, by everything they were
+// limited by: no list has the limits in force, the person's own requests tell.
+func (r *Room) limited(ctx context.Context, all []again) ([]again, error) {
+	people, every := make([][][]byte, len(all)), [][]byte(nil)
+	for i := range all {
+		digests, err := r.Store.PeopleOf(ctx, all[i].Request.ID)
+		if err != nil {
+			return nil, err
+		}
+		people[i], every = digests, append(every, digests...)
+	}
+	related, err := r.Store.Related(ctx, every)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string][]request.Past, len(every))
+	for i := range related {
+		of[string(related[i].Digest)] = append(of[string(related[i].Digest)], related[i].Past)
+	}
+	var out []again
+	for i := range all {
+		still := func(d []byte) bool { return request.ChoiceOf(of[string(d)], request.Date{}).Limited }
+		if len(people[i]) == 0 || slices.ContainsFunc(people[i], still) {
+			out = append(out, all[i])
+		}
+	}
+	return out, nil
+}
+
+// standing leaves out those who are not to stay erased, opted out or limited any more. A
 // request that is not closed has not put its person on the list yet.
 func (r *Room) standing(ctx context.Context, action request.Action, all []again) ([]again, error) {
+	if action == request.ActionLimit {
+		return r.limited(ctx, all)
+	}
 	why, listed := map[request.Action]store.Why{request.ActionErase: store.WhyDeleted, request.ActionOptOut: store.WhyOptedOut}[action]
 	if !listed {
 		return all, nil

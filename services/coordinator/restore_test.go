@@ -25,6 +25,7 @@ type people struct {
 	rows   map[string]int64
 	kept   map[string]int64 // what the law wants kept
 	optOut map[string]bool
+	limits map[string]bool
 }
 
 func (p *people) do(job *habeasv1.Job, who *habeasv1.Subject) standin.Reply {
@@ -38,6 +39,12 @@ func (p *people) do(job *habeasv1.Job, who *habeasv1.Subject) standin.Reply {
 			return standin.Reply{Outcome: standin.Done(0)}
 		case habeasv1.Action_ACTION_OPT_IN:
 			delete(p.optOut, id.GetValue())
+			return standin.Reply{Outcome: standin.Done(0)}
+		case habeasv1.Action_ACTION_LIMIT:
+			p.limits[id.GetValue()] = true
+			return standin.Reply{Outcome: standin.Done(0)}
+		case habeasv1.Action_ACTION_LIFT_LIMIT:
+			delete(p.limits, id.GetValue())
 			return standin.Reply{Outcome: standin.Done(0)}
 		case habeasv1.Action_ACTION_ERASE:
 			located, kept = located+p.rows[id.GetValue()]+p.kept[id.GetValue()], kept+p.kept[id.GetValue()]
@@ -78,8 +85,22 @@ func (p *people) out(email string) bool {
 	return p.optOut[email]
 }
 
+func (p *people) limited(email string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limits[email]
+}
+
+// restore makes the system what it was before anybody chose anything.
+func (p *people) restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.optOut)
+	clear(p.limits)
+}
+
 func newPeople() *people {
-	return &people{rows: map[string]int64{}, kept: map[string]int64{}, optOut: map[string]bool{}}
+	return &people{rows: map[string]int64{}, kept: map[string]int64{}, optOut: map[string]bool{}, limits: map[string]bool{}}
 }
 
 // clock is the machine's clock, moved.

@@ -242,7 +242,7 @@ func (st *step) action(c Connector) request.Action {
 	if c.Can(want) {
 		return want
 	}
-	if want == request.ActionOptOut || want == request.ActionOptIn || want == request.ActionLimit || !c.Can(request.ActionLocate) {
+	if want.Chooses() || !c.Can(request.ActionLocate) {
 		return ""
 	}
 	return request.ActionLocate
@@ -329,8 +329,8 @@ func (st *step) conclude() error {
 		return err
 	}
 	// Whoever was only asked for identifiers was not asked to do anything; and
-	// nobody need be told that sale and sharing may go on.
-	asked := acting || r.Right() == request.OptInSaleShare
+	// nobody need be told that a choice was taken back.
+	asked := acting || r.Right().OptsIn()
 	st.attend(states, asked || resolving)
 	result, over := request.Conclude(states)
 	if len(states) == 0 && asked {

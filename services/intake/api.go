@@ -80,7 +80,7 @@ func (b *verificationBody) verified() request.Verified {
 // SubmissionBody is a request as it is submitted.
 type SubmissionBody struct {
 	Regime       string            `json:"regime,omitempty" doc:"The law, such as us-ca-ccpa; left out, the configured one" maxLength:"64"`
-	Right        string            `json:"right" doc:"know_categories, know_specific, delete, correct, opt_out_sale_share or limit_spi" maxLength:"64"`
+	Right        string            `json:"right" doc:"know_categories, know_specific, delete, correct, opt_out_sale_share, limit_spi, or to take a choice back opt_in_sale_share or opt_in_spi" maxLength:"64"`
 	Channel      string            `json:"channel,omitempty" doc:"How it was made: api, web, email, phone, mail, …" maxLength:"64"`
 	Identifiers  []identifierBody  `json:"identifiers" doc:"What is known of the person" maxItems:"100" nullable:"false"`
 	ReceivedAt   time.Time         `json:"received_at,omitzero" doc:"When it reached the company, when that was earlier than now"`

@@ -27,7 +27,7 @@ func (a *handlers) registerRights(api huma.API) {
 	huma.Register(api, post("appeal-request", "/v1/requests/{id}/appeal", "Appeal a denial, where the regime gives an appeal"), a.appeal)
 	huma.Register(api, post("grant-appeal", "/v1/requests/{id}/grant", "Grant an appeal"), a.grant)
 	huma.Register(api, post("add-statement", "/v1/requests/{id}/statements", "Add the consumer's statement about a disputed field, of at most 250 words"), a.state)
-	huma.Register(api, post("look-up-choice", "/v1/choices", "Tell what a person has chosen about sale and sharing"), a.choice)
+	huma.Register(api, post("look-up-choice", "/v1/choices", "Tell what a person has chosen about sale, sharing and sensitive information"), a.choice)
 }
 
 type correctionBody struct {
@@ -182,10 +182,13 @@ type choiceInput struct {
 
 type choiceOutput struct {
 	Body struct {
-		OptedOut bool   `json:"opted_out" doc:"The person's data may not be sold or shared"`
-		Minor    string `json:"minor,omitempty"`
-		MayAsk   bool   `json:"may_ask" doc:"The person may be asked to opt in"`
-		NoReask  string `json:"no_reask_before,omitempty" doc:"The first day on which they may be asked"`
+		OptedOut   bool   `json:"opted_out" doc:"The person's data may not be sold or shared"`
+		Minor      string `json:"minor,omitempty"`
+		MayAsk     bool   `json:"may_ask" doc:"The person may be asked to opt in"`
+		NoReask    string `json:"no_reask_before,omitempty" doc:"The first day on which they may be asked"`
+		Limited    bool   `json:"limited" doc:"The person's sensitive personal information may be used for what they asked for and the law allows, and nothing else"`
+		MayAskSPI  bool   `json:"may_ask_spi" doc:"The person may be asked to allow its use again"`
+		NoReaskSPI string `json:"no_reask_spi_before,omitempty" doc:"The first day on which they may be asked that"`
 	}
 }
 
@@ -200,5 +203,6 @@ func (a *handlers) choice(ctx context.Context, in *choiceInput) (*choiceOutput, 
 	}
 	out := &choiceOutput{}
 	out.Body.OptedOut, out.Body.Minor, out.Body.MayAsk, out.Body.NoReask = c.OptedOut, string(c.Minor), c.MayAsk, c.NoReask.String()
+	out.Body.Limited, out.Body.MayAskSPI, out.Body.NoReaskSPI = c.Limited, c.MayAskSPI, c.NoReaskSPI.String()
 	return out, nil
 }

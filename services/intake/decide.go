@@ -84,8 +84,8 @@ func (r *Room) Confirm(ctx context.Context, id request.ID) error {
 			return nil, err
 		}
 		if req.Right().Desk() {
-			if req.Right() == request.OptInSaleShare {
-				req.Spawn(request.OptInSaleShare, request.FromConsent, r.Now().UTC(), "")
+			if req.Right().OptsIn() {
+				req.Spawn(req.Right(), request.FromConsent, r.Now().UTC(), "")
 			}
 			return &habeasv1.DecisionRecord{Decision: "confirmed"}, req.Close(request.Ending{Result: request.ResultComplete})
 		}
@@ -265,7 +265,7 @@ func (r *Room) mayDeny(req *request.Request, d Denial, past []request.Past) (nee
 		return nil, nil // the law is not known: a person decides, with code and reason
 	}
 	if req.Right().Desk() {
-		if want := map[request.Right]request.DenialCode{request.Appeal: request.DenyUpheld, request.OptInSaleShare: request.DenyUnconfirmed}[req.Right()]; d.Code != string(want) {
+		if want := map[request.Right]request.DenialCode{request.Appeal: request.DenyUpheld, request.OptInSaleShare: request.DenyUnconfirmed, request.OptInSPI: request.DenyUnconfirmed}[req.Right()]; d.Code != string(want) {
 			return nil, fmt.Errorf("%w: use %s", request.ErrCode, want)
 		}
 		return nil, nil

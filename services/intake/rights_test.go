@@ -123,16 +123,21 @@ func TestSecondStep_IN5_OO6(t *testing.T) {
 			t.Error("confirming twice changed it")
 		}
 
-		in := r.post("/v1/requests", body("opt_in_sale_share", "")).view(http.StatusCreated)
-		if in.State != request.Received || !in.Unconfirmed {
-			t.Fatalf("one step of opting in: %+v", in)
-		}
-		if v := r.post("/v1/requests/"+string(in.ID)+"/confirm", "").view(http.StatusOK); v.Result != request.ResultComplete || v.State != request.Closing {
-			t.Errorf("two steps of opting in: %+v", v)
-		}
-		stored, _, err := r.store.Get(t.Context(), in.ID)
-		if err != nil || len(stored.Case.Children) != 1 || stored.Case.Children[0].Origin != request.FromConsent || stored.Case.Children[0].Right != request.OptInSaleShare {
-			t.Errorf("nobody will be told of the opt-in: %+v, %v", stored.Case.Children, err)
+		for _, right := range []request.Right{request.OptInSaleShare, request.OptInSPI} {
+			in := r.post("/v1/requests", body(string(right), "")).view(http.StatusCreated)
+			if in.State != request.Received || !in.Unconfirmed {
+				t.Fatalf("one step of %s: %+v", right, in)
+			}
+			if v := r.post("/v1/requests/"+string(in.ID)+"/confirm", "").view(http.StatusOK); v.Result != request.ResultComplete || v.State != request.Closing {
+				t.Errorf("two steps of %s: %+v", right, v)
+			}
+			stored, _, err := r.store.Get(t.Context(), in.ID)
+			if err != nil || len(stored.Case.Children) != 1 || stored.Case.Children[0].Origin != request.FromConsent || stored.Case.Children[0].Right != right {
+				t.Errorf("nobody will be told of %s: %+v, %v", right, stored.Case.Children, err)
+			}
+			never := r.post("/v1/requests", body(string(right), "")).view(http.StatusCreated)
+			r.post("/v1/requests/"+string(never.ID)+"/deny", `{"code":"unverified_delete","reason":"x"}`).problem(http.StatusUnprocessableEntity)
+			r.post("/v1/requests/"+string(never.ID)+"/deny", `{"code":"unconfirmed","reason":"It was not confirmed."}`).view(http.StatusOK)
 		}
 		r.post("/v1/requests", body("opt_out_sale_share", `,"two_step":true`)).problem(http.StatusUnprocessableEntity).names(t, "body.two_step")
 	})
@@ -185,6 +190,10 @@ func TestChoice_OO6_OO10(t *testing.T) {
 			MayAsk   bool   `json:"may_ask"`
 			NoReask  string `json:"no_reask_before"`
 			Minor    string `json:"minor"`
+
+			Limited    bool   `json:"limited"`
+			MayAskSPI  bool   `json:"may_ask_spi"`
+			NoReaskSPI string `json:"no_reask_spi_before"`
 		}
 		ask := func(email string) (c choice) {
 			t.Helper()
@@ -202,7 +211,22 @@ func TestChoice_OO6_OO10(t *testing.T) {
 		if got := ask("Jane@Example.com"); got != (choice{OptedOut: true, NoReask: "2027-03-02"}) {
 			t.Errorf("opted out: %+v", got)
 		}
+		r.submit(strings.ReplaceAll(strings.Replace(optOut, "opt_out_sale_share", "limit_spi", 1), "jane@", "lee@"))
+		if got := ask("lee@example.com"); got != (choice{Limited: true, NoReaskSPI: "2027-03-02"}) {
+			t.Errorf("limited: %+v", got)
+		}
 		r.at(time.Date(2027, 3, 2, 20, 0, 0, 0, time.UTC))
+		if got := ask("lee@example.com"); !got.Limited || !got.MayAskSPI {
+			t.Errorf("limited for a year: %+v", got)
+		}
+		back := r.post("/v1/requests", `{"right":"opt_in_spi","identifiers":[{"kind":"email","value":"lee@example.com"}]}`).view(http.StatusCreated)
+		if !ask("lee@example.com").Limited {
+			t.Error("one step took the limit back")
+		}
+		r.post("/v1/requests/"+string(back.ID)+"/confirm", "").want(http.StatusOK)
+		if got := ask("lee@example.com"); got.Limited || got.OptedOut {
+			t.Errorf("two steps did not take the limit back: %+v", got)
+		}
 		if got := ask("jane@example.com"); !got.MayAsk {
 			t.Errorf("a year later: %+v", got)
 		}

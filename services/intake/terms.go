@@ -33,13 +33,17 @@ func (r *Room) terms(s request.Submission, received time.Time) (request.Terms, e
 }
 
 // regimeTerms are the regime's terms for a submission. To opt in has the dates
-// of the opt-out it lifts, without one to stop anything by; an appeal has the
+// of the choice it takes back, without one to stop anything by; an appeal has the
 // clock the regime gives appeals.
 func (r *Room) regimeTerms(s request.Submission, received time.Time) (request.Terms, error) {
 	if !s.Right.Desk() {
 		return r.Regimes.Terms(s.Regime, received, s.Right, s.Range)
 	}
-	terms, err := r.Regimes.Terms(s.Regime, received, request.OptOutSaleShare, request.Range{})
+	of := request.OptOutSaleShare
+	if s.Right == request.OptInSPI {
+		of = request.LimitSPI
+	}
+	terms, err := r.Regimes.Terms(s.Regime, received, of, request.Range{})
 	if err != nil {
 		return terms, err
 	}

@@ -132,7 +132,7 @@ const (
 	FromAppeal    Origin = "appeal"    // an appeal against a denial, or what it granted
 	FromRecheck   Origin = "recheck"   // a later look whether what was erased is still gone
 	FromReplay    Origin = "replay"    // a system was restored and has forgotten what was done
-	FromConsent   Origin = "consent"   // connectors are told that sale and sharing may go on (11 CCR 7028)
+	FromConsent   Origin = "consent"   // connectors are told that a choice was taken back (11 CCR 7028)
 )
 
 // Ours reports whether the company asked on its own, so that nobody is written

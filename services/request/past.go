@@ -65,7 +65,8 @@ func Precedes(right Right) bool {
 	return right.Know() || right == OptOutSaleShare || right == LimitSPI
 }
 
-// Choice is what a person has chosen about sale and sharing.
+// Choice is what a person has chosen about sale and sharing, and about the use of
+// sensitive personal information.
 type Choice struct {
 	// OptedOut is set when the person's data may not be sold or shared. A
 	// consumer known to be under 16 is out until somebody opts them in (Civ.
@@ -76,36 +77,57 @@ type Choice struct {
 	// first day on which it may be (Civ. Code 1798.135(c)(4)).
 	MayAsk  bool
 	NoReask Date
+	// Limited is set while the use of the person's sensitive personal information
+	// is limited (Civ. Code 1798.121); MayAskSPI and NoReaskSPI say when they may
+	// be asked to allow it again.
+	Limited    bool
+	MayAskSPI  bool
+	NoReaskSPI Date
 }
 
 // ChoiceOf gives a person's choice from all of their requests. today is the day
 // in the regime's zone.
 func ChoiceOf(past []Past, today Date) Choice {
 	var c Choice
-	var out, in *Past
 	for i := range past {
-		p := &past[i]
-		if p.Case.Minor != NotMinor {
-			c.Minor = p.Case.Minor
-		}
-		switch {
-		case p.Right == OptOutSaleShare && p.Result != ResultDenied && p.Result != ResultCancelled:
-			if out == nil || out.Received.Before(p.Received) {
-				out = p
-			}
-			if p.Due.NoReask.After(c.NoReask) {
-				c.NoReask = p.Due.NoReask
-			}
-		case p.Right == OptInSaleShare && p.Result == ResultComplete:
-			if in == nil || in.Received.Before(p.Received) {
-				in = p
-			}
+		if past[i].Case.Minor != NotMinor {
+			c.Minor = past[i].Case.Minor
 		}
 	}
+	out, in, noReask := standing(past, OptOutSaleShare, OptInSaleShare)
+	c.NoReask = noReask
 	c.OptedOut = c.Minor != NotMinor || out != nil
 	if in != nil && (out == nil || out.Received.Before(in.Received)) {
 		c.OptedOut = false
 	}
 	c.MayAsk = c.OptedOut && c.Minor == NotMinor && !today.Before(c.NoReask)
+
+	limit, lift, noReask := standing(past, LimitSPI, OptInSPI)
+	c.NoReaskSPI = noReask
+	c.Limited = limit != nil && (lift == nil || !limit.Received.Before(lift.Received))
+	c.MayAskSPI = c.Limited && !today.Before(c.NoReaskSPI)
 	return c
+}
+
+// standing are the newest choice of one right and the newest that took one back,
+// each nil where there is none, and the first day on which the person may be asked
+// about it.
+func standing(past []Past, right, back Right) (chosen, lifted *Past, noReask Date) {
+	for i := range past {
+		p := &past[i]
+		switch {
+		case p.Right == right && p.Result != ResultDenied && p.Result != ResultCancelled:
+			if chosen == nil || chosen.Received.Before(p.Received) {
+				chosen = p
+			}
+			if p.Due.NoReask.After(noReask) {
+				noReask = p.Due.NoReask
+			}
+		case p.Right == back && p.Result == ResultComplete:
+			if lifted == nil || lifted.Received.Before(p.Received) {
+				lifted = p
+			}
+		}
+	}
+	return chosen, lifted, noReask
 }

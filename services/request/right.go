@@ -22,6 +22,7 @@ const (
 // is asked of them afterwards, by a request that follows from it.
 const (
 	OptInSaleShare Right = "opt_in_sale_share" // 11 CCR 7028, 7070-7071: to allow sale and sharing, in two steps
+	OptInSPI       Right = "opt_in_spi"        // 11 CCR 7028: to take a limit back, in two steps
 	Appeal         Right = "appeal"            // against a denial, where a regime gives one (Va. Code 59.1-577(C))
 )
 
@@ -40,7 +41,7 @@ func Rights() []Right {
 }
 
 // DeskRights returns the rights that are decided before any connector is asked.
-func DeskRights() []Right { return []Right{OptInSaleShare, Appeal} }
+func DeskRights() []Right { return []Right{OptInSaleShare, OptInSPI, Appeal} }
 
 // ReservedRights returns the names that are kept for rights to come.
 func ReservedRights() []Right { return []Right{OptOutADMT, AccessADMT, AppealADMT} }
@@ -61,7 +62,11 @@ func ParseRight(text string) (Right, error) {
 func (r Right) Valid() bool { return r.Action() != "" || r.Desk() }
 
 // Desk reports whether r is decided before any connector is asked.
-func (r Right) Desk() bool { return r == OptInSaleShare || r == Appeal }
+func (r Right) Desk() bool { return r.OptsIn() || r == Appeal }
+
+// OptsIn reports whether r takes a choice back that nobody had to confirm, and so
+// takes two steps itself (11 CCR 7028).
+func (r Right) OptsIn() bool { return r == OptInSaleShare || r == OptInSPI }
 
 // Know reports whether r is a right to know.
 func (r Right) Know() bool { return r == KnowCategories || r == KnowSpecific }
@@ -99,6 +104,8 @@ func (r Right) Action() Action {
 		return ActionLimit
 	case OptInSaleShare:
 		return ActionOptIn
+	case OptInSPI:
+		return ActionLiftLimit
 	default:
 		return ""
 	}
@@ -109,22 +116,29 @@ type Action string
 
 // The actions. Their names are those of the contract.
 const (
-	ActionResolve Action = "resolve" // give further identifiers of the person
-	ActionLocate  Action = "locate"  // count records, change nothing
-	ActionExport  Action = "export"  // copy records out, sealed
-	ActionErase   Action = "erase"   // erase records
-	ActionCorrect Action = "correct" // put fields right
-	ActionOptOut  Action = "opt_out" // stop sale and sharing
-	ActionLimit   Action = "limit"   // limit the use of sensitive personal information
-	ActionOptIn   Action = "opt_in"  // take an opt-out back
+	ActionResolve   Action = "resolve"    // give further identifiers of the person
+	ActionLocate    Action = "locate"     // count records, change nothing
+	ActionExport    Action = "export"     // copy records out, sealed
+	ActionErase     Action = "erase"      // erase records
+	ActionCorrect   Action = "correct"    // put fields right
+	ActionOptOut    Action = "opt_out"    // stop sale and sharing
+	ActionLimit     Action = "limit"      // limit the use of sensitive personal information
+	ActionOptIn     Action = "opt_in"     // take an opt-out back
+	ActionLiftLimit Action = "lift_limit" // take a limit back
 )
 
 // Valid reports whether a is one of the actions.
 func (a Action) Valid() bool {
 	switch a {
-	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut, ActionLimit, ActionOptIn:
+	case ActionResolve, ActionLocate, ActionExport, ActionErase, ActionCorrect, ActionOptOut, ActionLimit, ActionOptIn, ActionLiftLimit:
 		return true
 	default:
 		return false
 	}
+}
+
+// Chooses reports whether a puts a choice in force or takes one back: what only
+// those who can are asked for.
+func (a Action) Chooses() bool {
+	return a == ActionOptOut || a == ActionLimit || a == ActionOptIn || a == ActionLiftLimit
 }

@@ -14,8 +14,8 @@ import (
 // 7060(b), 7026(f)).
 func TestNoPathFromOptOutToVerification_VE1(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		right := rapid.SampledFrom([]Right{OptOutSaleShare, LimitSPI, OptInSaleShare}).Draw(rt, "right")
-		r, err := New(NewID(), Submission{Right: right, TwoStep: right == OptInSaleShare}, terms(OptOutSaleShare))
+		right := rapid.SampledFrom([]Right{OptOutSaleShare, LimitSPI, OptInSaleShare, OptInSPI}).Draw(rt, "right")
+		r, err := New(NewID(), Submission{Right: right, TwoStep: right.OptsIn()}, terms(OptOutSaleShare))
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -421,6 +421,8 @@ func TestChoice_OO6_OO10(t *testing.T) {
 	out := Past{ID: "o", Right: OptOutSaleShare, State: Running, Received: at(0), Due: Due{NoReask: year}}
 	in := Past{ID: "i", Right: OptInSaleShare, State: Closing, Result: ResultComplete, Received: at(9)}
 	child := Past{ID: "c", Right: Delete, Case: Case{Minor: From13}}
+	limit := Past{ID: "l", Right: LimitSPI, State: Closed, Result: ResultComplete, Received: at(0), Due: Due{NoReask: year}}
+	lift := Past{ID: "k", Right: OptInSPI, State: Closed, Result: ResultComplete, Received: at(9)}
 	for name, c := range map[string]struct {
 		past  []Past
 		today Date
@@ -435,20 +437,29 @@ func TestChoice_OO6_OO10(t *testing.T) {
 		"refused as fraud":       {[]Past{{ID: "o", Right: OptOutSaleShare, Result: ResultDenied, Received: at(0)}}, today, Choice{}},
 		"15, never asked":        {[]Past{child}, today, Choice{OptedOut: true, Minor: From13}},
 		"15, opted in by itself": {[]Past{child, in}, today, Choice{Minor: From13}},
+		"limited":                {[]Past{limit}, today, Choice{Limited: true, NoReaskSPI: year}},
+		"limited for a year":     {[]Past{limit}, year, Choice{Limited: true, NoReaskSPI: year, MayAskSPI: true}},
+		"one step of lifting":    {[]Past{limit, {ID: "k", Right: OptInSPI, State: Received, Received: at(9), Case: Case{Unconfirmed: true}}}, today, Choice{Limited: true, NoReaskSPI: year}},
+		"lifted in two steps":    {[]Past{limit, lift}, today, Choice{NoReaskSPI: year}},
+		"limited again":          {[]Past{limit, lift, {ID: "m", Right: LimitSPI, Received: at(20), Due: Due{NoReask: year}}}, today, Choice{Limited: true, NoReaskSPI: year}},
+		"each by itself":         {[]Past{out, limit, lift}, today, Choice{OptedOut: true, NoReask: year, NoReaskSPI: year}},
+		"and the other way":      {[]Past{out, in, limit}, today, Choice{NoReask: year, Limited: true, NoReaskSPI: year}},
 	} {
 		if got := ChoiceOf(c.past, c.today); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
-	r, err := New(NewID(), Submission{Right: OptInSaleShare, TwoStep: true}, terms(OptOutSaleShare))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Close(Ending{Result: ResultComplete}); !errors.Is(err, ErrUnconfirmed) {
-		t.Errorf("opting in with one step: %v", err)
-	}
-	if err := errors.Join(r.Confirm(), r.Close(Ending{Result: ResultComplete})); err != nil {
-		t.Errorf("with two: %v", err)
+	for _, right := range []Right{OptInSaleShare, OptInSPI} {
+		r, err := New(NewID(), Submission{Right: right, TwoStep: true}, terms(OptOutSaleShare))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(Ending{Result: ResultComplete}); !errors.Is(err, ErrUnconfirmed) {
+			t.Errorf("%s with one step: %v", right, err)
+		}
+		if err := errors.Join(r.Confirm(), r.Close(Ending{Result: ResultComplete})); err != nil {
+			t.Errorf("%s with two: %v", right, err)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func Transitions() []Transition { return slices.Clone(transitions) }
 // never verified is never held either: nothing may stand between an opt-out and
 // its effect (11 CCR 7026(f)).
 func (r Right) Has(s State) bool {
-	if r.Desk() && r != OptInSaleShare {
+	if r.Desk() && !r.OptsIn() {
 		return s == Received || s == Closing || s == Closed
 	}
 	switch s {

@@ -62,6 +62,7 @@ func init() {
 	allowed[Appeal] = "received closing complete\nclosing closed"
 	// An opt-in is decided at the desk, and connectors are told of it as of an opt-out.
 	allowed[OptInSaleShare] = allowed[OptOutSaleShare] + "\nreceived closing complete"
+	allowed[OptInSPI] = allowed[OptInSaleShare]
 }
 
 // stoppable lists where a request may be denied or cancelled.

@@ -192,7 +192,7 @@ func (s Submission) Normalize() (Submission, error) {
 		errs.add("regime", "is missing or not a regime", "name one that is configured, such as us-ca-ccpa")
 	}
 	if !s.Right.Valid() || s.Right == Appeal && s.Parent == "" {
-		errs.add("right", "is missing or unknown", fmt.Sprintf("use one of %v or %s", Rights(), OptInSaleShare))
+		errs.add("right", "is missing or unknown", fmt.Sprintf("use one of %v, %s or %s", Rights(), OptInSaleShare, OptInSPI))
 	}
 	if s.Channel == "" {
 		s.Channel = ChannelAPI
@@ -215,7 +215,7 @@ func (s Submission) Normalize() (Submission, error) {
 	s.checkRange(&errs)
 	s.checkCorrections(&errs)
 	s.checkCase(&errs)
-	if s.Right == OptInSaleShare {
+	if s.Right.OptsIn() {
 		s.TwoStep = true
 	}
 	if len(errs) > 0 {
@@ -296,7 +296,7 @@ func (s Submission) checkCase(errs *FieldErrors) {
 			errs.add(fmt.Sprintf("portions[%d]", i), "is no category", "use a letter from A to L of Civ. Code 1798.140(v)(1)")
 		}
 	}
-	if s.TwoStep && s.Right.Valid() && s.Right != Delete && s.Right != OptInSaleShare {
+	if s.TwoStep && s.Right.Valid() && s.Right != Delete && !s.Right.OptsIn() {
 		errs.add("two_step", "applies to requests to delete and to opt in only; an opt-out is one step", "leave it out")
 	}
 	if s.NewPapers && s.Right != Correct {

@@ -339,7 +339,7 @@ func (b *book) checkResult() {
 	if b.Result != "complete" && b.Result != "complete_with_exceptions" {
 		return
 	}
-	atTheDesk := b.Right == "opt_in_sale_share" || b.Right == "appeal" // no connector is asked for these
+	atTheDesk := b.Right == "opt_in_sale_share" || b.Right == "opt_in_spi" || b.Right == "appeal" // no connector is asked for these
 	if len(b.Lines) == 0 && !atTheDesk {
 		b.problem("it is said to be complete and there is no plan")
 	}

@@ -18,7 +18,7 @@ func requestCommand() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{Use: "request", Short: "Submit, show, list, approve, deny, cancel and retry requests"}
 	flags.add(cmd)
-	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), approveCommand(&flags), denyCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
+	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), approveCommand(&flags), denyCommand(&flags), confirmCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
 	return cmd
 }
 
@@ -71,7 +71,7 @@ that the law wants verified wait. Opt-outs are never verified.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&right, "right", "", "know_categories, know_specific, delete or opt_out_sale_share")
+	f.StringVar(&right, "right", "", "know_categories, know_specific, delete, correct, opt_out_sale_share or limit_spi; opt_in_sale_share or opt_in_spi to take a choice back")
 	f.StringArrayVar(&ids, "id", nil, "an identifier, KIND=VALUE; may be given more than once")
 	f.StringVar(&method, "verified", "", "how the requester was verified, as a short code")
 	f.StringVar(&level, "level", "reasonably_high", "how sure that makes you: reasonable or reasonably_high")
@@ -238,6 +238,21 @@ func cancelCommand(flags *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&code, "code", "withdrawn", "a short code of the reason")
 	cmd.Flags().StringVar(&reason, "reason", "", "the reason, told to the consumer")
 	return cmd
+}
+
+func confirmCommand(flags *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "confirm ID", Short: "Take the second step of a request that has two, for the person who confirmed it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := flags.open()
+			if err != nil {
+				return err
+			}
+			return flags.print(cmd.OutOrStdout(), func(answer any) error {
+				return c.call(cmd.Context(), http.MethodPost, requestPath(args[0], "/confirm"), nil, nil, answer)
+			})
+		},
+	}
 }
 
 func retryCommand(flags *clientFlags) *cobra.Command {

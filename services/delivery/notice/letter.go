@@ -108,6 +108,8 @@ func answerParts(right request.Right, result request.Result) []Part {
 		return []Part{{"limited", "11 CCR 7027(g)"}}
 	case request.OptInSaleShare:
 		return []Part{{"opted_in", "11 CCR 7028"}}
+	case request.OptInSPI:
+		return []Part{{"limit_lifted", "11 CCR 7028"}}
 	default:
 		return nil
 	}

@@ -83,7 +83,11 @@ func ok(t testing.TB, err error) {
 // add stores a request with a notice of the kind waiting.
 func (r *rig) add(right request.Right, kind store.NoticeKind, ids []request.Identifier, change func(*request.Request), jobs ...store.Job) request.ID {
 	r.t.Helper()
-	terms, err := r.set.Terms("us-ca-ccpa", received, right, request.Range{})
+	of := right
+	if right.OptsIn() { // it has the terms of what it takes back
+		of = map[request.Right]request.Right{request.OptInSaleShare: request.OptOutSaleShare, request.OptInSPI: request.LimitSPI}[right]
+	}
+	terms, err := r.set.Terms("us-ca-ccpa", received, of, request.Range{})
 	ok(r.t, err)
 	req, err := request.New(request.NewID(), request.Submission{Regime: "us-ca-ccpa", Right: right, Channel: request.ChannelWeb}, terms)
 	ok(r.t, err)
@@ -167,6 +171,7 @@ func letterCases() []letterCase {
 		}},
 		{name: "IN-2 fix it", right: request.Delete, kind: store.NoticeFixIt},
 		{name: "confirm", right: request.Delete, kind: store.NoticeConfirm},
+		{name: "confirm opt_in_spi", right: request.OptInSPI, kind: store.NoticeConfirm},
 		{name: "verify again", right: request.Delete, kind: store.NoticeVerifyAgain},
 		{name: "DE-7 deletion with something kept", right: request.Delete, kind: store.NoticeAnswer,
 			change: closed(request.Ending{Result: request.ResultCompleteWithExceptions}),
@@ -184,7 +189,7 @@ func letterCases() []letterCase {
 		{name: "deletion in part", right: request.Delete, kind: store.NoticeAnswer,
 			change: closed(request.Ending{Result: request.ResultPartial, Code: "failed", Reason: "One system did not answer."})},
 	}
-	for _, right := range []request.Right{request.KnowCategories, request.KnowSpecific, request.Delete, request.Correct, request.OptOutSaleShare, request.LimitSPI} {
+	for _, right := range []request.Right{request.KnowCategories, request.KnowSpecific, request.Delete, request.Correct, request.OptOutSaleShare, request.LimitSPI, request.OptInSaleShare, request.OptInSPI} {
 		all = append(all, letterCase{name: "CL-1 receipt " + string(right), right: right, kind: store.NoticeReceipt})
 		if right != request.Delete {
 			all = append(all, letterCase{name: "answer " + string(right), right: right, kind: store.NoticeAnswer, change: closed(request.Ending{Result: request.ResultComplete})})

@@ -62,12 +62,11 @@ func (p *Portal) forms(language string) []form {
 	w := p.words[language]
 	email := field{Name: "email", Type: "email", Autocomplete: "email", Label: w["email"], Necessity: w["email_necessity"], Required: p.Login == nil}
 	optional := email
-	optional.Necessity, optional.Required = w["email_necessity_optout"], false
+	optional.Necessity, optional.Required = w["email_necessity_optout"], p.Login == nil
+	again := optional
+	again.Necessity = w["email_necessity_again"]
 	if p.byPhone() {
 		email.Necessity, email.Required = w["email_necessity_phone"], false
-	}
-	if p.Login == nil {
-		optional.Required = true
 	}
 	var points []field
 	for _, pt := range p.Verify.Policy.Points {
@@ -86,6 +85,8 @@ func (p *Portal) forms(language string) []form {
 	}
 	optout := form{Key: "optout", Path: "opt-out", Right: request.OptOutSaleShare, Fields: []field{optional}}
 	limit := form{Key: "limit", Path: "limit", Right: request.LimitSPI, Fields: []field{optional}}
+	sale := form{Key: "allow_sale", Path: "allow-sale", Right: request.OptInSaleShare, Fields: []field{again}}
+	sensitive := form{Key: "allow_sensitive", Path: "allow-sensitive-use", Right: request.OptInSPI, Fields: []field{again}}
 	specific := known("know_specific", request.KnowSpecific, "know_button")
 	specific.Declaration, specific.Range = true, true
 	categories := known("know_categories", request.KnowCategories, "know_button")
@@ -100,7 +101,7 @@ func (p *Portal) forms(language string) []form {
 	for _, letter := range portionLetters {
 		remove.Portions = append(remove.Portions, portion{letter, w["portion_"+letter]})
 	}
-	return []form{optout, limit, specific, categories, remove, correction}
+	return []form{optout, limit, specific, categories, remove, correction, sale, sensitive}
 }
 
 func autocomplete(point string) string {

@@ -32,7 +32,13 @@ func heardGPC(r *http.Request) bool { return signal.GPC(r.Header) }
 
 func (p *Portal) home(v *visit) {
 	data := p.newPage(v, "title")
-	data.Choices = p.forms(v.language)
+	for _, f := range p.forms(v.language) {
+		if f.Right.OptsIn() {
+			data.Back = append(data.Back, f)
+			continue
+		}
+		data.Choices = append(data.Choices, f)
+	}
 	p.show(v, http.StatusOK, "home", data)
 }
 
@@ -140,11 +146,18 @@ func (p *Portal) submit(v *visit, path string) {
 		http.Redirect(v.w, v.r, p.link(id)+"?lang="+v.language, http.StatusSeeOther)
 		return
 	}
+	if f.Right.OptsIn() && (loggedIn || p.Verify.Mail == nil) {
+		http.Redirect(v.w, v.r, p.link(id)+"?lang="+v.language, http.StatusSeeOther)
+		return
+	}
 	if f.Right == request.OptOutSaleShare {
 		p.mark(v)
 	}
 	data := p.newPage(v, "done_"+f.Key)
-	data.Form, data.Link = f, p.link(id)
+	data.Form = f
+	if !f.Right.OptsIn() {
+		data.Link = p.link(id)
+	} // else it goes to the address alone: nobody takes back what somebody else chose
 	p.show(v, http.StatusOK, "done", data)
 }
 
@@ -153,6 +166,12 @@ func (p *Portal) submit(v *visit, path string) {
 func (p *Portal) mark(v *visit) {
 	//nolint:gosec // G124: Secure follows the setting, and the script has to read it
 	http.SetCookie(v.w, &http.Cookie{Name: "habeas_optout", Value: "1", Path: "/", Domain: p.Domain, MaxAge: 2 * 365 * 24 * 3600, Secure: p.Secure, SameSite: http.SameSiteLaxMode})
+}
+
+// unmark takes the mark of [Portal.mark] back.
+func (p *Portal) unmark(v *visit) {
+	//nolint:gosec // G124: as the mark itself
+	http.SetCookie(v.w, &http.Cookie{Name: "habeas_optout", Path: "/", Domain: p.Domain, MaxAge: -1, Secure: p.Secure, SameSite: http.SameSiteLaxMode})
 }
 
 // verify begins to verify; who is signed in has shown who she is.
@@ -197,7 +216,7 @@ func (p *Portal) whom(email, phone string, s session, loggedIn bool) (ids []requ
 
 func (p *Portal) limit(v *visit, f form, who request.Identifier) error {
 	ctx, source := v.r.Context(), intake.Source(v.r, p.Proxied)
-	if !f.Right.Verifiable() {
+	if !f.Right.Verifiable() && !f.Right.OptsIn() {
 		return p.Verify.Allow(ctx, limitOptOut, source)
 	}
 	if err := p.Verify.Allow(ctx, limitSubmit, source); err != nil {

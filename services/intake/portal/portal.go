@@ -212,6 +212,7 @@ func (p *Portal) Handler() http.Handler {
 	handle("POST /r/{id}/{token}/resend", p.resend)
 	handle("POST /r/{id}/{token}/text", p.text)
 	handle("POST /r/{id}/{token}/points", p.points)
+	handle("POST /r/{id}/{token}/confirm", p.confirm)
 	handle("POST /r/{id}/{token}/withdraw", p.withdraw)
 	handle("POST /r/{id}/{token}/download-code", p.downloadCode)
 	handle("POST /r/{id}/{token}/download", p.download)
@@ -301,7 +302,7 @@ type page struct {
 	Brand                       Brand
 	Problems                    []string
 	GPC, Login, SignedIn        bool
-	Choices                     []form
+	Choices, Back               []form
 	Form                        form
 	States                      []state
 	Statement, Sentence         string

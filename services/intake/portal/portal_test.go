@@ -22,7 +22,7 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-var paths = []string{"opt-out", "limit", "know-specific", "know-categories", "delete", "correct"}
+var paths = []string{"opt-out", "limit", "know-specific", "know-categories", "delete", "correct", "allow-sale", "allow-sensitive-use"}
 
 // Every word is there in every language, and every word is used.
 func TestWords(t *testing.T) {
@@ -529,6 +529,67 @@ func TestBrand(t *testing.T) {
 	for _, b := range []portal.Brand{{}, {Company: "X", Colour: "red"}, {Company: "X", Colour: "#ffee00"}} {
 		if _, err := portal.New(portal.Config{Brand: b, Verify: r.verify}); err == nil || !strings.Contains(err.Error(), "portal.brand") {
 			t.Errorf("%+v: %v", b, err)
+		}
+	}
+}
+
+// OO-6: who takes a choice back does so in two steps. The second goes to the address
+// alone, so that nobody takes back what somebody else chose; a signed-in person takes
+// it at once.
+func TestTakenBackInTwoSteps_OO6(t *testing.T) {
+	for path, right := range map[string]request.Right{"allow-sale": request.OptInSaleShare, "allow-sensitive-use": request.OptInSPI} {
+		r := newRig(t)
+		b := r.browser()
+		b.post("/privacy/opt-out", "email", planted)
+		if b.cookies["habeas_optout"] == nil {
+			t.Fatal("the opt-out left no mark")
+		}
+		a := b.post("/privacy/"+path, "email", planted)
+		if a.code != http.StatusOK || inLink.MatchString(a.body) || strings.Contains(a.body, planted) {
+			t.Fatalf("%s: status %d; the page must lead nowhere: %s", path, a.code, a.body)
+		}
+		list, err := r.store.List(t.Context(), store.Filter{Right: right})
+		if err != nil || len(list) != 1 || list[0].State() != request.Received || !list[0].Case.Unconfirmed {
+			t.Fatalf("%s: after one step %d requests, %v", path, len(list), err)
+		}
+		id := list[0].ID
+		notices, err := r.store.Notices(t.Context(), 100)
+		if err != nil || !slices.ContainsFunc(notices, func(n store.Notice) bool { return n.RequestID == id && n.Kind == store.NoticeConfirm }) {
+			t.Errorf("%s: the second step is sent to nobody: %+v, %v", path, notices, err)
+		}
+		link := r.portal.Link(id)
+		for _, language := range verify.Languages() {
+			if page := b.get(link + "?lang=" + language); page.code != http.StatusOK || !strings.Contains(page.body, link+"/confirm") {
+				t.Errorf("%s: its page in %s has no second step: status %d", path, language, page.code)
+			}
+		}
+		if a := b.post(strings.Replace(link, "/r/", "/r/x", 1) + "/confirm"); a.code != http.StatusNotFound {
+			t.Errorf("%s: confirming by a wrong link: status %d", path, a.code)
+		}
+		for range 2 {
+			if a := b.post(link+"/confirm", "lang", "en"); a.code != http.StatusSeeOther {
+				t.Errorf("%s: confirming: status %d", path, a.code)
+			}
+		}
+		if req := r.request(link); req.Ending == nil || req.Ending.Result != request.ResultComplete || len(req.Case.Children) != 1 {
+			t.Errorf("%s: after two steps it is %s, %+v", path, req.State(), req.Ending)
+		}
+		if marked := b.cookies["habeas_optout"] != nil; marked != (right == request.OptInSPI) {
+			t.Errorf("%s: the mark of the opt-out is there: %t", path, marked)
+		}
+		if page := b.get(link + "?said=confirmed"); strings.Contains(page.body, "/confirm") || !strings.Contains(page.body, "Your request is confirmed.") {
+			t.Errorf("%s: its page after the second step: %s", path, page.body)
+		}
+
+		b.post("/privacy/"+path, "email", stranger)
+		list, err = r.store.List(t.Context(), store.Filter{Right: right})
+		if err != nil || len(list) != 2 {
+			t.Fatalf("%s: %d requests, %v", path, len(list), err)
+		}
+		other := r.portal.Link(list[0].ID)
+		b.post(other + "/withdraw")
+		if a := b.post(other + "/confirm"); a.code != http.StatusSeeOther || r.request(other).Ending.Result != request.ResultCancelled {
+			t.Errorf("%s: confirming what was withdrawn: status %d", path, a.code)
 		}
 	}
 }

@@ -19,6 +19,8 @@ type status struct {
 	State, Received, AnswerBy string
 	Reason                    string
 	Waiting, Open, Ready      bool
+	// Unconfirmed says that the second step of two is to come.
+	Unconfirmed bool
 }
 
 var spanishMonths = []string{"enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"}
@@ -34,13 +36,16 @@ func dateIn(language string, d request.Date) string {
 func (p *Portal) statusOf(r *store.Request, language string) status {
 	s := status{
 		ID: r.ID, Right: r.Right(), Received: dateIn(language, r.Terms.Due.Received), Open: !ended(r),
-		Waiting: r.State() == request.AwaitingVerification || r.State() == request.Received && r.Right().Verifiable(),
-		Ready:   r.Package.Key != "" && len(r.WrappedKey) > 0 && (r.State() == request.Closing || r.State() == request.Closed),
+		Waiting:     r.State() == request.AwaitingVerification || r.State() == request.Received && r.Right().Verifiable(),
+		Unconfirmed: r.Case.Unconfirmed && !ended(r),
+		Ready:       r.Package.Key != "" && len(r.WrappedKey) > 0 && (r.State() == request.Closing || r.State() == request.Closed),
 	}
 	if s.Open {
 		s.AnswerBy = dateIn(language, r.AnswerBy())
 	}
 	switch {
+	case s.Unconfirmed:
+		s.State = "state_unconfirmed"
 	case s.Waiting:
 		s.State = "state_waiting"
 	case r.State() == request.Packaging:
@@ -97,6 +102,8 @@ func (p *Portal) status(v *visit) {
 		note = "code_resent"
 	case "text":
 		note = "text_sent"
+	case "confirmed":
+		note = "confirmed"
 	case "other":
 		note = "login_other"
 	}
@@ -226,6 +233,31 @@ func (p *Portal) reopen(v *visit, req *store.Request, c verify.Claimed) error {
 		}
 	}
 	return p.Verify.Open(v.r.Context(), req.ID, c)
+}
+
+// confirm takes the second step of a request that has two. Taking it twice changes
+// nothing.
+func (p *Portal) confirm(v *visit) {
+	req, ok := p.found(v)
+	if !ok {
+		return
+	}
+	if !onlyKnown(v.r.PostForm, []string{"lang"}) {
+		p.fail(v, http.StatusUnprocessableEntity, "error_unexpected")
+		return
+	}
+	if ended(&req) && req.Ending.Result != request.ResultComplete {
+		p.said(v, req.ID, "") // withdrawn, or never confirmed in time: its page says so
+		return
+	}
+	if err := p.Intake.Confirm(v.r.Context(), req.ID); err != nil {
+		p.broken(v, "confirming a request", err)
+		return
+	}
+	if req.Right() == request.OptInSaleShare {
+		p.unmark(v)
+	}
+	p.said(v, req.ID, "confirmed")
 }
 
 func (p *Portal) withdraw(v *visit) {

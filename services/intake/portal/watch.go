@@ -85,7 +85,7 @@ type Door struct {
 func (w Watch) Doors() []Door {
 	doors := []Door{{Path: "/signal", Want: `"opted_out":true`, Signal: true}, {Path: "/.well-known/gpc.json", Want: `"gpc":true`}, {Path: "/signal.js", Want: "globalPrivacyControl"}}
 	for _, language := range verify.Languages() {
-		for _, form := range []string{"opt-out", "limit", "know-specific", "know-categories", "delete", "correct"} {
+		for _, form := range []string{"opt-out", "limit", "know-specific", "know-categories", "delete", "correct", "allow-sale", "allow-sensitive-use"} {
 			doors = append(doors, Door{Path: w.Base + "/" + form + "?lang=" + language, Want: `<button class="primary"`})
 		}
 	}
