@@ -28,8 +28,8 @@ type LoginConfig struct {
 	// RedirectURL is the portal's address with "/callback" at its end.
 	RedirectURL string `yaml:"redirect_url"`
 	// Claims says which claim of the login is which kind of identifier, such as
-	// sub: user_id. An e-mail address counts only when the login calls it
-	// verified.
+	// sub: user_id. An e-mail address and a phone number count only when the login
+	// calls them verified (email_verified, phone_number_verified), a name never.
 	Claims map[string]string `yaml:"claims"`
 }
 
@@ -166,11 +166,23 @@ func (p *Portal) signedInFor(v *visit, id request.ID, s session) {
 		p.said(v, id, "other")
 		return
 	}
-	if err := p.Verify.LoggedIn(v.r.Context(), id, s.At); err != nil && !errors.Is(err, verify.ErrGone) {
+	if err := p.Verify.LoggedIn(v.r.Context(), id, s.At, s.identifiers()...); err != nil && !errors.Is(err, verify.ErrGone) {
 		p.broken(v, "verifying by login", err)
 		return
 	}
 	p.said(v, id, "")
+}
+
+// proven reports whether a login speaks for a kind of identifier: for an address
+// or a number only when it says that it has checked it, for the account may have
+// been given anybody's, and for a name never, for people share names.
+func proven(claims map[string]any, kind request.Kind) bool {
+	said := map[request.Kind]string{request.Email: "email_verified", request.Phone: "phone_number_verified"}[kind]
+	if said == "" {
+		return kind != request.Name
+	}
+	verified, _ := claims[said].(bool)
+	return verified
 }
 
 // finish exchanges the code and reads who signed in, and when.
@@ -201,7 +213,7 @@ func (l *Login) finish(ctx context.Context, q url.Values, u underWay) (session, 
 	}
 	for claim, kind := range l.config.Claims {
 		value, ok := claims[claim].(string)
-		if verified, _ := claims["email_verified"].(bool); !ok || value == "" || kind == string(request.Email) && !verified {
+		if !ok || value == "" || !proven(claims, request.Kind(kind)) {
 			continue
 		}
 		if n, err := request.NewIdentifier(request.Kind(kind), value).Normalize(); err == nil {

@@ -177,3 +177,27 @@ func TestDownloadByLogin_VE2(t *testing.T) {
 		t.Errorf("after signing in again: status %d", a.code)
 	}
 }
+
+// A login that never checked a number does not speak for it, and none speaks for a
+// name: anybody may give another's to an account of their own.
+func TestLoginOfUncheckedNumber(t *testing.T) {
+	is := newIssuer(t)
+	login, err := portal.NewLogin(t.Context(), portal.LoginConfig{
+		Issuer: is.URL, ClientID: "habeas", RedirectURL: "https://privacy.example.com/privacy/callback",
+		Claims: map[string]string{"sub": "user_id", "phone_number": "phone", "name": "name"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for checked, want := range map[bool]int{false: 1, true: 2} {
+		r := newRig(t, func(c *portal.Config) { c.Login = login })
+		r.now = time.Now().UTC()
+		b := r.browser()
+		b.signIn(is, "then=know-specific", map[string]any{
+			"sub": "u-17", "phone_number": "+14155550123", "phone_number_verified": checked, "name": "Planted Person", "auth_time": r.clock().Unix(),
+		})
+		if kinds := r.request(b.submit("/privacy/know-specific", "range", "default")).Kinds; len(kinds) != want {
+			t.Errorf("checked is %t: the request is by %v", checked, kinds)
+		}
+	}
+}

@@ -182,7 +182,7 @@ func (p *Portal) verify(v *visit, id request.ID, c verify.Claimed, s session, lo
 	if !loggedIn {
 		return nil
 	}
-	err := p.Verify.LoggedIn(v.r.Context(), id, s.At)
+	err := p.Verify.LoggedIn(v.r.Context(), id, s.At, s.identifiers()...)
 	if errors.Is(err, verify.ErrGone) { // decided already: the form was sent twice
 		return nil
 	}

@@ -32,6 +32,10 @@ type file struct {
 	Asks    int      `json:"asks,omitempty"`
 	Known   bool     `json:"known,omitempty"`
 	Matched []string `json:"matched,omitempty"`
+	// Tied are further identifiers, kind and value, that systems hold for the
+	// person of the anchor, and Login those of the account that signed in.
+	Tied  [][2]string `json:"tied,omitempty"`
+	Login [][2]string `json:"login,omitempty"`
 
 	// Challenge is the code that went by e-mail.
 	Challenge *challenge `json:"challenge,omitempty"`

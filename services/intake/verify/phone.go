@@ -133,7 +133,9 @@ func (f *file) asks(p Policy, regime string) []Claim {
 }
 
 // ours reports whether a claim is none of the person's: it counts for nothing.
-func ours(name string) bool { return name == claimHeld || strings.HasPrefix(name, claimLives) }
+func ours(name string) bool {
+	return name == claimHeld || strings.HasPrefix(name, claimLives) || strings.HasPrefix(name, claimSame)
+}
 
 // sameAsks reports whether g asks the systems nothing that f did not ask.
 func (f *file) sameAsks(g *file) bool {

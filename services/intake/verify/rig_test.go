@@ -58,6 +58,12 @@ func (s *systems) Match(_ context.Context, anchor request.Identifier, claims []v
 		if slices.Contains(c.Fields, "phone") {
 			held = s.points["phone"]
 		}
+		if slices.Contains(c.Fields, "email") {
+			held = planted
+		}
+		if slices.Contains(c.Fields, "customer_id") {
+			held = s.points["customer_number"]
+		}
 		if slices.Contains(c.Fields, "state") {
 			held = s.state
 		}

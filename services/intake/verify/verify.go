@@ -60,6 +60,8 @@ type Config struct {
 // Requests is the part of intake that verifying uses.
 type Requests interface {
 	Lookup(ctx context.Context, id request.ID) (store.Request, error)
+	// Identifiers opens those of a request.
+	Identifiers(ctx context.Context, req *store.Request) ([]request.Identifier, error)
 	Attest(ctx context.Context, id request.ID, v request.Verified, by string) error
 	// Resides remembers that a system has the person live where the law of her
 	// request is.
@@ -249,9 +251,10 @@ func (r *Room) Add(ctx context.Context, id request.ID, points map[string]string,
 }
 
 // LoggedIn says that the requester has just proved to hold the account.
-func (r *Room) LoggedIn(ctx context.Context, id request.ID, at time.Time) error {
+// ids are what the login says of the account; none is the account of the anchor.
+func (r *Room) LoggedIn(ctx context.Context, id request.ID, at time.Time, ids ...request.Identifier) error {
 	err := r.change(ctx, id, func(c *store.Case, f *file) error {
-		f.LoggedIn, c.NextAt = at, r.Now().UTC()
+		f.LoggedIn, f.Login, c.NextAt = at, vault.Pairs(ids), r.Now().UTC()
 		return nil
 	})
 	if err == nil {

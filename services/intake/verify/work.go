@@ -111,7 +111,13 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 		}
 	}
 	level, method := r.decide(f, req.Level())
-	if level.AtLeast(req.Level()) {
+	sure := level.AtLeast(req.Level())
+	if sure {
+		if sure, err = r.vouched(ctx, &req, f, method); err != nil {
+			return err
+		}
+	}
+	if sure {
 		err := r.Requests.Attest(ctx, id, request.Verified{Method: method, Level: level, Points: f.counted(method)}, By)
 		if errors.Is(err, request.ErrSuspicious) { // staff hold it; they will lift that or decide
 			return r.postpone(ctx, id, lookAgain)
@@ -121,7 +127,7 @@ func (r *Room) step(ctx context.Context, id request.ID) error {
 		}
 		return r.purge(ctx, &req, f)
 	}
-	if level != "" && !req.Case.Reached.AtLeast(level) {
+	if level != "" && !level.AtLeast(req.Level()) && !req.Case.Reached.AtLeast(level) {
 		if err := r.Requests.Reached(ctx, id, level); err != nil {
 			return err
 		}
@@ -142,7 +148,11 @@ func (r *Room) decide(f *file, needed request.Level) (request.Level, string) {
 
 // ask asks the systems and remembers what they say.
 func (r *Room) ask(ctx context.Context, req *store.Request, f *file) (*file, error) {
-	answer, err := r.Matcher.Match(ctx, f.anchor(), f.asks(r.Policy, req.Regime))
+	others, err := r.others(ctx, req, f)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := r.Matcher.Match(ctx, f.anchor(), append(f.asks(r.Policy, req.Regime), sameClaims(r.Policy, others)...))
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +167,7 @@ func (r *Room) ask(ctx context.Context, req *store.Request, f *file) (*file, err
 		now.Matched = slices.DeleteFunc(slices.Clone(answer.Matched), ours)
 		// A system that was away is asked again for as long as it may matter, and
 		// all are when the person has given more meanwhile.
+		now.tie(others, answer.Matched)
 		same := f.sameAsks(now)
 		if same && now.Phone != nil {
 			now.Phone.Held = now.Phone.Held || answer.Holds()
