@@ -189,6 +189,8 @@ func (a *handlers) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 			for _, f := range fields {
 				res.Errors = append(res.Errors, fieldError{Field: f.Field, Message: f.Problem + "; " + f.Fix})
 			}
+		case errors.Is(t.Err, request.ErrAttest):
+			res.Errors = []fieldError{{Field: "verification", Message: request.ErrAttest.Error()}}
 		case errors.Is(t.Err, store.ErrConflict):
 			res.Errors = []fieldError{{Field: "idempotency_key", Message: clash}}
 		case t.Err != nil:

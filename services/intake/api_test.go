@@ -2,6 +2,7 @@ package intake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -87,6 +88,31 @@ func TestVerification(t *testing.T) {
 		r.post(path, `{"method":"in_person","level":"reasonably_high"}`).problem(http.StatusConflict)
 		r.post("/v1/requests", strings.TrimSuffix(copyOf, "}")+`,"verification":{"method":"account_login","level":"reasonable"}}`).
 			problem(http.StatusUnprocessableEntity).names(t, "body.verification")
+	})
+}
+
+// Handing requests in is not vouching for who asks.
+func TestVouchingTakesMore(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		ctx := request.WithoutAttesting(t.Context())
+		attested := Entry{
+			Submission: request.Submission{Right: request.Delete, Identifiers: []request.Identifier{request.NewIdentifier(request.Email, "jane@example.com")}},
+			Attested:   &request.Verified{Method: "account_login", Level: request.ReasonablyHigh},
+		}
+		taken, err := r.room.Take(ctx, []Entry{attested}, "api")
+		if err != nil || !errors.Is(taken[0].Err, request.ErrAttest) || r.stored() != 0 {
+			t.Errorf("%v, %v: %d requests are stored", taken, err, r.stored())
+		}
+		attested.Attested = nil
+		if taken, err = r.room.Take(ctx, []Entry{attested}, "api"); err != nil || taken[0].Err != nil {
+			t.Fatal(taken, err)
+		}
+		if err := r.room.Attest(ctx, taken[0].ID, request.Verified{Method: "account_login", Level: request.ReasonablyHigh}, "api"); !errors.Is(err, request.ErrAttest) {
+			t.Errorf("attesting afterwards: %v", err)
+		}
+		if req, _ := r.get(taken[0].ID); req.State() != request.AwaitingVerification {
+			t.Errorf("it is %s", req.State())
+		}
 	})
 }
 

@@ -40,6 +40,9 @@ func (r *Room) change(ctx context.Context, id request.ID, fn func(*store.Snapsho
 // Attest records that somebody vouches for the requester, and lets the request
 // go on. Saying the same again changes nothing.
 func (r *Room) Attest(ctx context.Context, id request.ID, v request.Verified, by string) error {
+	if !request.MayAttest(ctx) {
+		return request.ErrAttest
+	}
 	var records []store.Record
 	err := r.change(ctx, id, func(s *store.Snapshot) error {
 		records = nil

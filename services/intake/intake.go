@@ -167,6 +167,9 @@ func (r *Room) Take(ctx context.Context, entries []Entry, by string) ([]Taken, e
 // prepare turns an entry into what is stored.
 func (r *Room) prepare(ctx context.Context, e *Entry, by string) (store.New, error) {
 	now := r.Now().UTC()
+	if e.Attested != nil && !request.MayAttest(ctx) {
+		return store.New{}, request.ErrAttest
+	}
 	if e.Submission.Regime == "" {
 		e.Submission.Regime = r.Regime
 	}

@@ -69,6 +69,8 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 		return huma.Error409Conflict(lastOf(err))
 	case errors.Is(err, request.ErrNobody):
 		return huma.Error422UnprocessableEntity("header." + HeaderActor + ": " + request.ErrNobody.Error() + "; name the person who decides")
+	case errors.Is(err, request.ErrAttest):
+		return huma.Error403Forbidden("body.verification: " + request.ErrAttest.Error())
 	case errors.Is(err, ErrUntrained):
 		return huma.Error403Forbidden(ErrUntrained.Error())
 	case errors.Is(err, request.ErrNoReason):

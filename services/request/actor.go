@@ -19,6 +19,20 @@ func ActorOf(ctx context.Context) string {
 	return who
 }
 
+type unattestedKey struct{}
+
+// WithoutAttesting returns a context for somebody who may hand requests in and not
+// say who the requester is.
+func WithoutAttesting(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unattestedKey{}, true)
+}
+
+// MayAttest reports whether who acts may say who the requester is.
+func MayAttest(ctx context.Context) bool { return ctx.Value(unattestedKey{}) == nil }
+
+// ErrAttest says that somebody vouched for a requester who may not.
+var ErrAttest = errors.New("whoever may only hand requests in can't vouch for who asks: leave the verification out, or use a token with the scope operate")
+
 // CheckStaff reports whether who can be the name of a member of staff; "" is
 // nobody. The error is a [FieldErrors].
 func CheckStaff(who string) error {

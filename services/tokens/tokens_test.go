@@ -81,6 +81,26 @@ func (a *api) make(scopes ...string) tokens.View {
 	return v
 }
 
+// Only whoever may verify can hand in a request that is verified already.
+func TestWhoMayAttest(t *testing.T) {
+	a := newAPI(t)
+	may := false
+	a.server = a.guard.Protect(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { may = request.MayAttest(req.Context()) }))
+	admin := newAPI(t)
+	admin.store, admin.keeper, admin.guard = a.store, a.keeper, a.guard
+	mux := http.NewServeMux()
+	mux.Handle("/v1/tokens", a.keeper.Handler(a.guard.Logger, "api"))
+	admin.server = a.guard.Protect(mux)
+	for secret, want := range map[string]bool{
+		admin.make("submit").Secret: false, admin.make("submit", "decide").Secret: false, admin.make("submit", "operate").Secret: true,
+		admin.make("all").Secret: true, deployment: true,
+	} {
+		if w := a.call(secret, http.MethodPost, "/v1/requests", ""); w.Code != http.StatusOK || may != want {
+			t.Errorf("status %d, may attest is %t, want %t", w.Code, may, want)
+		}
+	}
+}
+
 // A token opens what its scopes name and nothing else.
 func TestScopes(t *testing.T) {
 	a := newAPI(t)

@@ -65,6 +65,10 @@ func Handler(in *intake.Room, v *verify.Room) http.Handler {
 			problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
 			return
 		}
+		if errors.Is(err, request.ErrAttest) {
+			problem.Write(w, http.StatusForbidden, request.ErrAttest.Error())
+			return
+		}
 		if err != nil {
 			in.Logger.ErrorContext(r.Context(), "taking a request at the desk", "error", err)
 			problem.Write(w, http.StatusServiceUnavailable, "the request could not be handled now; send it again with the same Idempotency-Key")
@@ -97,6 +101,10 @@ func take(ctx context.Context, in *intake.Room, v *verify.Room, b body, key stri
 	}
 	if len(errs) > 0 {
 		return "", errs
+	}
+	vouches := b.PowerOfAttorney != nil || b.SignedPermission != nil && v.Policy.Agent == verify.AgentNothingMore
+	if vouches && request.Right(b.Right).Verifiable() && !request.MayAttest(ctx) {
+		return "", request.ErrAttest
 	}
 	e := intake.Entry{IdempotencyKey: key, ReceivedAt: b.ReceivedAt, Submission: request.Submission{
 		Right: request.Right(b.Right), Channel: request.Channel(b.Channel), Regime: b.Regime,

@@ -332,3 +332,25 @@ func TestDeskAgents_VE15_VE16(t *testing.T) {
 		}
 	}
 }
+
+// A power of attorney that somebody says to have seen is a vouching for who asks.
+func TestDeskVouches(t *testing.T) {
+	r := newRig(t)
+	ask := func(body string) int {
+		rec := httptest.NewRecorder()
+		req := httptest.NewRequestWithContext(request.WithoutAttesting(t.Context()), http.MethodPost, "/v1/desk/requests", strings.NewReader(body))
+		desk.Handler(r.intake, r.verify).ServeHTTP(rec, req)
+		return rec.Code
+	}
+	const who = `"channel":"mail","identifiers":[{"kind":"email","value":"` + planted + `"}],"received_at":"2026-02-20T10:00:00Z"`
+	const attorney = `"power_of_attorney":{"dated":true,"signed_by_principal":true,"notarised":true,"witnesses":0,"agent_is_witness":false,"covers_requests":true,"ended":false,"springing":false,"condition_met":false,"names_the_agent":true}`
+	if code := ask(`{"right":"delete",` + who + `,` + attorney + `}`); code != http.StatusForbidden || len(r.requests()) != 0 {
+		t.Errorf("with a power of attorney: status %d, %d requests", code, len(r.requests()))
+	}
+	if code := ask(`{"right":"opt_out_sale_share",` + who + `,` + attorney + `}`); code != http.StatusCreated {
+		t.Errorf("an opt-out, which nobody verifies: status %d", code)
+	}
+	if code := ask(`{"right":"delete",` + who + `}`); code != http.StatusCreated {
+		t.Errorf("without one: status %d", code)
+	}
+}
