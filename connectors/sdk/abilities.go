@@ -79,7 +79,7 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 	}
 	_, p.Desk = c.(Desked)
 	for _, s := range m.Stores {
-		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS, Deidentifies: s.Deidentifies}
+		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS, Deidentifies: s.Deidentifies, Empties: s.Empties, Masks: s.Masks}
 		if s.Role == ServiceProvider {
 			store.Role = habeasv1.Role_ROLE_SERVICE_PROVIDER
 		}

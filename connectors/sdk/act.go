@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -134,7 +133,7 @@ func (w *worker) verify(ctx context.Context, t *task) (*habeasv1.Outcome, error)
 		}
 		t.seen = after.counts(t.prior)
 		if after.remaining() == 0 {
-			deidentified(w.Manifest, t.seen)
+			treated(w.Manifest, t.seen, t.person.removed)
 			w.telemetry.erased(ctx, t.seen)
 			return erasedOutcome(t.seen), nil
 		}
@@ -144,17 +143,6 @@ func (w *worker) verify(ctx context.Context, t *task) (*habeasv1.Outcome, error)
 		}
 		if !sleep(ctx, min(pause.NextBackOff(), left)) {
 			return nil, ctx.Err()
-		}
-	}
-}
-
-// deidentified says of records that were found and are not any more whether they
-// are gone or only nobody's: in a store that deidentifies they are there, and
-// "erased" would not be true.
-func deidentified(m Manifest, seen []*habeasv1.StoreCount) {
-	for _, s := range seen {
-		if slices.ContainsFunc(m.Stores, func(of Store) bool { return of.Name == s.GetStore() && of.Deidentifies }) {
-			s.DeidentifiedCount = max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount())
 		}
 	}
 }

@@ -224,6 +224,7 @@ func (w *worker) open(t *task) *habeasv1.Outcome {
 		ids = append(ids, ID(Kind(id.GetKind()), id.GetValue()))
 	}
 	t.person = NewPerson(ids...).Only(w.Manifest.Accepts...)
+	t.person, _ = t.person.CountRemoved()
 	for _, x := range t.job.GetExcluded() {
 		t.person = t.person.Without(x.GetStore())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
+	"github.com/habeas-data/habeas/proto/wire"
 )
 
 // forgetful keeps what the law wants kept and takes the address off it, so that
@@ -121,5 +122,56 @@ func TestDeidentifiedIsReported_DE14(t *testing.T) {
 		if s.GetDeidentifiedCount() != want || s.GetRemainingCount() != 0 {
 			t.Errorf("%s: %d deidentified, %d remain", s.GetStore(), s.GetDeidentifiedCount(), s.GetRemainingCount())
 		}
+	}
+}
+
+// sometimes removes some of what its manifest says stays, and tells.
+type sometimes struct {
+	*book
+	removes map[string]int64
+}
+
+func (s sometimes) Erase(ctx context.Context, p sdk.Person) error {
+	if err := s.book.Erase(ctx, p); err != nil {
+		return err
+	}
+	for store, n := range s.removes {
+		p.Removed(store, n)
+	}
+	return nil
+}
+
+// Records that are emptied or masked are said apart from those that are gone, and
+// what a connector removed of them all the same counts as gone, never as more than
+// there was.
+func TestEmptiedAndMaskedAreReported_DE14(t *testing.T) {
+	b := newBook().put("ann@example.com", "contacts", 5).put("ann@example.com", "invoices", 3)
+	r := newRig(t, b)
+	r.cfg.Connector = sometimes{b, map[string]int64{"contacts": 2, "invoices": 9}}
+	for i := range r.cfg.Manifest.Stores {
+		r.cfg.Manifest.Stores[i].Empties = r.cfg.Manifest.Stores[i].Name == "contacts"
+		r.cfg.Manifest.Stores[i].Masks = r.cfg.Manifest.Stores[i].Name == "invoices"
+	}
+	r.start()
+	o := r.do(r.erase("empty", "ann@example.com"))
+	if o.GetDone() == nil {
+		t.Fatalf("outcome is %v", o.GetResult())
+	}
+	for _, s := range o.GetStores() {
+		emptied, gone := int64(3), int64(2)
+		if s.GetStore() == "invoices" {
+			emptied, gone = 0, 3
+		}
+		if s.GetEmptiedCount() != emptied || s.GetMaskedCount() != 0 || s.GetDeidentifiedCount() != 0 || wire.Removed(s) != gone {
+			t.Errorf("%s: %v", s.GetStore(), s)
+		}
+	}
+}
+
+// A store can be treated in one way only.
+func TestOneTreatment_DE14(t *testing.T) {
+	m := sdk.Manifest{Name: "billing", Version: "1", Accepts: []sdk.Kind{sdk.Email}, Stores: []sdk.Store{{Name: "invoices", Empties: true, Masks: true}}}
+	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "invoices") {
+		t.Errorf("got %v", err)
 	}
 }

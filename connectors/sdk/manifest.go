@@ -70,6 +70,13 @@ type Store struct {
 	// removing them (Civ. Code 1798.140(m)). They are reported as that, and the
 	// coordinator asks for it only of a company that says it meets the law's test.
 	Deidentifies bool `json:",omitempty"`
+	// Empties says that erasing takes everything about the person out of the
+	// store's records and leaves the records. Masks says that it writes over what
+	// is in them with values made without a key, or with one that nobody has. They
+	// are reported as emptied or masked, and never as erased. At most one of
+	// Deidentifies, Empties and Masks may be said.
+	Empties bool `json:",omitempty"`
+	Masks   bool `json:",omitempty"`
 }
 
 // Retention is a basis on which a store may keep records.

@@ -69,6 +69,9 @@ func (m Manifest) validateStores() error {
 		if n := s.NotSearched; n != nil && (!n.NotSearchable || !n.LegalPurposeOnly || !n.NoCommercialUse || n.Described == "") {
 			return fmt.Errorf("manifest of %s: store %s: NotSearched: all of NotSearchable, LegalPurposeOnly, NoCommercialUse and Described must hold (11 CCR 7024(c)); else the store is searched", m.Name, s.Name)
 		}
+		if err := checkTreatment(s); err != nil {
+			return fmt.Errorf("manifest of %s: %w", m.Name, err)
+		}
 		for _, k := range s.Retains {
 			if k.Basis == "" {
 				return fmt.Errorf("manifest of %s: store %s: Retains: a basis is empty; name the exception, such as ccpa-1798.105(d)(8)", m.Name, s.Name)

@@ -67,6 +67,7 @@ type Person struct {
 	since    time.Time
 	excluded []string
 	optOut   bool
+	removed  *removals
 }
 
 // NewPerson makes a Person of the identifiers, without duplicates.
@@ -83,7 +84,7 @@ func NewPerson(ids ...Identifier) Person {
 // With returns p with more identifiers.
 func (p Person) With(ids ...Identifier) Person {
 	q := NewPerson(append(slices.Clone(p.ids), ids...)...)
-	q.since, q.excluded, q.optOut = p.since, p.excluded, p.optOut
+	q.since, q.excluded, q.optOut, q.removed = p.since, p.excluded, p.optOut, p.removed
 	return q
 }
 
@@ -96,6 +97,9 @@ func (p Person) Without(stores ...string) Person {
 // Covers reports whether the job reaches the person's records in a store. Locate
 // counts the others all the same; Erase of a [Scoped] connector leaves them.
 func (p Person) Covers(store string) bool { return !slices.Contains(p.excluded, store) }
+
+// CoversAll reports whether the job reaches all stores.
+func (p Person) CoversAll() bool { return len(p.excluded) == 0 }
 
 // WithSince returns p limited to records on or after t; the zero time lifts
 // the limit (11 CCR 7024(h), the look-back window).
@@ -118,6 +122,21 @@ func (p Person) ForOptOut() Person {
 // it is not surely theirs alone: a [Resolver] yields it, so that the choice holds
 // wherever the link is used (11 CCR 7025(c)(1)).
 func (p Person) OptsOut() bool { return p.optOut }
+
+// Removed tells the runtime that n of the person's records in a store were removed
+// although its manifest says that erasing leaves them deidentified, emptied or
+// masked. Say it after the removal is durable, so that what is rolled back is never
+// counted. What is not said, because a crash came between, counts as left: never
+// as erased. It is safe for concurrent use and does nothing outside an erasure.
+func (p Person) Removed(store string, n int64) { p.removed.add(store, n) }
+
+// CountRemoved returns p as one of whom removals are counted, and a function that
+// gives what [Person.Removed] told so far, by store. The runtime does this; tests
+// may.
+func (p Person) CountRemoved() (Person, func() map[string]int64) {
+	p.removed = &removals{}
+	return p, p.removed.all
+}
 
 // Identifiers returns a copy of all identifiers.
 func (p Person) Identifiers() []Identifier { return slices.Clone(p.ids) }
@@ -147,7 +166,7 @@ func (p Person) Values(kind Kind) []string {
 
 // Only returns p with just the identifiers of the given kinds.
 func (p Person) Only(kinds ...Kind) Person {
-	q := Person{since: p.since, excluded: p.excluded, optOut: p.optOut}
+	q := Person{since: p.since, excluded: p.excluded, optOut: p.optOut, removed: p.removed}
 	for _, id := range p.ids {
 		if slices.Contains(kinds, id.Kind) {
 			q.ids = append(q.ids, id)

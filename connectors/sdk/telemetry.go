@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 )
 
 const instrumentation = "github.com/habeas-data/habeas/connectors/sdk"
@@ -100,7 +101,7 @@ func (t *telemetry) span(ctx context.Context, name string) (context.Context, fun
 
 func (t *telemetry) erased(ctx context.Context, stores []*habeasv1.StoreCount) {
 	for _, s := range stores {
-		if gone := s.GetLocatedCount() - s.GetKeptCount() - s.GetRemainingCount(); gone > 0 {
+		if gone := wire.Removed(s); gone > 0 {
 			t.records.Add(ctx, gone, known(&t.stores, s.GetStore(), func() []attribute.KeyValue {
 				return []attribute.KeyValue{t.connector, attribute.String("store", s.GetStore())}
 			}))

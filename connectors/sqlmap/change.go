@@ -17,6 +17,9 @@ func (p *plan) planChanges(c *collection) (err error) {
 			return err
 		}
 	}
+	if ch.crowd, err = p.planCrowd(c, ch.method); err != nil {
+		return err
+	}
 	// Only rows that others refer to can have to stay for another's sake.
 	if slices.ContainsFunc(c.table.referred, func(k *foreignKey) bool { return !k.setNull }) {
 		if ch.anchor, err = p.keptChanges(c, c.needs, false); err != nil {
@@ -161,7 +164,7 @@ func (p *plan) change(f *field, how Method, cut bool) (*change, error) {
 	if text := f.spec.Habeas.Generalise; text != "" && !cut {
 		by, err := parseCoarse(text)
 		if err != nil {
-			return refuse("has %v", err)
+			return refuse("has generalise: %v", err)
 		}
 		if !f.takesCoarse(by) || f.col.notNull {
 			return refuse("has generalise: %s, which a column of type %s that may be NULL must be able to hold", text, f.col.typ)
@@ -242,13 +245,13 @@ func (f *field) fill(made *change) string {
 		return "can't be NULL and is of type " + f.col.typ + ", for which there is no neutral value; say habeas: {erase: retain} if it names nobody"
 	}
 	if !f.c.table.inUnique(f.name) {
-		made.make = func(value) value { return fixed }
+		made.make, made.fixed = func(value) value { return fixed }, fixed
 		return ""
 	}
 	if f.col.class != classText || f.col.length > 0 && f.col.length < 16 {
 		return "can't be NULL and is unique; there is no neutral value for it"
 	}
-	made.make = func(value) value { return f.fit("erased-" + randomHex(24)) }
+	made.make, made.prefix = func(value) value { return f.fit(erasedPrefix + randomHex(24)) }, erasedPrefix
 	return ""
 }
 

@@ -162,6 +162,9 @@ func (c *Connector) within(ctx context.Context, write bool, f func(context.Conte
 	if own, ok := errors.AsType[*writerError](err); ok {
 		return own.err
 	}
+	if held, ok := errors.AsType[*waiting](err); ok {
+		return held
+	}
 	err = clean(ctx, c.d, err)
 	if sdk.CodeOf(err) == sdk.Configuration {
 		c.forget(p)
@@ -285,7 +288,12 @@ func (c *Connector) alike(ctx context.Context, people []sdk.Person, f func(at []
 
 // look walks for people known by the same kinds, and decides.
 func (p *plan) look(ctx context.Context, q querier, group []sdk.Person, lock bool) ([]*reach, error) {
-	w := newWalk(p, q, group[0].Kinds(), lock)
+	return newWalk(p, q, group[0].Kinds(), lock).look(ctx, group)
+}
+
+// look is the walk for people and the decisions; what one of them reads, the next
+// need not.
+func (w *walk) look(ctx context.Context, group []sdk.Person) ([]*reach, error) {
 	reaches, err := w.run(ctx, group)
 	if err != nil {
 		return nil, err
@@ -295,7 +303,7 @@ func (p *plan) look(ctx context.Context, q querier, group []sdk.Person, lock boo
 	}
 	for i, r := range reaches {
 		r.covers = group[i].Covers //nolint:gosec // one reach for each of the group
-		p.decide(r)
+		w.p.decide(r)
 	}
 	return reaches, nil
 }
@@ -310,31 +318,73 @@ func (c *Connector) Erase(ctx context.Context, person sdk.Person) error {
 	if len(person.Kinds()) == 0 {
 		return ctx.Err()
 	}
-	return c.write(ctx, func(ctx context.Context, p *plan, q querier) error {
-		reaches, err := p.look(ctx, q, []sdk.Person{person}, true)
+	return c.eraseTogether(ctx, person, []sdk.Person{person}, c.patience(ctx))
+}
+
+// eraseTogether erases people, who are one together, in one transaction, and tells
+// of each what was removed where rows usually stay.
+func (c *Connector) eraseTogether(ctx context.Context, one sdk.Person, people []sdk.Person, patient func(int) bool) error {
+	var gone []map[string]int64
+	err := c.write(ctx, func(ctx context.Context, p *plan, q querier) error {
+		w := newWalk(p, q, one.Kinds(), true)
+		reaches, err := w.look(ctx, []sdk.Person{one})
 		if err != nil {
 			return err
 		}
-		return p.remove(ctx, q, reaches[0])
+		each := reaches
+		if len(people) > 1 && p.crowded() {
+			if each, err = w.look(ctx, people); err != nil {
+				return err
+			}
+		}
+		fates, err := p.settle(ctx, q, reaches[0], ownersOf(each), patient)
+		if err != nil {
+			return err
+		}
+		gone = removedOf(each, fates)
+		return p.remove(ctx, q, reaches[0], fates)
 	})
+	if held, ok := errors.AsType[*waiting](err); ok && len(people) == 1 {
+		return sdk.NotYet(waitStep, held)
+	}
+	if err != nil {
+		return err
+	}
+	for i, stores := range gone {
+		for store, n := range stores {
+			people[i].Removed(store, n)
+		}
+	}
+	return nil
 }
 
 // EraseBatch implements [sdk.BatchEraser]. People are erased as if they were
 // one, in one transaction: a record that only they share goes. When that
 // fails each is erased alone, so that one person's trouble is nobody else's.
+// So is everybody when the job of one leaves stores alone. Who has to wait for
+// others does not keep the rest.
 func (c *Connector) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 	errs := make([]error, len(people))
+	patient := c.patience(ctx)
 	failed := false
 	err := c.alike(ctx, people, func(at []int, group []sdk.Person) error {
-		var ids []sdk.Identifier
-		for _, p := range group {
-			ids = append(ids, p.Identifiers()...)
-		}
-		if err := c.Erase(ctx, sdk.NewPerson(ids...)); err == nil {
-			return nil
+		for len(group) > 0 && !slices.ContainsFunc(group, func(p sdk.Person) bool { return !p.CoversAll() }) {
+			err := c.eraseTogether(ctx, together(group), group, func(i int) bool { return patient(at[i]) })
+			if err == nil {
+				return nil
+			}
+			held, ok := errors.AsType[*waiting](err)
+			if !ok {
+				break
+			}
+			failed = true
+			for _, i := range slices.Backward(held.people) {
+				errs[at[i]] = sdk.NotYet(waitStep, held)
+				at, group = slices.Delete(slices.Clone(at), i, i+1), slices.Delete(slices.Clone(group), i, i+1)
+			}
 		}
 		for i, p := range group {
-			errs[at[i]] = c.Erase(ctx, p)
+			errs[at[i]] = c.eraseTogether(ctx, p, group[i:i+1], func(int) bool { return patient(at[i]) })
 			failed = failed || errs[at[i]] != nil
 		}
 		return nil
@@ -349,6 +399,18 @@ func (c *Connector) EraseBatch(ctx context.Context, people []sdk.Person) []error
 		return nil
 	}
 	return errs
+}
+
+// together makes one person of many.
+func together(people []sdk.Person) sdk.Person {
+	if len(people) == 1 {
+		return people[0]
+	}
+	var ids []sdk.Identifier
+	for _, p := range people {
+		ids = append(ids, p.Identifiers()...)
+	}
+	return sdk.NewPerson(ids...)
 }
 
 // Export implements [sdk.Exporter].

@@ -8,7 +8,7 @@ import (
 
 // remove carries out the decisions on a reach: first the columns of rows that
 // stay, then the rows that go, children before parents.
-func (p *plan) remove(ctx context.Context, q querier, r *reach) error {
+func (p *plan) remove(ctx context.Context, q querier, r *reach, fates map[*row]fate) error {
 	gone := map[*collection][]*row{}
 	type set struct {
 		changes []change
@@ -35,8 +35,10 @@ func (p *plan) remove(ctx context.Context, q querier, r *reach) error {
 		case !c.counted:
 		case v.keep != nil:
 			empty(v.row, v.changes)
-		case c.method() == Delete:
+		case c.method() == Delete || fates[v.row].gone:
 			gone[c] = append(gone[c], v.row)
+		case p.changes[c].crowd != nil:
+			empty(v.row, p.changes[c].crowd.levels[fates[v.row].level])
 		default:
 			empty(v.row, p.changes[c].method)
 		}
@@ -130,19 +132,7 @@ func (p *plan) newValues(ctx context.Context, q querier, rows []*row, made []cha
 		for i, ch := range made {
 			columns[i] = ch.f.col
 		}
-		c := rows[0].c
-		with, args := p.d.values(values)
-		err := each(ctx, q, with+selectRows(p.d, c.table, columns, sameKey(p.d, c.table)), args, func(read []any) error {
-			i, ok := read[0].(int64)
-			if !ok || i < 0 || int(i) >= len(rows) {
-				return fmt.Errorf("reading collection %s: row number out of range", c.store)
-			}
-			for _, v := range read[1+c.table.width():] {
-				old[i] = append(old[i], p.d.read(v))
-			}
-			return nil
-		})
-		if err != nil {
+		if err := p.readColumns(ctx, q, rows, columns, func(i int, read []value) { old[i] = read }); err != nil {
 			return nil, err
 		}
 	}
@@ -156,4 +146,23 @@ func (p *plan) newValues(ctx context.Context, q querier, rows []*row, made []cha
 		}
 	}
 	return values, nil
+}
+
+// readColumns reads columns of the rows, which fit into one statement and are of one
+// collection.
+func (p *plan) readColumns(ctx context.Context, q querier, rows []*row, columns []*column, use func(i int, read []value)) error {
+	c := rows[0].c
+	with, args := p.d.values(keysOf(rows))
+	return each(ctx, q, with+selectRows(p.d, c.table, columns, sameKey(p.d, c.table)), args, func(read []any) error {
+		i, ok := read[0].(int64)
+		if !ok || i < 0 || int(i) >= len(rows) {
+			return fmt.Errorf("reading collection %s: row number out of range", c.store)
+		}
+		values := make([]value, 0, len(columns))
+		for _, v := range read[1+c.table.width():] {
+			values = append(values, p.d.read(v))
+		}
+		use(int(i), values)
+		return nil
+	})
 }

@@ -47,7 +47,50 @@ func parseCoarse(text string) (coarse, error) {
 			return coarse{to: words[0], n: n}, nil
 		}
 	}
-	return coarse{}, fmt.Errorf("generalise %q: want year, month, prefix 1 to %d, or step %d or more", text, longestPrefix, leastStep)
+	return coarse{}, fmt.Errorf("%q: want year, month, prefix 1 to %d, or step %d or more", text, longestPrefix, leastStep)
+}
+
+// nothing is the rule under which a column is emptied.
+const nothing = "nothing"
+
+// levels are the rules of the field, from the finest to the coarsest; the last may
+// be [nothing].
+func (f *field) levels() ([]coarse, error) {
+	first, err := parseCoarse(f.spec.Habeas.Generalise)
+	if err != nil {
+		return nil, fmt.Errorf("generalise %w", err)
+	}
+	list := []coarse{first}
+	for i, text := range f.spec.Habeas.Further {
+		last := list[len(list)-1]
+		if text == nothing && last.to != nothing {
+			list = append(list, coarse{to: nothing})
+			continue
+		}
+		next, err := parseCoarse(text)
+		if err != nil {
+			return nil, fmt.Errorf("further[%d] %w, or nothing at the end", i, err)
+		}
+		if !last.finer(next) {
+			return nil, fmt.Errorf("further[%d] %q is not coarser than what stands before it", i, text)
+		}
+		list = append(list, next)
+	}
+	return list, nil
+}
+
+// finer reports whether values made coarser by c tell all that next leaves of them,
+// so that rows that share one by c share one by next.
+func (c coarse) finer(next coarse) bool {
+	switch {
+	case c.to == "month" && next.to == "year":
+		return true
+	case c.to == "prefix" && next.to == "prefix":
+		return next.n < c.n
+	case c.to == "step" && next.to == "step":
+		return next.n > c.n && next.n%c.n == 0
+	}
+	return false
 }
 
 // value makes a value coarser. One that it can't read is destroyed.
@@ -56,6 +99,8 @@ func (c coarse) value(old value) value {
 		return nil
 	}
 	switch c.to {
+	case nothing:
+		return nil
 	case "year", "month":
 		at, ok := parseTime(old)
 		if !ok {
@@ -113,11 +158,15 @@ func (g *graph) checkDeidentified(c *collection) error {
 		case c.rules.Erase == Deidentify && f.identifies() && f.telling() && (rules.Erase == Retain || keeps):
 			return g.m.errorAt(f.path, "field %s identifies a person by itself and can't stay in a collection with erase: deidentify (Civ. Code 1798.140(m))", f.name)
 		}
-		if rules.Generalise != "" {
-			if _, err := parseCoarse(rules.Generalise); err != nil {
-				return g.m.errorAt(f.path+".habeas.generalise", "field %s: %v", f.name, err)
+		if rules.Generalise == "" {
+			if len(rules.Further) > 0 {
+				return g.m.errorAt(f.path+".habeas.further", "field %s: further goes on from generalise; say that first", f.name)
 			}
+			continue
+		}
+		if _, err := f.levels(); err != nil {
+			return g.m.errorAt(f.path+".habeas", "field %s: %v", f.name, err)
 		}
 	}
-	return nil
+	return g.checkCrowd(c)
 }

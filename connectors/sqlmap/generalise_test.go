@@ -3,6 +3,7 @@ package sqlmap
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ dataset:
           - {name: id, fides_meta: {primary_key: true}}
           - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
       - name: stays
-        habeas: {erase: deidentify}
+        habeas: {erase: deidentify, smallest_group: 2}
         fields:
           - {name: id, fides_meta: {primary_key: true}}
           - {name: person_id, fides_meta: {references: [{dataset: s, field: people.id, direction: from}]}}
@@ -38,7 +39,8 @@ func TestDeidentified_DE14(t *testing.T) {
 CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(100));
 CREATE TABLE stays (id INTEGER PRIMARY KEY, person_id INTEGER REFERENCES people (id), guest TEXT, born DATE, zip TEXT, age INTEGER, room INTEGER);
 INSERT INTO people VALUES (1, 'a@example.com'), (2, 'b@example.com');
-INSERT INTO stays VALUES (1, 1, 'Ann Roe', '1987-03-12', '94110', 39, 7), (2, 1, 'Ann Roe', NULL, '94', NULL, 8), (3, 2, 'Bob Poe', '1990-05-06', '94110', 36, 9)`)
+INSERT INTO stays VALUES (1, 1, 'Ann Roe', '1987-03-12', '94110', 39, 7), (2, 1, 'Ann Roe', NULL, '94', NULL, 8), (3, 2, 'Bob Poe', '1990-05-06', '94110', 36, 9),
+  (4, NULL, NULL, '1987-01-01', '941', 30, 1), (5, NULL, NULL, '1987-01-01', '941', 30, 2)`)
 		c := db.connect(t, deidentifiedMap)
 		m, err := c.Manifest()
 		if err != nil {
@@ -52,7 +54,7 @@ INSERT INTO stays VALUES (1, 1, 'Ann Roe', '1987-03-12', '94110', 39, 7), (2, 1,
 		before := db.dump(t, "stays")
 		erase(t, c, email("a@example.com"))
 		left := db.dump(t, "stays")
-		if len(left) != 3 || left[2] != before[2] {
+		if len(left) != 5 || !slices.Equal(left[2:], before[2:]) {
 			t.Fatalf("left %q", left)
 		}
 		if strings.Contains(left[0]+left[1], "Ann") || strings.Contains(left[0], "94110") || strings.Contains(left[0], "03") && strings.Contains(left[0], "12") {
@@ -82,7 +84,15 @@ func TestDeidentifyRefuses_DE14(t *testing.T) {
 		"no rule":                          {"{generalise: year}", "{generalise: century}", "want year, month"},
 		"a prefix that is the value":       {"prefix 3", "prefix 5", "want year, month"},
 		"a step of one":                    {"step 10", "step 1", "want year, month"},
-		"another method":                   {"{erase: deidentify}", "{erase: mask}", "generalise is for"},
+		"another method":                   {"{erase: deidentify, smallest_group: 2}", "{erase: mask}", "generalise is for"},
+		"a group of one":                   {"smallest_group: 2", "smallest_group: 1", "at least 2"},
+		"what otherwise":                   {"smallest_group: 2", "otherwise: mask", "delete, null or wait"},
+		"a group without deidentifying":    {"- name: people", "- name: people\n        habeas: {otherwise: wait}", "are for erase: deidentify"},
+		"what stays inside a document":     {"- {name: room}", "- {name: room, fields: [{name: sex, data_categories: [user.demographic], habeas: {erase: retain}}]}", "inside a document"},
+		"further that is finer":            {"{generalise: year}", "{generalise: year, further: [month]}", "not coarser"},
+		"further that does not nest":       {"{generalise: step 10}", "{generalise: step 10, further: [step 15]}", "not coarser"},
+		"further after nothing":            {"{generalise: prefix 3}", "{generalise: prefix 3, further: [nothing, prefix 1]}", "not coarser"},
+		"further than nothing":             {"{name: room}", "{name: room, habeas: {further: [nothing]}}", "say that first"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(deidentifiedMap, c.old, c.new, 1)
@@ -135,4 +145,49 @@ func TestGeneralising_DE14(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A map that leaves rows says whether they are emptied or masked: a constant tells
+// nothing, and what keeps the shape of a value is a mask.
+func TestLeftRowsAreSaidApart_DE14(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, field  string
+		empties, masks bool
+	}{
+		"null":             {"'null'", "", true, false},
+		"a constant":       {"'null'", ", fides_meta: {masking_strategy_override: {strategy: string_rewrite, configuration: {rewrite_value: x}}}", true, false},
+		"mask":             {"mask", "", false, true},
+		"one is masked":    {"'null'", ", habeas: {erase: mask}", false, true},
+		"one is scrambled": {"'null'", ", fides_meta: {masking_strategy_override: {strategy: hash}}", false, true},
+		"delete":           {"delete", "", false, false},
+		"deidentify":       {"deidentify", "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := ParseMap("m.yaml", []byte(strings.NewReplacer("METHOD", c.method, "MORE", c.field).Replace(`
+dataset:
+  - fides_key: s
+    collections:
+      - name: people
+        habeas: {erase: METHOD}
+        fields:
+          - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
+          - {name: note, data_categories: [user.content]MORE}
+`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := New(Config{Name: "test", Version: "1", Database: "sqlite:///nowhere.db", Map: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer made.Close() //nolint:errcheck // nothing was opened
+			got, err := made.Manifest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := got.Stores[0]; s.Empties != c.empties || s.Masks != c.masks || s.Deidentifies != (c.method == "deidentify") {
+				t.Errorf("it says %+v", s)
+			}
+		})
+	}
 }

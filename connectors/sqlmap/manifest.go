@@ -36,12 +36,33 @@ func (c *Connector) Manifest() (sdk.Manifest, error) {
 			continue
 		}
 		s := sdk.Store{Name: t.store, Categories: t.categories(nil), Role: sdk.Role(t.rules.Role), Retains: t.retentions(nil), Deidentifies: t.rules.Erase == Deidentify}
+		s.Empties, s.Masks = t.empties()
 		if t.rules.Source == "third_party" {
 			s.Source = sdk.Acquired
 		}
 		m.Stores = append(m.Stores, s)
 	}
 	return m, nil
+}
+
+// empties reports whether erasing leaves rows of the collection with nothing in them
+// about the person, or with made-up values where something was. A constant tells
+// nothing; what keeps the shape of a value, or differs from row to row, may.
+func (c *collection) empties() (empties, masks bool) {
+	if c.method() != Null && c.method() != Mask {
+		return false, false
+	}
+	made := func(f *field) bool {
+		if !f.personal {
+			return false
+		}
+		if o := f.meta.Masking; o != nil {
+			return o.Strategy != "null_rewrite" && o.Strategy != "string_rewrite" && o.Strategy != "preserve"
+		}
+		return f.spec.Habeas.Erase == Mask
+	}
+	masks = c.method() == Mask || slices.ContainsFunc(c.all(), made)
+	return !masks, masks
 }
 
 var tiers = map[string]sdk.Tier{"own": sdk.OwnStore, "third_party": sdk.ThirdParty, "identity": sdk.IdentityStore}

@@ -108,6 +108,13 @@ type CollectionRules struct {
 	// Erase is the method for the person's rows: delete (the default), null,
 	// mask, deidentify, or retain, which asks for at least one rule in Retain.
 	Erase Method `yaml:"erase"`
+	// SmallestGroup is, under erase: deidentify, the fewest people who must share
+	// what is left in a record, at least 2; 0 is [DefaultGroup].
+	SmallestGroup int `yaml:"smallest_group"`
+	// Otherwise is what becomes of records that too few share when nothing can be
+	// made coarser any more: delete (the default), null, which empties what is left
+	// of them, or wait, which holds the person's erasure back until others come.
+	Otherwise Method `yaml:"otherwise"`
 	// Retain are the reasons to keep rows; the first that holds counts.
 	Retain []Retention `yaml:"retain"`
 	// Needs are the personal columns that stay when a row must remain only
@@ -217,6 +224,9 @@ type FieldRules struct {
 	// where the collection says erase: deidentify: "year" or "month" of a date,
 	// "prefix 3" of a text, "step 10" of a whole number.
 	Generalise string `yaml:"generalise"`
+	// Further are the coarser rules that follow, in order, for records that too few
+	// people share; the last may be "nothing", which empties the column.
+	Further []string `yaml:"further"`
 	// Withhold names the type of an item that is never disclosed
 	// (11 CCR 7024(d)) where the data category does not tell.
 	Withhold string `yaml:"withhold"`
@@ -243,6 +253,7 @@ const (
 	Mask       Method = "mask"
 	Deidentify Method = "deidentify"
 	Retain     Method = "retain"
+	Wait       Method = "wait"
 )
 
 // LoadMap reads and checks the data map in file. The maps of other connectors
@@ -301,14 +312,14 @@ func readMap(file string, data []byte) (*Map, error) {
 	return m, nil
 }
 
-// nullMethods makes a word of the null in "erase: null", which YAML would take
-// for nothing, and nothing for the default: to delete.
+// nullMethods makes a word of the null in "erase: null" and "otherwise: null", which
+// YAML would take for nothing, and nothing for the default: to delete.
 type nullMethods struct{}
 
 // Visit implements [ast.Visitor].
 func (n nullMethods) Visit(node ast.Node) ast.Visitor {
 	entry, ok := node.(*ast.MappingValueNode)
-	if ok && entry.Key.String() == "erase" && entry.Value.Type() == ast.NullType {
+	if ok && (entry.Key.String() == "erase" || entry.Key.String() == "otherwise") && entry.Value.Type() == ast.NullType {
 		word := ast.String(entry.Value.GetToken())
 		if word.Token.Type == token.ImplicitNullType {
 			word.Value = "nothing" // which is no method's name

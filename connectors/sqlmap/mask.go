@@ -18,6 +18,10 @@ type change struct {
 	make func(old value) value
 	// reads is set when make looks at the old value.
 	reads bool
+	// fixed is what the change leaves in every row, and prefix what that begins
+	// with, where it is not NULL and can be told.
+	fixed  value
+	prefix string
 	// inside are the fields of a document that make replaces, when it leaves
 	// the others as they are.
 	inside map[*field]func(any) any
@@ -30,6 +34,10 @@ func (ch change) reaches(f *field) bool {
 
 // erased stands where a text column must hold something.
 const erased = "[erased]"
+
+// erasedPrefix begins what stands where a text column must hold something of its
+// own.
+const erasedPrefix = "erased-"
 
 // strategies are the masking strategies of the dataset format. Those that
 // derive a value by a key are carried out with a key that nobody has: random.
@@ -45,7 +53,8 @@ func overridden(f *field) change {
 	switch o.Strategy {
 	case "string_rewrite":
 		fixed := o.Configuration.RewriteValue + suffix
-		c.make = func(value) value { return f.fit(fixed) }
+		c.fixed = f.fit(fixed)
+		c.make = func(value) value { return c.fixed }
 	case "random_string_rewrite":
 		n := o.Configuration.Length
 		if n <= 0 {

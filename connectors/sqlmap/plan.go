@@ -32,6 +32,7 @@ type changes struct {
 	method []change   // rows of people whose collection is not deleted from
 	anchor []change   // rows that stay only because a kept row refers to them
 	retain [][]change // rows kept by the rule of the same index
+	crowd  *crowd     // what deidentified rows are counted by, or nil
 }
 
 // bind attaches the live schema to the graph and examines all that would make

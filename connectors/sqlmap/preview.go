@@ -44,7 +44,11 @@ func (c *Connector) Preview(ctx context.Context, person sdk.Person) (*Preview, e
 			return err
 		}
 		p.Found = plan.found(reaches[0], person.Since())
-		return plan.remove(ctx, r, reaches[0])
+		fates, err := plan.settle(ctx, r, reaches[0], ownersOf(reaches), func(int) bool { return false })
+		if err != nil {
+			return err
+		}
+		return plan.remove(ctx, r, reaches[0], fates)
 	})
 	if err != nil {
 		return nil, err

@@ -67,6 +67,14 @@ func Kept(s *habeasv1.StoreCount) []*habeasv1.Kept {
 	return rows
 }
 
+// Removed is how many records of a store an erasure took away: those it found
+// that are neither kept nor left, and that do not stay deidentified, emptied or
+// masked. Nothing else counts as erased.
+func Removed(s *habeasv1.StoreCount) int64 {
+	return s.GetLocatedCount() - s.GetKeptCount() - s.GetRemainingCount() -
+		s.GetDeidentifiedCount() - s.GetEmptiedCount() - s.GetMaskedCount()
+}
+
 // KeptUntil is when the basis of a row ends; the zero time is not known.
 func KeptUntil(k *habeasv1.Kept) time.Time {
 	if t := k.GetUntilTime(); t.IsValid() && t.AsTime().Unix() > 0 {

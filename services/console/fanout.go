@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -85,28 +86,46 @@ func (l *lane) count(j *store.Job) {
 	if o == nil || len(o.GetStores()) == 0 {
 		return
 	}
-	var located, remaining, kept, copied int64
+	var all habeasv1.StoreCount
 	var reasons []string
 	for _, s := range o.GetStores() {
-		located, remaining, kept, copied = located+s.GetLocatedCount(), remaining+s.GetRemainingCount(), kept+s.GetKeptCount(), copied+s.GetExportedCount()
+		addUp(&all, s)
 		if why := reasonOf(s); why != "" && !slices.Contains(reasons, why) {
 			reasons = append(reasons, why)
 		}
 	}
-	l.Counts = []laneCount{{"located", number(located)}}
+	l.Counts = []laneCount{{"located", number(all.GetLocatedCount())}}
 	if before {
 		return
 	}
 	switch j.Action {
-	case request.ActionErase, request.ActionOptOut:
-		l.Counts = append(l.Counts, laneCount{map[bool]string{true: "erased", false: "changed"}[j.Action == request.ActionErase], number(max(located-remaining-kept, 0))}, laneCount{"left", number(remaining)})
+	case request.ActionErase:
+		l.Counts = append(l.Counts, laneCount{"erased", number(max(wire.Removed(&all), 0))}, laneCount{"left", number(all.GetRemainingCount())})
+	case request.ActionOptOut:
+		if all.GetStandingCount()+all.GetAnewCount() == 0 {
+			l.Counts = append(l.Counts, laneCount{"changed", number(max(wire.Removed(&all), 0))}, laneCount{"left", number(all.GetRemainingCount())})
+		}
 	case request.ActionExport:
-		l.Counts = append(l.Counts, laneCount{"copied", number(copied)})
+		l.Counts = append(l.Counts, laneCount{"copied", number(all.GetExportedCount())})
 	}
-	if kept > 0 {
+	l.Counts = append(l.Counts, treatments(&all)...)
+	if kept := all.GetKeptCount(); kept > 0 {
 		l.Counts = append(l.Counts, laneCount{"kept by law", number(kept)})
 		l.Kept = strings.Join(reasons, "; ")
 	}
+}
+
+// addUp adds the counts of a store to those of all.
+func addUp(all, s *habeasv1.StoreCount) {
+	all.LocatedCount += s.GetLocatedCount()
+	all.RemainingCount += s.GetRemainingCount()
+	all.KeptCount += s.GetKeptCount()
+	all.ExportedCount += s.GetExportedCount()
+	all.DeidentifiedCount += s.GetDeidentifiedCount()
+	all.EmptiedCount += s.GetEmptiedCount()
+	all.MaskedCount += s.GetMaskedCount()
+	all.StandingCount += s.GetStandingCount()
+	all.AnewCount += s.GetAnewCount()
 }
 
 func reasonOf(s *habeasv1.StoreCount) string {

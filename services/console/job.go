@@ -93,11 +93,29 @@ func storeViewOf(s *habeasv1.StoreCount, v *jobView, withheld string) storeView 
 	if t := s.GetUntilTime(); t != nil {
 		out.Basis += ", until " + t.AsTime().Format(time.DateOnly)
 	}
-	if n := s.GetDeidentifiedCount(); n > 0 {
+	for _, c := range treatments(s) {
 		if out.Basis != "" {
 			out.Basis += "; "
 		}
-		out.Basis += number(n) + " deidentified, not erased"
+		out.Basis += c.N + " " + c.Label
+	}
+	return out
+}
+
+// treatments are what became of records that were not removed, and whether a
+// person's choice was in force before.
+func treatments(s *habeasv1.StoreCount) []laneCount {
+	var out []laneCount
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{s.GetDeidentifiedCount(), "deidentified, not erased"}, {s.GetEmptiedCount(), "emptied, not removed"}, {s.GetMaskedCount(), "masked, not removed"},
+		{s.GetStandingCount(), "in force already"}, {s.GetAnewCount(), "put in force anew"},
+	} {
+		if c.n > 0 {
+			out = append(out, laneCount{c.what, number(c.n)})
+		}
 	}
 	return out
 }

@@ -85,6 +85,14 @@ type StoreView struct {
 	Until     string `json:"until,omitempty"`
 	// Deidentified are records that stay as nobody's; they were not erased.
 	Deidentified int64 `json:"deidentified,omitempty"`
+	// Emptied and Masked are records that stay without what was in them about the
+	// person; they were not erased.
+	Emptied int64 `json:"emptied,omitempty"`
+	Masked  int64 `json:"masked,omitempty"`
+	// Standing and Anew are, for a choice of the person, the records in which it was
+	// in force before it was made again, and those in which it was not.
+	Standing int64 `json:"standing,omitempty"`
+	Anew     int64 `json:"anew,omitempty"`
 }
 
 // ViewOf shows a request.
@@ -145,6 +153,7 @@ func jobView(j *store.Job) JobView {
 		view := StoreView{
 			Store: s.GetStore(), Category: s.GetCategory(), Located: s.GetLocatedCount(), Remaining: s.GetRemainingCount(),
 			Kept: s.GetKeptCount(), Exported: s.GetExportedCount(), Basis: s.GetBasis(), Deidentified: s.GetDeidentifiedCount(),
+			Emptied: s.GetEmptiedCount(), Masked: s.GetMaskedCount(), Standing: s.GetStandingCount(), Anew: s.GetAnewCount(),
 		}
 		if t := s.GetUntilTime(); t != nil {
 			view.Until = t.AsTime().Format(time.DateOnly)

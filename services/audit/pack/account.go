@@ -63,8 +63,8 @@ type Line struct {
 	Digest string `json:"digest,omitempty"`
 }
 
-// Store is what was seen in one store: Located = Erased + Deidentified + Kept +
-// Remaining for an erasure.
+// Store is what was seen in one store: Located = Erased + Deidentified + Emptied +
+// Masked + Kept + Remaining for an erasure.
 type Store struct {
 	Name      string `json:"name"`
 	Category  string `json:"category,omitempty"`
@@ -74,9 +74,17 @@ type Store struct {
 	Remaining int64  `json:"remaining"`
 	Exported  int64  `json:"exported"`
 	// Deidentified are records that stay as nobody's (Civ. Code 1798.140(m)).
-	Deidentified int64     `json:"deidentified,omitempty"`
-	Basis        string    `json:"basis,omitempty"`
-	Until        time.Time `json:"until,omitzero"`
+	Deidentified int64 `json:"deidentified,omitempty"`
+	// Emptied and Masked are records that stay without what was in them about the
+	// person.
+	Emptied int64 `json:"emptied,omitempty"`
+	Masked  int64 `json:"masked,omitempty"`
+	// Standing and Anew are, for a choice of the person, the records in which it was
+	// in force before it was made again, and those in which it was not.
+	Standing int64     `json:"standing,omitempty"`
+	Anew     int64     `json:"anew,omitempty"`
+	Basis    string    `json:"basis,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
 }
 
 // Omission is a connector without a job.
@@ -261,7 +269,7 @@ func (b *book) line(l *habeasv1.PlanLine, keys []string) Line {
 func (b *book) checkCounts(l Line) {
 	var all Store
 	for _, s := range l.Stores {
-		if s.Located < 0 || s.Kept < 0 || s.Remaining < 0 || s.Exported < 0 || s.Deidentified < 0 {
+		if s.Located < 0 || s.Kept < 0 || s.Remaining < 0 || s.Exported < 0 || s.Deidentified < 0 || s.Emptied < 0 || s.Masked < 0 || s.Standing < 0 || s.Anew < 0 {
 			b.problem("job %s: a count of %s is negative", l.Job, s.Name)
 		}
 		if l.Action == "erase" && success(l.Outcome) && s.Erased < 0 {

@@ -113,15 +113,27 @@ func category(s Store) string {
 	return " (category " + s.Category + ")"
 }
 
+// keptBecause says what became of records that were not removed.
 func keptBecause(s Store) string {
-	if s.Deidentified > 0 {
-		text := strconv.FormatInt(s.Deidentified, 10) + " deidentified, not erased"
-		s.Deidentified = 0
-		if kept := keptBecause(s); kept != "" {
-			text += "; " + kept
+	var parts []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{s.Deidentified, "deidentified, not erased"}, {s.Emptied, "emptied, not removed"}, {s.Masked, "masked, not removed"},
+		{s.Standing, "with the choice in force before"}, {s.Anew, "with the choice put in force anew"},
+	} {
+		if c.n > 0 {
+			parts = append(parts, strconv.FormatInt(c.n, 10)+" "+c.what)
 		}
-		return text
 	}
+	if why := keptBasis(s); why != "" {
+		parts = append(parts, why)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func keptBasis(s Store) string {
 	if s.Kept == 0 {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
+	"github.com/habeas-data/habeas/proto/wire"
 )
 
 // actionName is an action in the words of the design: "erase", "export".
@@ -40,18 +41,19 @@ func outcomeName(o *habeasv1.Outcome) (name, detail string) {
 }
 
 // stores are the counts of an outcome. What was erased is what was located
-// less what is kept, what remains and what was only deidentified; nothing else
-// claims it.
+// less what is kept, what remains and what was only deidentified, emptied or
+// masked; nothing else claims it.
 func stores(p *habeasv1.OutcomeRecord) []Store {
 	out := make([]Store, 0, len(p.GetOutcome().GetStores()))
 	for _, c := range p.GetOutcome().GetStores() {
 		s := Store{Name: c.GetStore(), Category: c.GetCategory(), Located: c.GetLocatedCount(), Kept: c.GetKeptCount(),
-			Remaining: c.GetRemainingCount(), Exported: c.GetExportedCount(), Basis: c.GetBasis(), Deidentified: c.GetDeidentifiedCount()}
+			Remaining: c.GetRemainingCount(), Exported: c.GetExportedCount(), Basis: c.GetBasis(), Deidentified: c.GetDeidentifiedCount(),
+			Emptied: c.GetEmptiedCount(), Masked: c.GetMaskedCount(), Standing: c.GetStandingCount(), Anew: c.GetAnewCount()}
 		if c.GetUntilTime().IsValid() {
 			s.Until = c.GetUntilTime().AsTime()
 		}
 		if p.GetAction() == habeasv1.Action_ACTION_ERASE {
-			s.Erased = s.Located - s.Kept - s.Remaining - s.Deidentified
+			s.Erased = wire.Removed(c)
 		}
 		out = append(out, s)
 	}

@@ -199,8 +199,14 @@ type storeView struct {
 	Exported  int64  `json:"exported"`
 	Basis     string `json:"basis"`
 	// Deidentified are records that stay as nobody's.
-	Deidentified int64  `json:"deidentified"`
-	Until        string `json:"until"`
+	Deidentified int64 `json:"deidentified"`
+	// Emptied and Masked are records that stay without what was in them about the
+	// person; Standing and Anew those of a choice that was in force, and was not.
+	Emptied  int64  `json:"emptied"`
+	Masked   int64  `json:"masked"`
+	Standing int64  `json:"standing"`
+	Anew     int64  `json:"anew"`
+	Until    string `json:"until"`
 }
 
 func requestPath(id string, more ...string) string {

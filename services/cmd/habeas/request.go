@@ -136,9 +136,7 @@ func showRequest(w io.Writer, v requestView) error {
 				} else if i == 0 {
 					because = why
 				}
-				if s.Deidentified > 0 {
-					because = strings.TrimSpace(fmt.Sprintf("%d deidentified, not erased %s", s.Deidentified, because))
-				}
+				because = strings.TrimSpace(s.became() + " " + because)
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", connector, action, state, s.Store, s.Located, s.Remaining, s.Kept, because)
 			}
 		}
@@ -148,6 +146,23 @@ func showRequest(w io.Writer, v requestView) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// became says what became of records that were not removed.
+func (s *storeView) became() string {
+	var parts []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{s.Deidentified, "deidentified, not erased"}, {s.Emptied, "emptied, not removed"}, {s.Masked, "masked, not removed"},
+		{s.Standing, "in force already"}, {s.Anew, "put in force anew"},
+	} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func showCommand(flags *clientFlags) *cobra.Command {

@@ -90,8 +90,10 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 			continue
 		}
 		for _, s := range o.GetStores() {
-			f.Erased += max(0, s.GetLocatedCount()-s.GetKeptCount()-s.GetRemainingCount()-s.GetDeidentifiedCount())
+			f.Erased += max(0, wire.Removed(s))
 			f.Deidentified += s.GetDeidentifiedCount()
+			f.Emptied += s.GetEmptiedCount()
+			f.Masked += s.GetMaskedCount()
 			if last[j.Connector] != i {
 				continue
 			}

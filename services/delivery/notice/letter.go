@@ -31,7 +31,10 @@ type facts struct {
 	// Deidentified is how many records stay with nothing in them by which anybody
 	// could be told (Civ. Code 1798.140(m)).
 	Deidentified int64
-	Kept         []kept
+	// Emptied and Masked are how many records stay with what was in them about the
+	// person taken out, or written over by what nobody can turn back.
+	Emptied, Masked int64
+	Kept            []kept
 	// Told is how many others that had received the data were told, of whom
 	// Confirmed said that they did their part; Untold explains why somebody was
 	// not.
@@ -182,7 +185,9 @@ func (f *facts) more(kind store.NoticeKind, right request.Right, result request.
 		add(f.Appeal, "offer_appeal")
 	}
 	if kind == store.NoticeAnswer {
-		add(right == request.Delete && (f.Erased > 0 || f.Deidentified == 0 && result == request.ResultComplete), "erased")
+		add(right == request.Delete && (f.Erased > 0 || f.Deidentified+f.Emptied+f.Masked == 0 && result == request.ResultComplete), "erased")
+		add(f.Emptied > 0, "emptied")
+		add(f.Masked > 0, "masked")
 		add(f.Deidentified > 0, "deidentified")
 		add(len(f.Kept) > 0, "kept")
 		add(f.Told > 0, "recipients_told")

@@ -106,3 +106,17 @@ func TestDeidentifiedInTheAnswer_DE14(t *testing.T) {
 		}
 	}
 }
+
+// Records that were emptied or masked are told apart from those that are gone.
+func TestEmptiedAndMaskedInTheAnswer_DE14(t *testing.T) {
+	r := newRig(t)
+	r.add(request.Delete, store.NoticeAnswer, email(), closed(request.Ending{Result: request.ResultComplete}),
+		eraseJob("hotel", `{"done":{},"stores":[{"store":"people","locatedCount":"3","emptiedCount":"1"},{"store":"stays","locatedCount":"4","maskedCount":"4"}]}`))
+	r.once()
+	text := r.mail.Wait(t, 1)[0].Text
+	for _, part := range []string{"2 records were deleted.", "1 record was not removed but emptied", "4 records were not removed but masked"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("it does not say %q:\n%s", part, text)
+		}
+	}
+}

@@ -833,7 +833,12 @@ type Store struct {
 	// On what its records may be kept when the person is erased.
 	Retentions []*Retention `protobuf:"bytes,6,rep,name=retentions,proto3" json:"retentions,omitempty"`
 	// Whether an erasure deidentifies its records instead of removing them.
-	Deidentifies  bool `protobuf:"varint,7,opt,name=deidentifies,proto3" json:"deidentifies,omitempty"`
+	Deidentifies bool `protobuf:"varint,7,opt,name=deidentifies,proto3" json:"deidentifies,omitempty"`
+	// Whether an erasure empties its records instead of removing them.
+	Empties bool `protobuf:"varint,8,opt,name=empties,proto3" json:"empties,omitempty"`
+	// Whether an erasure writes over what is in its records, so that the shape of it
+	// stays, instead of removing them.
+	Masks         bool `protobuf:"varint,9,opt,name=masks,proto3" json:"masks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -913,6 +918,20 @@ func (x *Store) GetRetentions() []*Retention {
 func (x *Store) GetDeidentifies() bool {
 	if x != nil {
 		return x.Deidentifies
+	}
+	return false
+}
+
+func (x *Store) GetEmpties() bool {
+	if x != nil {
+		return x.Empties
+	}
+	return false
+}
+
+func (x *Store) GetMasks() bool {
+	if x != nil {
+		return x.Masks
 	}
 	return false
 }
@@ -1179,7 +1198,7 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
 	"\rFailuresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xb5\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xe5\x02\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -1191,7 +1210,9 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
 	"retentions\x18\x06 \x03(\v2\x14.habeas.v1.RetentionR\n" +
 	"retentions\x12\"\n" +
-	"\fdeidentifies\x18\a \x01(\bR\fdeidentifies\"\xa6\x01\n" +
+	"\fdeidentifies\x18\a \x01(\bR\fdeidentifies\x12\x18\n" +
+	"\aempties\x18\b \x01(\bR\aempties\x12\x14\n" +
+	"\x05masks\x18\t \x01(\bR\x05masks\"\xa6\x01\n" +
 	"\tRetention\x12\x14\n" +
 	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x12\n" +
 	"\x04ends\x18\x02 \x01(\bR\x04ends\x125\n" +

@@ -291,8 +291,21 @@ type StoreCount struct {
 	// with nothing in them by which anybody could be told (Civ. Code 1798.140(m)).
 	// They are deidentified and not erased.
 	DeidentifiedCount int64 `protobuf:"varint,10,opt,name=deidentified_count,json=deidentifiedCount,proto3" json:"deidentified_count,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Of the same: records that stay with everything in them about the person taken
+	// out. They were emptied and not removed.
+	EmptiedCount int64 `protobuf:"varint,11,opt,name=emptied_count,json=emptiedCount,proto3" json:"emptied_count,omitempty"`
+	// Of the same: records that stay with what was in them about the person written
+	// over by values made without a key, or with one that nobody has. They were
+	// masked: that is no deidentifying and no removing.
+	MaskedCount int64 `protobuf:"varint,12,opt,name=masked_count,json=maskedCount,proto3" json:"masked_count,omitempty"`
+	// For a choice of the person, such as an opt-out: records in which it was in
+	// force before it was made again. With anew_count it makes located_count.
+	StandingCount int64 `protobuf:"varint,13,opt,name=standing_count,json=standingCount,proto3" json:"standing_count,omitempty"`
+	// For a choice of the person: records in which it was not in force until it was
+	// made again.
+	AnewCount     int64 `protobuf:"varint,14,opt,name=anew_count,json=anewCount,proto3" json:"anew_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StoreCount) Reset() {
@@ -391,6 +404,34 @@ func (x *StoreCount) GetKept() []*Kept {
 func (x *StoreCount) GetDeidentifiedCount() int64 {
 	if x != nil {
 		return x.DeidentifiedCount
+	}
+	return 0
+}
+
+func (x *StoreCount) GetEmptiedCount() int64 {
+	if x != nil {
+		return x.EmptiedCount
+	}
+	return 0
+}
+
+func (x *StoreCount) GetMaskedCount() int64 {
+	if x != nil {
+		return x.MaskedCount
+	}
+	return 0
+}
+
+func (x *StoreCount) GetStandingCount() int64 {
+	if x != nil {
+		return x.StandingCount
+	}
+	return 0
+}
+
+func (x *StoreCount) GetAnewCount() int64 {
+	if x != nil {
+		return x.AnewCount
 	}
 	return 0
 }
@@ -1064,7 +1105,7 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	" \x01(\v2\x11.habeas.v1.FailedH\x00R\x06failed\x12-\n" +
 	"\x06stores\x18\v \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12+\n" +
 	"\x05parts\x18\f \x03(\v2\x15.habeas.v1.ExportPartR\x05partsB\b\n" +
-	"\x06result\"\xf7\x02\n" +
+	"\x06result\"\x85\x04\n" +
 	"\n" +
 	"StoreCount\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1a\n" +
@@ -1079,7 +1120,12 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\x0eexported_count\x18\b \x01(\x03R\rexportedCount\x12#\n" +
 	"\x04kept\x18\t \x03(\v2\x0f.habeas.v1.KeptR\x04kept\x12-\n" +
 	"\x12deidentified_count\x18\n" +
-	" \x01(\x03R\x11deidentifiedCount\"\xd9\x01\n" +
+	" \x01(\x03R\x11deidentifiedCount\x12#\n" +
+	"\remptied_count\x18\v \x01(\x03R\femptiedCount\x12!\n" +
+	"\fmasked_count\x18\f \x01(\x03R\vmaskedCount\x12%\n" +
+	"\x0estanding_count\x18\r \x01(\x03R\rstandingCount\x12\x1d\n" +
+	"\n" +
+	"anew_count\x18\x0e \x01(\x03R\tanewCount\"\xd9\x01\n" +
 	"\x04Kept\x12\x14\n" +
 	"\x05basis\x18\x01 \x01(\tR\x05basis\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x129\n" +
