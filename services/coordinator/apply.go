@@ -86,6 +86,13 @@ func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	if no != nil {
 		state, code, message = request.JobFailed, no.Code, no.Error()
 	}
+	said := p.GetOutcome()
+	if state == request.JobNoMatch && denied(j) {
+		// It forgot what it had located, or another instance did: asked again it is
+		// given its own record of that.
+		state, code, message = request.JobFailed, "located_before", "it says that it holds nothing, and had located records before"
+		said = &habeasv1.Outcome{Result: &habeasv1.Outcome_Failed{Failed: &habeasv1.Failed{Code: code, Message: message}}}
+	}
 	if state == "" || p.GetAction() != wireAction(j.Action) || !request.CanMoveJob(j.State, state) {
 		return
 	}
@@ -111,7 +118,17 @@ func (st *step) outcome(i int, p *habeasv1.OutcomeRecord) {
 	if no != nil {
 		st.refused(no)
 	}
-	st.settle(i, state, p.GetOutcome())
+	st.settle(i, state, said)
+}
+
+// denied reports whether "nothing is held" contradicts what a job located before
+// it may have erased.
+func denied(j *store.Job) bool {
+	if j.Action != request.ActionErase || len(j.LocatedEnvelope) == 0 {
+		return false
+	}
+	before := &habeasv1.Outcome{}
+	return protojson.Unmarshal(j.Located, before) == nil && total(before) > 0
 }
 
 // Bounds of how long a connector can put a job off.

@@ -154,6 +154,9 @@ func (r *Room) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return g.Wait()
 	}
+	if err := r.recallAgain(ctx); err != nil && ctx.Err() == nil {
+		r.Logger.WarnContext(ctx, "looking for jobs that were withdrawn; a connector may still do them", slog.Any("error", err))
+	}
 	r.setReady(nil)
 	r.reconsider.Store(true)
 	g.Go(func() error { return r.planLoop(ctx) })

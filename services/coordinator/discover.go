@@ -140,6 +140,10 @@ func (st *step) merge(key vault.DataKey, f *find) error {
 		return nil
 	}
 	kinds, err := addIdentifiers(key, &st.s.Request, f.found)
+	if errors.Is(err, errStrangers) {
+		st.strangers(f.job)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("adding what %s found: %w", f.connector, err)
 	}
@@ -147,8 +151,21 @@ func (st *step) merge(key vault.DataKey, f *find) error {
 	return nil
 }
 
+// errStrangers says that there are more identifiers than one person has.
+var errStrangers = errors.New("more identifiers were found than one person has")
+
+// strangers ends a resolve job that found more than one person has. None of it is
+// taken over, for nobody can tell which of it is hers; a person has to look.
+func (st *step) strangers(jobID request.ID) {
+	i := slices.IndexFunc(st.s.Jobs, func(j store.Job) bool { return j.ID == jobID })
+	if j := &st.s.Jobs[i]; !j.State.Terminal() {
+		j.State, j.Code, j.Message, j.UpdatedAt = request.JobFailed, "ambiguous", errStrangers.Error()+": strangers are joined in this system", st.w.now
+		st.s.Touch(i)
+	}
+}
+
 // addIdentifiers puts new identifiers under the request's key and returns the
-// kinds that gained a value.
+// kinds that gained a value, or errStrangers and changes nothing.
 func addIdentifiers(key vault.DataKey, r *store.Request, found []request.Identifier) ([]string, error) {
 	have, err := key.OpenIdentifiers(r.ID, r.Sealed)
 	if err != nil {
@@ -156,8 +173,11 @@ func addIdentifiers(key vault.DataKey, r *store.Request, found []request.Identif
 	}
 	var kinds []string
 	for _, id := range found {
-		if slices.Contains(have, id) || len(have) >= maxIdentifiers {
+		if slices.Contains(have, id) {
 			continue
+		}
+		if len(have) >= maxIdentifiers {
+			return nil, errStrangers
 		}
 		have = append(have, id)
 		if !slices.Contains(kinds, string(id.Kind)) {

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,4 +63,35 @@ func TestDiscoveredBeforeTheConnectorIsKnown(t *testing.T) {
 			}
 		}
 	}
+}
+
+// More identifiers than one person has are strangers': none is acted on, and
+// somebody has to look.
+func TestDiscoveredStrangers(t *testing.T) {
+	key, _, err := newRig(t).vault.NewDataKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newSim(t, request.Delete, []string{"email"}, connector("crm", "email").resolves("device_id"), connector("ads", "device_id"))
+	own := []request.Identifier{request.NewIdentifier(request.Email, "jane@example.com")}
+	m.s.Request.Sealed = key.SealIdentifiers(m.s.Request.ID, own)
+	m.step()
+	f := &find{request: m.s.Request.ID, job: m.resolve("crm").ID, connector: "crm"}
+	for i := range maxIdentifiers {
+		f.found = append(f.found, request.NewIdentifier(request.DeviceID, fmt.Sprintf("d-%d", i)))
+	}
+	m.run(func(st *step) {
+		if err := st.merge(key, f); err != nil {
+			t.Fatal(err)
+		}
+	})
+	ids, err := key.OpenIdentifiers(m.s.Request.ID, m.s.Request.Sealed)
+	if err != nil || !slices.Equal(ids, own) {
+		t.Errorf("%d identifiers are in hand, %v", len(ids), err)
+	}
+	if j := m.resolve("crm"); j.State != request.JobFailed || j.Code != "ambiguous" || m.s.Request.Attention != AttentionFailed {
+		t.Errorf("the job is %s (%s), attention %q", j.State, j.Code, m.s.Request.Attention)
+	}
+	m.take(m.answer(m.resolve("crm"), &habeasv1.Outcome{Result: &habeasv1.Outcome_Done{Done: &habeasv1.Done{}}}))
+	m.jobState(m.resolve("crm"), request.JobFailed)
 }

@@ -213,3 +213,39 @@ func TestCancelledJobIsTakenOffTheBus(t *testing.T) {
 	}
 	r.closed(request.ResultCancelled, rid)
 }
+
+// The same, where the coordinator ends between deciding and telling the bus.
+func TestCancelledJobIsTakenOffTheBusAfterACrash(t *testing.T) {
+	r := newRig(t)
+	crm := standin.Join(t, r.bus.JS, standin.Script{Name: "crm", Accepts: acceptsEmail})
+	stop := r.start(nil)
+	r.known("crm")
+	crm.Leave()
+	rid := r.one("jane@example.com")
+	waiting := func() uint64 {
+		stream, err := r.bus.JS.Stream(t.Context(), wire.StreamJobs)
+		if err != nil {
+			return 99
+		}
+		return stream.CachedInfo().State.Msgs
+	}
+	r.until("the job is on the bus", func() bool { return waiting() == 1 })
+	r.audit.Leave() // or the request could be closed before anybody looks
+	stop()
+	ended := r.room(nil)
+	_, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{rid}}, true, func(snaps []*store.Snapshot) error {
+		snaps[0].Changed = true
+		if err := snaps[0].Request.Close(request.Ending{Result: request.ResultCancelled, Code: "withdrawn", Reason: "x"}); err != nil {
+			return err
+		}
+		return ended.decide(&step{w: ended.world(), s: snaps[0]}, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, jobs := r.get(rid); jobs[0].State != request.JobCancelled || waiting() != 1 {
+		t.Fatalf("the job is %s, %d wait", jobs[0].State, waiting())
+	}
+	r.start(nil)
+	r.until("the job is off the bus", func() bool { return waiting() == 0 })
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
@@ -35,6 +36,42 @@ func (r *Room) recallJobs(ctx context.Context, jobs []store.Job) {
 			r.Logger.WarnContext(ctx, "removing withdrawn jobs from the bus; their connector may still do them",
 				slog.String("connector", connector), slog.Any("error", err))
 		}
+	}
+}
+
+// recallAgain takes back jobs of requests that were stopped by a coordinator that
+// ended before it could. What is closed since was answered for, or is not there.
+func (r *Room) recallAgain(ctx context.Context) error {
+	filter := store.Filter{State: request.Closing, Limit: sweepBatch}
+	for {
+		page, err := r.Store.List(ctx, filter)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		ids := make([]request.ID, len(page))
+		for i := range page {
+			ids[i] = page[i].ID
+		}
+		jobs, err := r.Store.JobsOf(ctx, ids)
+		if err != nil {
+			return err
+		}
+		var withdrawn []store.Job
+		for _, of := range jobs {
+			for i := range of {
+				if of[i].State == request.JobCancelled && of[i].Attempt > 0 {
+					withdrawn = append(withdrawn, of[i])
+				}
+			}
+		}
+		if len(withdrawn) > 0 {
+			r.recallJobs(ctx, withdrawn)
+		}
+		if len(page) < sweepBatch {
+			return nil
+		}
+		last := &page[len(page)-1]
+		filter.Before = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
 }
 

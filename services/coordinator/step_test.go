@@ -505,3 +505,40 @@ func TestDecidingAgainChangesNothing(t *testing.T) {
 	m.ends("ads", done(1))
 	mustNot(t, m.run(nil), "a second look changed something: %s", m.jobs())
 }
+
+// A connector that located records, and says later that it holds none, has
+// forgotten what it did: the person is not told that there was nothing, and it is
+// asked again with its own record.
+func TestLocatedAndThenDenied(t *testing.T) {
+	m := newSim(t, request.Delete, []string{"email"}, connector("crm", "email"))
+	m.step()
+	j := m.act("crm")
+	m.take(m.located(j, 5))
+	m.take(m.answer(j, &habeasv1.Outcome{Result: &habeasv1.Outcome_NoMatch{NoMatch: &habeasv1.NoMatch{}}}))
+	if j = m.act("crm"); j.State != request.JobDeferred || len(j.LocatedEnvelope) == 0 {
+		t.Fatalf("the job is %s", j.State)
+	}
+	m.pass(simRules.Retry)
+	m.jobState(m.act("crm"), request.JobSent)
+	m.ends("crm", &habeasv1.Outcome{Result: &habeasv1.Outcome_Done{Done: &habeasv1.Done{}}, Stores: stores(5)})
+	m.state(request.Closing)
+	if got := m.s.Request.Ending.Result; got != request.ResultComplete {
+		t.Errorf("it ended %s", got)
+	}
+}
+
+// One that never comes to say so is somebody's to look at, and no success.
+func TestLocatedAndDeniedToTheEnd(t *testing.T) {
+	m := newSim(t, request.Delete, []string{"email"}, connector("crm", "email"))
+	m.step()
+	m.take(m.located(m.act("crm"), 5))
+	for range simRules.Attempts {
+		m.ends("crm", &habeasv1.Outcome{Result: &habeasv1.Outcome_NoMatch{NoMatch: &habeasv1.NoMatch{}}})
+		m.pass(simRules.RetryMost)
+	}
+	m.jobState(m.act("crm"), request.JobFailed)
+	m.state(request.Running)
+	if m.s.Request.Attention != AttentionFailed {
+		t.Errorf("attention is %q", m.s.Request.Attention)
+	}
+}

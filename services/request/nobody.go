@@ -1,6 +1,7 @@
 package request
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,9 @@ var placeholders = []string{
 
 // mailPlaceholders are more of them, of which two make an address of nobody.
 var mailPlaceholders = []string{"na", "no", "test", "email", "noemail", "nomail", "invalid", "guest", "anon", "empty", "missing"}
+
+// ErrNobodys says that a value can't be anybody's identifier.
+var ErrNobodys = errors.New("value is what systems write for nobody, such as null, unknown or zeros: it would reach strangers; leave it out")
 
 // nobodys reports whether a normalised value stands for nobody, or for whoever
 // has none: a placeholder, only zeros such as the advertising identifier of

@@ -83,7 +83,7 @@ func (id Identifier) Normalize() (Identifier, error) {
 		return Identifier{}, err
 	}
 	if nobodys(id.Kind, value) {
-		return Identifier{}, errors.New("value is what systems write for nobody, such as null, unknown or zeros: it would reach strangers; leave it out")
+		return Identifier{}, ErrNobodys
 	}
 	return NewIdentifier(id.Kind, value), nil
 }

@@ -234,7 +234,8 @@ func (b *book) readPlans() {
 	}
 }
 
-// line finds the outcome that counts: the first success, else the last word.
+// line finds the outcome that counts: the first success, else the last word. One
+// that erased something counts before one that says there was nothing.
 func (b *book) line(l *habeasv1.PlanLine, keys []string) Line {
 	out := Line{Job: l.GetJobId(), Connector: l.GetConnector(), Version: l.GetConnectorVersion(), Action: actionName(l.GetAction()), Leaf: -1}
 	for _, e := range b.outcomes[l.GetJobId()] {
@@ -250,7 +251,7 @@ func (b *book) line(l *habeasv1.PlanLine, keys []string) Line {
 		case l.GetKeyId() != "" && !slices.Contains(keys, e.rec.KeyID):
 			b.warn("%s is signed with another key of %s than the one planned for", e.file, l.GetConnector())
 		}
-		if name == "" || success(out.Outcome) {
+		if name == "" || success(out.Outcome) && (out.Outcome != "no_match" || !success(name) || name == "no_match") {
 			continue
 		}
 		out.Outcome, out.Detail, out.Leaf = name, detail, e.leaf

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -149,9 +150,22 @@ func TestOptInHolds(t *testing.T) {
 	if out, err := python(t, dir); err != nil || !strings.Contains(out, "opt_in") {
 		t.Errorf("verify.py: %v\n%s", err, out)
 	}
-	for n, name := range habeasv1.Action_name {
-		if !bytes.Contains(verifyScript, []byte(`"`+strings.TrimPrefix(name, "ACTION_")+`"`)) {
-			t.Errorf("verify.py does not know action %d, %s", n, name)
+	var names []string // in the order of their numbers, as the script counts them
+	for n := range int32(len(habeasv1.Action_name)) {
+		names = append(names, `"`+strings.TrimPrefix(habeasv1.Action_name[n], "ACTION_")+`"`)
+	}
+	if want := "ACTIONS = [" + strings.Join(names, ", ") + "]"; !bytes.Contains(verifyScript, []byte(want)) {
+		t.Errorf("verify.py has not %s", want)
+	}
+	for _, right := range []string{"opt_in_sale_share", "opt_in_spi", "appeal"} { // nobody need be asked for these
+		s := newStory(t)
+		s.intake.Right, s.closure.Result, s.plan, s.located, s.outcomes = right, "complete", nil, nil, nil
+		dir := export(t, s.tell(t))
+		if _, err := Verify(dir, Trust{}); err != nil {
+			t.Errorf("Verify: %s: %v", right, err)
+		}
+		if out, err := python(t, dir); err != nil {
+			t.Errorf("verify.py: %s: %v\n%s", right, err, out)
 		}
 	}
 }
@@ -205,6 +219,35 @@ func TestMoreGoneThanWasDestroyed_RE6(t *testing.T) {
 				t.Errorf("Verify: %v", err)
 			}
 			if out, err := python(t, dir); err == nil || !strings.Contains(out, c.says) {
+				t.Errorf("verify.py: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// A connector that forgot what it had located, and was asked again, has the last
+// word; one that only says "nothing" does not get away with it.
+func TestForgottenAndAskedAgain(t *testing.T) {
+	nothing := func(s *story) *habeasv1.OutcomeRecord {
+		o := proto.Clone(s.outcomes[1]).(*habeasv1.OutcomeRecord)
+		o.Outcome = &habeasv1.Outcome{Result: &habeasv1.Outcome_NoMatch{NoMatch: &habeasv1.NoMatch{}}}
+		return o
+	}
+	for name, c := range map[string]struct {
+		tell func(*story)
+		want error
+	}{
+		"asked again":     {tell: func(s *story) { s.outcomes = slices.Insert(s.outcomes, 1, nothing(s)) }},
+		"not asked again": {tell: func(s *story) { s.outcomes[1] = nothing(s) }, want: ErrIncomplete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			c.tell(s)
+			dir := export(t, s.tell(t))
+			if _, err := Verify(dir, Trust{}); !errors.Is(err, c.want) {
+				t.Errorf("Verify: %v, want %v", err, c.want)
+			}
+			if out, err := python(t, dir); (err != nil) != (c.want != nil) {
 				t.Errorf("verify.py: %v\n%s", err, out)
 			}
 		})

@@ -188,6 +188,9 @@ func (e *Edge) identifiers(v visit, trusted bool) ([]request.Identifier, error) 
 	var out []request.Identifier
 	for _, i := range v.Identifiers {
 		id, err := request.NewIdentifier(request.Kind(i.Kind), i.Value).Normalize()
+		if errors.Is(err, request.ErrNobodys) {
+			continue // such as a device that gives no identifier away: the choice holds for the others
+		}
 		if err != nil {
 			return nil, errors.New("identifiers: one can't be used: its kind or its value is malformed")
 		}

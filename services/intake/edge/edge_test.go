@@ -350,3 +350,14 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 }
+
+// A device that gives no identifier away is every such device: its signal holds on
+// its page and for what else is known of the visitor, and for no stranger.
+func TestDeviceOfNobody(t *testing.T) {
+	r := newRig(t)
+	const nobodys = `{"kind":"device_id","value":"00000000-0000-0000-0000-000000000000"}`
+	r.out(ids(nobodys), "Sec-GPC", "1")
+	r.out(ids(nobodys, cookie("c-1")), "Sec-GPC", "1")
+	r.out(ids(cookie("c-1")))
+	r.in(ids(nobodys))
+}

@@ -15,8 +15,8 @@ RECORD = re.compile(r"^records/([0-9]{12})-([a-z]+)\.dsse\.json$")
 STATEMENT, PAYLOAD = "https://in-toto.io/Statement/v1", "application/vnd.in-toto+json"
 PREDICATE = "https://github.com/habeas-data/habeas/evidence/%s/v1"
 ED25519 = bytes.fromhex("302a300506032b6570032100")  # the DER before a raw Ed25519 key
-ACTIONS = ["UNSPECIFIED", "RESOLVE", "LOCATE", "EXPORT", "ERASE", "CORRECT", "OPT_OUT", "LIMIT", "OPT_IN"]
-AT_THE_DESK = {"opt_in_sale_share", "appeal"}  # rights no connector is asked for
+ACTIONS = ["UNSPECIFIED", "RESOLVE", "LOCATE", "EXPORT", "ERASE", "CORRECT", "OPT_OUT", "LIMIT", "OPT_IN", "LIFT_LIMIT"]
+AT_THE_DESK = {"opt_in_sale_share", "opt_in_spi", "appeal"}  # rights no connector is asked for
 CONNECTORS_SIGN = {"located", "outcome", "verification"}
 OUTCOMES = ["done", "no_match", "retained", "deferred", "needs_identifier", "partial", "over_limit", "plan_changed", "not_supported", "failed"]
 SUCCESS = {"done", "no_match", "retained"}
@@ -355,7 +355,8 @@ def check_request(name, records):
         need(l is not None, "%s answers a job that is in no plan" % r["file"])
         need(r["origin"]["issuer"] == l["connector"] and action(r["says"]) == action(l), "%s answers for another connector or action" % r["file"])
         result = [o for o in OUTCOMES if o in says]
-        if result and l["outcome"] not in SUCCESS:  # the first success, else the last word
+        done = result and result[0] in SUCCESS and result[0] != "no_match"
+        if result and (l["outcome"] not in SUCCESS or l["outcome"] == "no_match" and done):  # the first success, else the last word; something before nothing
             l["outcome"], l["counts"] = result[0], says.get("stores", [])
     for l in lines.values():
         check_counts(l, [r["says"] for r in of("located") if r["says"].get("job_id") == l["job_id"]])
