@@ -7,6 +7,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/habeas-data/habeas/services/audit/ledger"
 )
 
 const scope = "github.com/habeas-data/habeas/services/audit"
@@ -21,12 +23,13 @@ type metrics struct {
 	size     metric.Int64Gauge
 	lag      metric.Int64Gauge
 	asked    metric.Int64Counter
+	disputed metric.Int64Gauge
 }
 
 func newMetrics() (*metrics, error) {
 	meter := otel.Meter(scope)
 	m := &metrics{}
-	var errs [8]error
+	var errs [9]error
 	m.logged, errs[0] = meter.Int64Counter("habeas.audit.logged", metric.WithDescription("Records that became leaves of the log."), metric.WithUnit("{record}"))
 	m.refused, errs[1] = meter.Int64Counter("habeas.audit.rejected", metric.WithDescription("Records that were refused and kept aside."), metric.WithUnit("{record}"))
 	m.waiting, errs[2] = meter.Int64Gauge("habeas.audit.waiting", metric.WithDescription("Records that wait for a key or for the records they name."), metric.WithUnit("{record}"))
@@ -35,7 +38,22 @@ func newMetrics() (*metrics, error) {
 	m.size, errs[5] = meter.Int64Gauge("habeas.audit.log.size", metric.WithDescription("Leaves under the newest signed head."), metric.WithUnit("{leaf}"))
 	m.lag, errs[6] = meter.Int64Gauge("habeas.audit.witness.lag", metric.WithDescription("Leaves of the newest signed head that a witness has not cosigned."), metric.WithUnit("{leaf}"))
 	m.asked, errs[7] = meter.Int64Counter("habeas.audit.witness.asked", metric.WithDescription("Heads that a witness was asked to cosign, and whether it did."), metric.WithUnit("{head}"))
+	m.disputed, errs[8] = meter.Int64Gauge("habeas.audit.history.disputed", metric.WithDescription("Whether the log stands still because its history is not the one that was signed, by who says so and what it is."))
 	return m, errors.Join(errs[:]...)
+}
+
+// history tells whether the log stands still because somebody knows another history
+// of it: a witness, or its own guards.
+func (m *metrics) history(ctx context.Context, why error) {
+	for _, by := range []string{"witness", "guard"} {
+		for kind, reason := range map[string]error{"fork": ledger.ErrForked, "rolled_back": ledger.ErrRolledBack} {
+			stands := int64(0)
+			if errors.Is(why, reason) && errors.Is(why, errWitness) == (by == "witness") {
+				stands = 1
+			}
+			m.disputed.Record(ctx, stands, metric.WithAttributes(attribute.String("by", by), attribute.String("kind", kind)))
+		}
+	}
 }
 
 func (m *metrics) signed(ctx context.Context, size int64) { m.size.Record(ctx, size) }

@@ -186,6 +186,7 @@ func (r *Room) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		r.metrics.history(ctx, err)
 		r.fault("log", err)
 		if !wait.sleep(ctx) {
 			break
@@ -216,6 +217,7 @@ func (r *Room) session(ctx context.Context, wait *backoff) (err error) {
 	r.mu.Lock()
 	r.ledger = l
 	r.mu.Unlock()
+	r.metrics.history(ctx, nil)
 	r.fault("log", nil)
 	wait.reset()
 	defer func() {

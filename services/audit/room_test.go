@@ -19,6 +19,7 @@ import (
 	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/audit/ledger"
+	"github.com/habeas-data/habeas/services/internal/metertest"
 )
 
 func TestRecordsBecomeLeaves(t *testing.T) {
@@ -215,6 +216,7 @@ func TestTheBrokerLosesEverything(t *testing.T) {
 }
 
 func TestReadySaysThatTheDatabaseWasRolledBack(t *testing.T) {
+	meter := metertest.Global(t)
 	s := newScene(t, "sqlite:"+filepath.Join(t.TempDir(), "audit.db"), time.Second)
 	rec := s.outcome("r1", "j1")
 	s.publish(s.keyOf(s.crm, nil), rec)
@@ -230,6 +232,10 @@ func TestReadySaysThatTheDatabaseWasRolledBack(t *testing.T) {
 	})
 	other := s.start(config)
 	s.eventually("it is not ready and says why", func() bool { return errors.Is(other.Ready(), ledger.ErrRolledBack) })
+	s.eventually("it is measured", func() bool {
+		n, ok := meter.Value("habeas.audit.history.disputed", "by", "guard", "kind", "rolled_back")
+		return ok && n == 1
+	})
 	server := httptest.NewServer(other.Handler())
 	defer server.Close()
 	resp, err := http.Get(server.URL + "/checkpoint")

@@ -22,6 +22,7 @@ import (
 	"github.com/habeas-data/habeas/services/audit/cosign"
 	"github.com/habeas-data/habeas/services/audit/ledger"
 	"github.com/habeas-data/habeas/services/audit/witness"
+	"github.com/habeas-data/habeas/services/internal/metertest"
 )
 
 // witnessKey makes a witness's secret key and the public one of policies.
@@ -321,6 +322,7 @@ func TestWitnessCatches(t *testing.T) {
 		{"a fork that outgrew the log", "fork", 12},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
+			meter := metertest.Global(t)
 			file := filepath.Join(t.TempDir(), "audit.db")
 			s := prepareScene(t, "sqlite:"+file, time.Second)
 			s.policy(s.independentWitness("other") + "quorum other\n")
@@ -362,6 +364,7 @@ func TestWitnessCatches(t *testing.T) {
 			s.refused(attack.want)
 			// The refusal is on record, and holds without asking anybody.
 			s.refused(attack.want)
+			wantDisputed(t, meter, "witness", attack.want, 1)
 
 			// The true history is taken up again.
 			replaceDB(t, file+".true", file)
@@ -373,10 +376,27 @@ func TestWitnessCatches(t *testing.T) {
 			}
 			s.room = s.start(s.config)
 			s.ready(s.room)
+			wantDisputed(t, meter, "witness", attack.want, 0)
 			s.serve()
 			s.grow(1)
 			s.wantQuorum(7)
 		})
+	}
+}
+
+// wantDisputed checks what is measured of another history of the log.
+func wantDisputed(t *testing.T, meter *metertest.Reader, by, kind string, want int64) {
+	t.Helper()
+	for _, b := range []string{"witness", "guard"} {
+		for _, k := range []string{"fork", "rolled_back"} {
+			expect := int64(0)
+			if b == by && k == kind {
+				expect = want
+			}
+			if got, ok := meter.Value("habeas.audit.history.disputed", "by", b, "kind", k); !ok || got != expect {
+				t.Errorf("disputed by %s as %s: %d, %t, want %d", b, k, got, ok, expect)
+			}
+		}
 	}
 }
 

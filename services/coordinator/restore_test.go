@@ -12,6 +12,8 @@ import (
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/services/alarm"
+	"github.com/habeas-data/habeas/services/internal/metertest"
 	"github.com/habeas-data/habeas/services/internal/standin"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
@@ -343,6 +345,10 @@ func TestRechecks_DE11(t *testing.T) {
 		}
 		system.put(1, "back@example.com")
 
+		meter := metertest.New(t)
+		if err := (alarm.Watch{Store: r.store}).Register(meter.Meter()); err != nil {
+			t.Fatal(err)
+		}
 		for i, after := range r.rules.Rechecks {
 			if i == 1 {
 				system.put(7, "jane@example.com")
@@ -358,6 +364,9 @@ func TestRechecks_DE11(t *testing.T) {
 			}
 			if n := r.incidents(); n != min(i, 1) {
 				t.Errorf("%d incidents after look %d", n, i)
+			}
+			if n, _ := meter.Value("habeas.incidents.open", "kind", "resurrected", "connector", "crm"); n != int64(min(i, 1)) {
+				t.Errorf("%d incidents are measured after look %d", n, i)
 			}
 		}
 		open, err := r.store.Incidents(t.Context(), true, 10)

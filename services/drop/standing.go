@@ -58,9 +58,26 @@ func Today(now time.Time) (request.Date, error) {
 // Standing says how the broker stands on a day. Days are those of the regime's
 // zone.
 func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.Date) (s Standing, err error) {
-	zone, err := zone()
+	if s, _, err = l.Deadlines(ctx, set, today); err != nil {
+		return s, err
+	}
+	open, err := l.OpenBatch(ctx)
 	if err != nil {
 		return s, err
+	}
+	if open != nil {
+		s.Open = open.Name
+	}
+	s.Unanswered, err = l.unreported(ctx)
+	return s, err
+}
+
+// Deadlines is [Ledger.Standing] without what is open and unanswered, which takes
+// longer to count. used says whether the platform was ever accessed, or tried to be.
+func (l *Ledger) Deadlines(ctx context.Context, set *regimes.Set, today request.Date) (s Standing, used bool, err error) {
+	zone, err := zone()
+	if err != nil {
+		return s, false, err
 	}
 	read := func(query string) (*request.Date, error) {
 		var at sql.NullInt64
@@ -74,10 +91,10 @@ func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.D
 		return &d, nil
 	}
 	if s.Last, err = read(`SELECT max(at) FROM drop_access WHERE result = 'done'`); err != nil {
-		return s, err
+		return s, false, err
 	}
 	if s.FailingSince, err = read(`SELECT min(at) FROM drop_access WHERE result = 'failed' AND at > coalesce((SELECT max(at) FROM drop_access WHERE result IN ('done', 'worked') AND how = 'api'), 0)`); err != nil {
-		return s, err
+		return s, false, err
 	}
 	if s.FailingSince != nil {
 		by := s.FailingSince.AddDays(noticeDays)
@@ -85,24 +102,17 @@ func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.D
 	}
 	from, err := request.ParseDate(firstDay)
 	if err != nil {
-		return s, err
+		return s, false, err
 	}
 	if s.Last != nil {
 		from = *s.Last
 	}
 	if s.Session, err = NextSession(set, from); err != nil {
-		return s, err
+		return s, false, err
 	}
 	s.Due, s.Late = !today.Before(s.Aim), s.By.Before(today)
-	open, err := l.OpenBatch(ctx)
-	if err != nil {
-		return s, err
-	}
-	if open != nil {
-		s.Open = open.Name
-	}
-	s.Unanswered, err = l.unreported(ctx)
-	return s, err
+	ever, err := read(`SELECT max(at) FROM drop_access`)
+	return s, ever != nil, err
 }
 
 // Write writes how the broker stands, for a terminal.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -57,6 +58,81 @@ func knownMetrics(t *testing.T) map[string]bool {
 	return known
 }
 
+// alertRule is one rule of alerts.yaml.
+type alertRule struct {
+	Alert, Expr, For    string
+	Labels, Annotations map[string]string
+}
+
+func alertRules(t *testing.T) (rules []alertRule) {
+	t.Helper()
+	var alerts struct {
+		Groups []struct {
+			Name  string
+			Rules []alertRule
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(deployFolder, "prometheus", "alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalWithOptions(text, &alerts, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range alerts.Groups {
+		rules = append(rules, g.Rules...)
+	}
+	if len(rules) < 20 {
+		t.Fatalf("%d alerts", len(rules))
+	}
+	return rules
+}
+
+// alertName is how the documents speak of alerts.
+var alertName = regexp.MustCompile(`\bHabeas[A-Z][A-Za-z]+\b`)
+
+// Every alert says how bad it is, what is wrong and what to do, and the alerts that
+// the documents name are there, with the metrics that they name.
+func TestAlertsSayWhatToDo(t *testing.T) {
+	have := map[string]bool{}
+	for _, r := range alertRules(t) {
+		if have[r.Alert] || !alertName.MatchString(r.Alert) {
+			t.Errorf("alert %q is there twice, or has a name of its own kind", r.Alert)
+		}
+		have[r.Alert] = true
+		if s := r.Labels["severity"]; s != "warning" && s != "critical" {
+			t.Errorf("%s: severity %q", r.Alert, s)
+		}
+		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+			t.Errorf("%s does not say what is wrong and what to do", r.Alert)
+		}
+		if _, err := time.ParseDuration(r.For); r.For != "" && err != nil {
+			t.Errorf("%s: %v", r.Alert, err)
+		}
+		if strings.Count(r.Expr, "(") != strings.Count(r.Expr, ")") || strings.Count(r.Expr, "{") != strings.Count(r.Expr, "}") {
+			t.Errorf("%s: a bracket is open in %s", r.Alert, r.Expr)
+		}
+	}
+	known, named := knownMetrics(t), 0
+	text, err := os.ReadFile(filepath.Join(deployFolder, "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range alertName.FindAllString(string(text), -1) {
+		if named++; !have[name] {
+			t.Errorf("operations.md speaks of an alert %s, which there is not", name)
+		}
+	}
+	for _, name := range metricName.FindAllString(string(text), -1) {
+		if strings.Contains(string(text), "`"+name+"`") && !known[name] {
+			t.Errorf("operations.md speaks of a metric %s, which there is not", name)
+		}
+	}
+	if named < 10 {
+		t.Errorf("operations.md names %d alerts", named)
+	}
+}
+
 // The dashboard and the alerts ask for metrics that there are.
 func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	known := knownMetrics(t)
@@ -76,20 +152,10 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 			queries = append(queries, target.Expr)
 		}
 	}
-	var alerts struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	if text, err = os.ReadFile(filepath.Join(deployFolder, "prometheus", "alerts.yaml")); err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(text, &alerts); err != nil {
-		t.Fatal(err)
-	}
-	for _, g := range alerts.Groups {
-		for _, r := range g.Rules {
-			queries = append(queries, r.Expr)
+	for _, r := range alertRules(t) {
+		queries = append(queries, r.Expr)
+		if !metricName.MatchString(r.Expr) && !strings.HasPrefix(r.Expr, "up{") {
+			t.Errorf("%s asks for no metric of ours: %s", r.Alert, r.Expr)
 		}
 	}
 	if len(queries) < 20 {

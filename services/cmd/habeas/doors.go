@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/habeas-data/habeas/services/delivery/notice"
 	"github.com/habeas-data/habeas/services/intake/desk"
 	"github.com/habeas-data/habeas/services/intake/edge"
@@ -120,6 +122,9 @@ func (r *runtime) addDoors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("intake.doors: %w", err)
 	}
+	if sender, texts, err = watchSenders(otel.Meter("habeas/intake"), sender, texts); err != nil {
+		return err
+	}
 	matcher := &verify.Bus{Conn: r.conn, Key: seal, Store: r.store}
 	v, err := verify.New(verify.Config{
 		Doors: r.store, Requests: r.intake, Vault: r.vault, Matcher: matcher, Mail: sender, Text: texts, Host: c.textHost(), Signer: r.intake.Signer,
@@ -129,7 +134,7 @@ func (r *runtime) addDoors(ctx context.Context) error {
 		return err
 	}
 	r.group.Add("verification", v.Run)
-	if err := r.addPortal(ctx, c, v, matcher); err != nil {
+	if err := r.addPortal(ctx, c, v, matcher, sender); err != nil {
 		return err
 	}
 	if err := r.addRecipients(c, sender); err != nil {
@@ -190,7 +195,7 @@ func (c doorsConfig) updated() time.Time {
 	return c.Signals.Updated.End(time.UTC).Add(-time.Second)
 }
 
-func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, matcher verify.Matcher) error {
+func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, matcher verify.Matcher, sender mail.Sender) error {
 	if err := c.checkDomain(); err != nil {
 		return err
 	}
@@ -220,14 +225,13 @@ func (r *runtime) addPortal(ctx context.Context, c doorsConfig, v *verify.Room, 
 		return err
 	}
 	r.mounts[portalBase+"/"] = p.Handler()
-	return r.addNotices(c, p)
+	return r.addNotices(c, p, sender)
 }
 
 // addNotices tells people by e-mail, where there is a mail server.
-func (r *runtime) addNotices(c doorsConfig, p *portal.Portal) error {
-	sender, err := c.Mail.sender()
-	if err != nil || sender == nil {
-		return err
+func (r *runtime) addNotices(c doorsConfig, p *portal.Portal, sender mail.Sender) error {
+	if sender == nil {
+		return nil
 	}
 	url := strings.TrimSuffix(c.URL, "/")
 	if url == "" {

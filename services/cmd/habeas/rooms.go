@@ -384,7 +384,7 @@ func (r *runtime) addCoordinator(context.Context) error {
 	}
 	r.group.Add("coordinator", co.Run)
 	r.checks["coordinator"] = co.Ready
-	return nil
+	return r.addAlarms()
 }
 
 func (r *runtime) addDelivery(context.Context) error {

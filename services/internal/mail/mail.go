@@ -17,6 +17,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/internal/tries"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -131,4 +132,21 @@ func describe(err error) error {
 		return fmt.Errorf("sending mail: answer %d %s: %w", send.ErrorCode(), send.EnhancedStatusCode(), ErrRefused)
 	}
 	return fmt.Errorf("sending mail: %w", ErrUnavailable)
+}
+
+// Watch counts the tries of a sender.
+func Watch(s Sender, way *tries.Way) Sender {
+	return watched{s, way}
+}
+
+type watched struct {
+	Sender
+	way *tries.Way
+}
+
+// Send implements [Sender].
+func (w watched) Send(ctx context.Context, m Message) error {
+	err := w.Sender.Send(ctx, m)
+	w.way.Tried(ctx, err, errors.Is(err, ErrRefused))
+	return err
 }

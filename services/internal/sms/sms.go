@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/tries"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -101,4 +102,25 @@ func (w Within) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("sending a text message: the number is of a country that sms.prefixes does not name: %w", ErrRefused)
 	}
 	return w.Sender.Send(ctx, m)
+}
+
+// Watch counts the tries of a sender.
+func Watch(s Sender, way *tries.Way) Sender {
+	if in, ok := s.(Within); ok { // a number of another country is no fault of the provider
+		in.Sender = Watch(in.Sender, way)
+		return in
+	}
+	return watched{s, way}
+}
+
+type watched struct {
+	Sender
+	way *tries.Way
+}
+
+// Send implements [Sender].
+func (w watched) Send(ctx context.Context, m Message) error {
+	err := w.Sender.Send(ctx, m)
+	w.way.Tried(ctx, err, errors.Is(err, ErrRefused))
+	return err
 }
