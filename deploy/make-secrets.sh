@@ -57,7 +57,7 @@ dsn audit-owner habeas_audit_owner habeas_audit
 dsn audit habeas_audit habeas_audit
 
 # Bus users: a password for each, and all of them for the server.
-for user in intake coordinator delivery audit console sys "${connectors[@]}"; do
+for user in intake coordinator delivery audit console drop sys "${connectors[@]}"; do
 	once "nats-$user.password" hex
 done
 for file in "$dir"/nats-*.password; do

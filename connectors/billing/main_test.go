@@ -153,6 +153,10 @@ func (s *system) Plant(t testing.TB, n int) sdktest.Planted {
 		KeptTraces: []string{p.CustomerID},
 		Stores:     map[string]int64{},
 		Kept:       map[string]int64{"customers": 1},
+		Held: &sdk.Held{
+			Key: sdk.Secret(p.CustomerID), Emails: []sdk.Secret{sdk.Secret(p.Email)}, Phones: []sdk.Secret{sdk.Secret(p.Phone)},
+			Identifiers: []sdk.Identifier{sdk.ID(sdk.CustomerID, p.CustomerID)},
+		},
 		Corrections: []sdk.Correction{
 			{Field: "customers.name", Value: sdk.Secret(fmt.Sprintf("Rightful%d Fontaine", n))},
 			{Field: "user.contact.phone_number", Value: sdk.Secret(fmt.Sprintf("+1415555%04d", 9000+n))},

@@ -78,6 +78,7 @@ func manifestMessage(m Manifest, c Connector) *habeasv1.Manifest {
 		Facts: m.Facts, Notes: m.Notes,
 	}
 	_, p.Desk = c.(Desked)
+	p.Lists = lists(c)
 	for _, s := range m.Stores {
 		store := &habeasv1.Store{Name: s.Name, Role: habeasv1.Role_ROLE_BUSINESS, Deidentifies: s.Deidentifies, Empties: s.Empties, Masks: s.Masks}
 		if s.Role == ServiceProvider {

@@ -29,7 +29,9 @@ type config struct {
 	IntakeKey string `yaml:"intake_key"`
 	// DeskKey is the only public curve key that may ask about the tasks of a
 	// connector whose work is done by people, and change them.
-	DeskKey string   `yaml:"desk_key"`
+	DeskKey string `yaml:"desk_key"`
+	// ListKey is the only public curve key that may ask whom the system holds.
+	ListKey string   `yaml:"list_key"`
 	Section ast.Node `yaml:"config"`
 }
 
@@ -71,6 +73,7 @@ func loadConfig(file string) (config, error) {
 		"HABEAS_COORDINATOR_KEY":    &c.CoordinatorKey,
 		"HABEAS_INTAKE_KEY":         &c.IntakeKey,
 		"HABEAS_DESK_KEY":           &c.DeskKey,
+		"HABEAS_LIST_KEY":           &c.ListKey,
 	} {
 		if value, set := os.LookupEnv(name); set {
 			*field = value

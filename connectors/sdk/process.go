@@ -40,7 +40,7 @@ func serveConfig(ctx context.Context, c config, env Env, open Opener) (err error
 	defer conn.Close()
 	w, err := newWorker(ServeConfig{
 		Conn: conn, Manifest: m, Connector: connector, Keys: keys, StateDir: c.StateDir,
-		CoordinatorKey: c.CoordinatorKey, MatchKey: c.IntakeKey, DeskKey: c.DeskKey, Cap: c.Cap, Logger: env.Logger,
+		CoordinatorKey: c.CoordinatorKey, MatchKey: c.IntakeKey, DeskKey: c.DeskKey, ListKey: c.ListKey, Cap: c.Cap, Logger: env.Logger,
 		OnReady: func() { env.Logger.Info("ready for jobs", "version", m.Version) },
 	})
 	if err != nil {

@@ -40,6 +40,9 @@ type ServeConfig struct {
 	// DeskKey is the only public curve key that a [Desked] connector's tasks are
 	// shown to and changed by; without one nobody sees them.
 	DeskKey string
+	// ListKey is the only public curve key that may ask a [Lister] whom its system
+	// holds; without one nobody may.
+	ListKey string
 	// Cap overrides the manifest's when it is not 0.
 	Cap int64
 	// Concurrency is how many calls the connector is given at once; 16.
@@ -207,6 +210,12 @@ func (w *worker) run(ctx context.Context) error {
 		stopDesk = func() {}
 	}
 	defer stopDesk()
+	stopLists, err := w.answerLists(ctx)
+	if err != nil {
+		w.Logger.Warn("questions about people are not answered", "error", err)
+		stopLists = func() {}
+	}
+	defer stopLists()
 	stopListening := w.listenForWithdrawn()
 	defer stopListening()
 

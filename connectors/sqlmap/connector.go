@@ -37,6 +37,7 @@ type Connector struct {
 
 	accepts []sdk.Kind // kinds the map can find somebody by
 	yields  bool       // whether it yields any
+	lists   bool       // whether the map says how people are listed
 
 	compare func(*Map, *Survey) []string // for Drift, or nil
 
@@ -49,6 +50,7 @@ var (
 	_ sdk.BatchEraser      = (*Connector)(nil)
 	_ sdk.CorrectionReader = (*Connector)(nil)
 	_ sdk.Scoped           = (*Connector)(nil)
+	_ sdk.Lister           = (*Connector)(nil)
 	_ sdk.Resolver         = resolver{}
 )
 
@@ -69,7 +71,7 @@ func New(config Config) (*Connector, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	return &Connector{config: config, d: d, db: db, accepts: g.kinds(), yields: len(g.yields()) > 0}, nil
+	return &Connector{config: config, d: d, db: db, accepts: g.kinds(), yields: len(g.yields()) > 0, lists: len(g.censuses) > 0}, nil
 }
 
 // Close gives the database's connections back.

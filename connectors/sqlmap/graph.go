@@ -16,6 +16,8 @@ type graph struct {
 	links       []*link
 	// reading lists the collections in the order of after.
 	reading []*collection
+	// censuses are the collections that people are listed by.
+	censuses []*census
 }
 
 // collection is one table of the map.
@@ -111,7 +113,7 @@ func (f *field) String() string { return f.c.store + "." + f.name }
 // compile makes the graph of a map and checks all that the map alone can tell.
 func compile(m *Map) (*graph, error) {
 	g := &graph{m: m}
-	steps := []func() error{g.addCollections, g.addLinks, g.addRules, g.checkOrder, g.checkWords, g.checkReach}
+	steps := []func() error{g.addCollections, g.addLinks, g.addRules, g.addCensuses, g.checkOrder, g.checkWords, g.checkReach}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err

@@ -137,6 +137,8 @@ type CollectionRules struct {
 	// Letters are the statutory categories, A to L, when they do not follow
 	// from the data categories.
 	Letters []string `yaml:"letters"`
+	// List makes the collection one by which the connector says whom it holds.
+	List *ListRules `yaml:"list"`
 }
 
 // Retention keeps rows for a legal basis.

@@ -61,6 +61,9 @@ func bind(ctx context.Context, g *graph, d dialect, db *sql.DB, now func() time.
 			return nil, err
 		}
 	}
+	if err := p.checkCensuses(); err != nil {
+		return nil, err
+	}
 	return p, p.planOrder()
 }
 

@@ -25,6 +25,8 @@ const (
 	subjectMatched    = "habeas.v1.matched."
 	subjectTask       = "habeas.v1.task."
 	subjectTasked     = "habeas.v1.tasked."
+	subjectPeople     = "habeas.v1.people."
+	subjectPeopled    = "habeas.v1.peopled."
 )
 
 // Durable consumers of the rooms.
@@ -113,3 +115,9 @@ func TaskSubject(connector string) string { return subjectTask + connector }
 // TaskedSubject is where a connector answers the desk that goes by token. With
 // "*" for the connector it is what the desk subscribes to.
 func TaskedSubject(connector, token string) string { return subjectTasked + connector + "." + token }
+
+// PeopleSubject is where a connector is asked whom its system holds.
+func PeopleSubject(connector string) string { return subjectPeople + connector }
+
+// PeopledSubject is where a connector answers the asker that goes by token.
+func PeopledSubject(connector, token string) string { return subjectPeopled + connector + "." + token }

@@ -132,8 +132,9 @@ func Permissions(name string) (publish, subscribe []string) {
 		"$O." + ExportBucket(name) + ".>",
 		MatchedSubject(name, ">"),
 		TaskedSubject(name, ">"),
+		PeopledSubject(name, ">"),
 	}
-	return publish, []string{InboxPrefix(name) + ".>", MatchSubject(name), TaskSubject(name)}
+	return publish, []string{InboxPrefix(name) + ".>", MatchSubject(name), TaskSubject(name), PeopleSubject(name)}
 }
 
 // InboxPrefix is the inbox prefix of a connector's NATS user.

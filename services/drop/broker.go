@@ -215,7 +215,7 @@ func (b *Broker) work(ctx context.Context) (r Report, err error) {
 		if err := b.withPeople(func(people io.Reader) error { return s.match(ctx, people) }); err != nil {
 			return r, err
 		}
-		if err := b.withPeople(func(people io.Reader) error { return s.file(ctx, people, b.File) }); err != nil {
+		if err := s.file(ctx, b.withPeople, b.File); err != nil {
 			return r, err
 		}
 	}

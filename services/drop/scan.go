@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -151,22 +152,33 @@ func inChunks(people io.Reader, take func([]Holding) error) error {
 	return err
 }
 
+// filingRound is how many people are filed for together: their identifiers are
+// gathered from all that the company holds before any is asked for.
+const filingRound = 50_000
+
 // file asks for what follows from the matches: an erasure where an item names
 // one person, an opt-out of all where it names several. What is to be filed is
-// stored before it is.
-func (s scan) file(ctx context.Context, people io.Reader, file Filer) error {
+// stored before it is. The people are read once for each round.
+func (s scan) file(ctx context.Context, read func(func(io.Reader) error) error, file Filer) error {
 	// Who is wanted for nothing any more is not waited for.
 	if _, err := s.DB.ExecContext(ctx, `DELETE FROM drop_filing WHERE scan = $1 AND request = ''
 		AND NOT EXISTS (SELECT 1 FROM drop_match m WHERE m.scan = drop_filing.scan AND m.person = drop_filing.person)`, s.id); err != nil {
 		return fmt.Errorf("clearing filings: %w", err)
 	}
-	if err := inChunks(people, func(some []Holding) error { return s.fileSome(ctx, some, file) }); err != nil {
-		return err
+	if _, err := s.DB.ExecContext(ctx, `INSERT INTO drop_filing (scan, person, action, attempt, request, outcome)
+		SELECT DISTINCT w.scan, w.person, w.action, 0, '', '' FROM (SELECT m.scan, m.person, CASE WHEN n.people > 1 THEN 'opt_out_sale_share' WHEN m.exempt = 1 THEN '' ELSE 'delete' END AS action
+			FROM drop_match m JOIN (SELECT item, count(*) AS people FROM drop_match WHERE scan = $1 GROUP BY item) n ON n.item = m.item WHERE m.scan = $1) w
+		WHERE w.action <> '' ON CONFLICT DO NOTHING`, s.id); err != nil {
+		return fmt.Errorf("storing what to file: %w", err)
+	}
+	for after := []byte{}; after != nil; {
+		var err error
+		if after, err = s.fileRound(ctx, after, read, file); err != nil {
+			return err
+		}
 	}
 	var missing int
-	if err := s.DB.QueryRowContext(ctx, `SELECT count(*) FROM drop_match m WHERE m.scan = $1 AND NOT (m.exempt = 1 AND (SELECT count(*) FROM drop_match n WHERE n.scan = m.scan AND n.item = m.item) = 1)
-		AND NOT EXISTS (SELECT 1 FROM drop_filing f WHERE f.scan = m.scan AND f.person = m.person AND f.request <> ''
-			AND f.action = CASE WHEN (SELECT count(*) FROM drop_match n WHERE n.scan = m.scan AND n.item = m.item) = 1 THEN 'delete' ELSE 'opt_out_sale_share' END)`, s.id).Scan(&missing); err != nil {
+	if err := s.DB.QueryRowContext(ctx, `SELECT count(*) FROM drop_filing WHERE scan = $1 AND request = ''`, s.id).Scan(&missing); err != nil {
 		return fmt.Errorf("counting what was filed: %w", err)
 	}
 	if missing > 0 {
@@ -178,32 +190,57 @@ func (s scan) file(ctx context.Context, people io.Reader, file Filer) error {
 	return nil
 }
 
-func (s scan) fileSome(ctx context.Context, some []Holding, file Filer) error {
-	args, owner := []any{s.id}, make(map[string]Holding, len(some))
-	for _, h := range some {
-		p := s.person(h)
-		owner[string(p)] = h
-		args = append(args, p)
-	}
-	var wanted []any
-	if err := s.each(ctx, `SELECT DISTINCT w.person, w.action FROM (SELECT m.person, CASE WHEN (SELECT count(*) FROM drop_match n WHERE n.scan = m.scan AND n.item = m.item) > 1 THEN 'opt_out_sale_share'
-			WHEN m.exempt = 1 THEN '' ELSE 'delete' END AS action FROM drop_match m WHERE m.scan = $1 AND m.person IN `+list(2, len(some))+`) w WHERE w.action <> ''`, args,
+// fileRound files for the next people after a place, and returns the place of
+// the last of them; nil when there was nobody left. Somebody whom several sources
+// hold is asked for by what all of them know her by: one alone might not reach
+// what the others hold.
+func (s scan) fileRound(ctx context.Context, after []byte, read func(func(io.Reader) error) error, file Filer) ([]byte, error) {
+	wanted := make(map[string][]request.Identifier)
+	var order [][]byte
+	if err := s.each(ctx, `SELECT DISTINCT person FROM drop_filing WHERE scan = $1 AND request = '' AND person > $2 ORDER BY person LIMIT `+strconv.Itoa(filingRound), []any{s.id, after},
 		func(rows *sql.Rows) error {
 			var person []byte
-			var action string
-			if err := rows.Scan(&person, &action); err != nil {
+			if err := rows.Scan(&person); err != nil {
 				return err
 			}
-			wanted = append(wanted, s.id, person, action, 0, "", "")
+			wanted[string(person)] = nil
+			order = append(order, person)
 			return nil
-		}); err != nil {
-		return fmt.Errorf("reading what to file: %w", err)
+		}); err != nil || len(order) == 0 {
+		return nil, err
 	}
-	if len(wanted) > 0 {
-		//nolint:gosec // what is added is parameters
-		if _, err := s.DB.ExecContext(ctx, `INSERT INTO drop_filing (scan, person, action, attempt, request, outcome) VALUES `+marks(1, len(wanted)/6, 6)+` ON CONFLICT DO NOTHING`, wanted...); err != nil {
-			return fmt.Errorf("storing what to file: %w", err)
+	met := make(map[string]bool, len(order))
+	if err := read(func(people io.Reader) error {
+		return ReadPeople(people, func(h Holding) error {
+			p := string(s.person(h))
+			if ids, is := wanted[p]; is {
+				met[p] = true
+				for _, id := range h.identifiers() {
+					if !slices.Contains(ids, id) {
+						ids = append(ids, id)
+					}
+				}
+				wanted[p] = ids
+			}
+			return nil
+		})
+	}); err != nil {
+		return nil, err
+	}
+	last := order[len(order)-1]
+	order = slices.DeleteFunc(order, func(p []byte) bool { return !met[string(p)] })
+	for some := range slices.Chunk(order, chunk) {
+		if err := s.fileSome(ctx, some, wanted, file); err != nil {
+			return nil, err
 		}
+	}
+	return last, nil
+}
+
+func (s scan) fileSome(ctx context.Context, some [][]byte, wanted map[string][]request.Identifier, file Filer) error {
+	args := []any{s.id}
+	for _, p := range some {
+		args = append(args, p)
 	}
 	var filings []Filing
 	var persons [][]byte
@@ -215,7 +252,7 @@ func (s scan) fileSome(ctx context.Context, some []Holding, file Filer) error {
 			if err := rows.Scan(&person, &action, &attempt); err != nil {
 				return err
 			}
-			f := Filing{Right: request.Right(action), Identifiers: owner[string(person)].identifiers()}
+			f := Filing{Right: request.Right(action), Identifiers: wanted[string(person)]}
 			// With what is asked in the key, a person whose values changed between a
 			// crash and the next run is a new request and not a conflict.
 			parts := []string{s.id, hex.EncodeToString(person), action, strconv.Itoa(attempt)}

@@ -105,6 +105,8 @@ type connectorFile struct {
 	// DeskKey is the only public curve key that may ask about the tasks of a
 	// connector whose work is done by people, and change them.
 	DeskKey string `yaml:"desk_key"`
+	// ListKey is the only public curve key that may ask whom the system holds.
+	ListKey string `yaml:"list_key"`
 	// Config is the engine's own section.
 	Config any `yaml:"config"`
 }

@@ -72,6 +72,7 @@ func (m *memory) Plant(_ testing.TB, n int) sdktest.Planted {
 		KeptTraces:  []string{customer, email},
 		Yields:      []sdk.Identifier{sdk.ID(sdk.CustomerID, customer), sdk.ID(sdk.DeviceID, device)},
 		Corrections: []sdk.Correction{{Field: "name", Value: sdk.Secret(fmt.Sprintf("Kym Righted%d", n))}},
+		Held:        heldIn(customer, email, name),
 	}
 }
 
@@ -108,6 +109,7 @@ var (
 	_ sdk.LimitLifter = reference{}
 	_ sdk.Resolver    = reference{}
 	_ sdk.BatchEraser = reference{}
+	_ sdk.Lister      = reference{}
 )
 
 // enter locks the system for one call, unless that can't go on.
@@ -294,4 +296,37 @@ func (c reference) EraseBatch(ctx context.Context, people []sdk.Person) []error 
 		errs[i] = c.Erase(ctx, p)
 	}
 	return errs
+}
+
+func heldIn(customer, email, name string) *sdk.Held {
+	first, last, _ := strings.Cut(name, " ")
+	return &sdk.Held{
+		Key: sdk.Secret(customer), Emails: []sdk.Secret{sdk.Secret(email)}, Names: []sdk.HeldName{{First: sdk.Secret(first), Last: sdk.Secret(last)}},
+		Identifiers: []sdk.Identifier{sdk.ID(sdk.CustomerID, customer)},
+	}
+}
+
+func (reference) Lists() bool { return true }
+
+// List names people by their row in contacts, in the order of their numbers.
+func (c reference) List(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return sdk.Listing{}, err
+	}
+	defer leave()
+	var l sdk.Listing
+	rows := slices.Clone(c.rows)
+	slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.Fields["customer"], b.Fields["customer"]) })
+	for _, r := range rows {
+		if r.Store != "contacts" || r.Fields["customer"] <= string(after) {
+			continue
+		}
+		if len(l.People) == most {
+			l.Next = []byte(l.People[most-1].Key.Reveal())
+			break
+		}
+		l.People = append(l.People, *heldIn(r.Fields["customer"], r.Fields["email"], r.Fields["name"]))
+	}
+	return l, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type broken struct {
 	resolve     func(context.Context, sdk.Person) ([]sdk.Identifier, error)
 	locateBatch func(context.Context, []sdk.Person) ([][]sdk.Found, error)
 	eraseBatch  func(context.Context, []sdk.Person) []error
+	list        func(context.Context, []byte, int) (sdk.Listing, error)
 }
 
 func (b *broken) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {
@@ -115,6 +117,26 @@ func (b *broken) EraseBatch(ctx context.Context, people []sdk.Person) []error {
 		return b.eraseBatch(ctx, people)
 	}
 	return b.reference.EraseBatch(ctx, people)
+}
+
+func (b *broken) List(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+	if b.list != nil {
+		return b.list(ctx, after, most)
+	}
+	return b.reference.List(ctx, after, most)
+}
+
+// listing changes what List says.
+func listing(change func(r reference, after []byte, l *sdk.Listing)) func(*memory) sdk.Connector {
+	return with(func(r reference, b *broken) {
+		b.list = func(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+			l, err := r.List(ctx, after, most)
+			if err == nil {
+				change(r, after, &l)
+			}
+			return l, err
+		}
+	})
 }
 
 // with makes a mutant of the reference by a change.
@@ -363,6 +385,72 @@ var mutants = []mutant{
 				slog.Debug("erasing", "who", id.Value.Reveal()) //nolint:sloglint // a connector may well do that
 			}
 			return r.Erase(ctx, p)
+		}
+	})},
+	{"lists all but one", "list/names_each_person_once_and_as_she_is_held", listing(func(_ reference, after []byte, l *sdk.Listing) {
+		if len(after) == 0 && len(l.People) > 1 {
+			l.People = l.People[1:]
+		}
+	})},
+	{"lists somebody twice", "list/names_each_person_once_and_as_she_is_held", listing(func(_ reference, _ []byte, l *sdk.Listing) {
+		if n := len(l.People); n > 0 && n < 3 || n > 10 {
+			return
+		}
+		l.People = append(l.People, l.People[0])
+	})},
+	{"passes over people between pages", "list/names_each_person_once_and_as_she_is_held", with(func(r reference, b *broken) {
+		b.list = func(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+			l, err := r.List(ctx, after, most+1)
+			if len(l.People) > most {
+				l.People = l.People[:most]
+			}
+			return l, err
+		}
+	})},
+	{"lists people without their addresses", "list/names_each_person_once_and_as_she_is_held", listing(func(_ reference, _ []byte, l *sdk.Listing) {
+		for i := range l.People {
+			l.People[i].Emails = nil
+		}
+	})},
+	{"keeps the place in its memory", "list/goes_on_from_any_place_again", with(func(r reference, b *broken) {
+		var place atomic.Value
+		b.list = func(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+			if at, ok := place.Load().([]byte); ok && len(after) > 0 {
+				after = at
+			}
+			l, err := r.List(ctx, after, most)
+			place.Store(l.Next)
+			return l, err
+		}
+	})},
+	{"lists by writing", "list/changes_nothing", listing(func(r reference, _ []byte, _ *sdk.Listing) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, row := range r.rows {
+			row.Fields["listed"] = "now"
+		}
+	})},
+	{"lists on when it is told to stop", "list/stops_when_it_is_told_to", with(func(r reference, b *broken) {
+		b.list = func(_ context.Context, after []byte, most int) (sdk.Listing, error) {
+			return r.List(context.Background(), after, most)
+		}
+	})},
+	{"lists the erased", "list/forgets_whom_it_erased", with(func(r reference, b *broken) {
+		var known sync.Map
+		b.list = func(ctx context.Context, after []byte, most int) (sdk.Listing, error) {
+			l, err := r.List(ctx, after, most)
+			for _, h := range l.People {
+				known.Store(h.Key, h)
+			}
+			if err == nil && len(l.Next) == 0 && most > 1 {
+				known.Range(func(key, h any) bool {
+					if !slices.ContainsFunc(l.People, func(p sdk.Held) bool { return p.Key == key }) {
+						l.People = append(l.People, h.(sdk.Held))
+					}
+					return true
+				})
+			}
+			return l, err
 		}
 	})},
 	{"ignores the context", "cancelled_contexts_stop", with(func(r reference, b *broken) {

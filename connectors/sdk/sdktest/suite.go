@@ -62,6 +62,7 @@ func Run(t *testing.T, newSystem func(t testing.TB) System) {
 	check("limit", checkLimit)
 	check("lift_limit", checkLiftLimit)
 	check("resolve", checkResolve)
+	check("list", checkList)
 	check("batches_agree_with_single_calls", checkBatch)
 	check("cancelled_contexts_stop", checkCancelled)
 	check("no_identifier_in_errors_or_logs", checkLeaks)

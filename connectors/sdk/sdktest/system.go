@@ -57,4 +57,6 @@ type Planted struct {
 	// Corrections are for a Corrector: each value appears nowhere in the dump
 	// until Correct has put it there.
 	Corrections []sdk.Correction
+	// Held is what List must say of the person, for a Lister that lists.
+	Held *sdk.Held
 }

@@ -251,7 +251,9 @@ type Manifest struct {
 	// What the running instance did lately.
 	Activity *Activity `protobuf:"bytes,33,opt,name=activity,proto3" json:"activity,omitempty"`
 	// Whether its work is done by people: its jobs are tasks at a desk.
-	Desk          bool `protobuf:"varint,34,opt,name=desk,proto3" json:"desk,omitempty"`
+	Desk bool `protobuf:"varint,34,opt,name=desk,proto3" json:"desk,omitempty"`
+	// Whether it can say whom its system holds, page by page (PeopleCall).
+	Lists         bool `protobuf:"varint,35,opt,name=lists,proto3" json:"lists,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,6 +487,13 @@ func (x *Manifest) GetActivity() *Activity {
 func (x *Manifest) GetDesk() bool {
 	if x != nil {
 		return x.Desk
+	}
+	return false
+}
+
+func (x *Manifest) GetLists() bool {
+	if x != nil {
+		return x.Lists
 	}
 	return false
 }
@@ -1134,7 +1143,7 @@ var File_habeas_v1_manifest_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\n" +
-	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\x8f\b\n" +
+	"\x18habeas/v1/manifest.proto\x12\thabeas.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13habeas/v1/job.proto\"\xa5\b\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -1167,7 +1176,8 @@ const file_habeas_v1_manifest_proto_rawDesc = "" +
 	"\x05drift\x18\x1f \x01(\v2\x10.habeas.v1.DriftR\x05drift\x128\n" +
 	"\vconformance\x18  \x01(\v2\x16.habeas.v1.ConformanceR\vconformance\x12/\n" +
 	"\bactivity\x18! \x01(\v2\x13.habeas.v1.ActivityR\bactivity\x12\x12\n" +
-	"\x04desk\x18\" \x01(\bR\x04desk\"\xc9\x01\n" +
+	"\x04desk\x18\" \x01(\bR\x04desk\x12\x14\n" +
+	"\x05lists\x18# \x01(\bR\x05lists\"\xc9\x01\n" +
 	"\x05Quota\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06counts\x18\x02 \x01(\tR\x06counts\x12\x14\n" +
