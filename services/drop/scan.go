@@ -125,7 +125,7 @@ func (s scan) match(ctx context.Context, people io.Reader) error {
 			}
 		}
 		for len(rows) > 0 {
-			part := rows[:min(len(rows), 4*chunk)]
+			part := rows[:min(len(rows), width/4*4)]
 			rows = rows[len(part):]
 			//nolint:gosec // what is added is parameters
 			if _, err := s.DB.ExecContext(ctx, `INSERT INTO drop_match (scan, item, person, exempt) VALUES `+marks(1, len(part)/4, 4)+` ON CONFLICT DO NOTHING`, part...); err != nil {

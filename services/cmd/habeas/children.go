@@ -132,6 +132,10 @@ func (ch *children) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lister, err := room.SealKey(ch.rt.Keys.Dir, listerName)
+	if err != nil {
+		return err
+	}
 	for _, spec := range ch.specs {
 		state := filepath.Join(ch.rt.StateDir, "connectors", spec.Name)
 		if err := os.MkdirAll(state, 0o700); err != nil {
@@ -142,7 +146,7 @@ func (ch *children) run(ctx context.Context) error {
 			return fmt.Errorf("writing the bus password of %s: %w", spec.Name, err)
 		}
 		own := append(append([]string{}, env...), "HABEAS_PARENT_PIPE=1", "HABEAS_NATS_URL="+ch.broker.url, "HABEAS_NATS_USER="+spec.Name,
-			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public(), "HABEAS_INTAKE_KEY="+intake.Public(), "HABEAS_DESK_KEY="+desk.Public())
+			"HABEAS_NATS_PASSWORD_FILE="+password, "HABEAS_STATE_DIR="+state, "HABEAS_COORDINATOR_KEY="+seal.Public(), "HABEAS_INTAKE_KEY="+intake.Public(), "HABEAS_DESK_KEY="+desk.Public(), "HABEAS_LIST_KEY="+lister.Public())
 		group.Add(spec.Name, func(ctx context.Context) error { return ch.keep(ctx, spec, own) })
 	}
 	return group.Run(ctx)

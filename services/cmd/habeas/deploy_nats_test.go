@@ -156,7 +156,7 @@ func maySubscribe(t *testing.T, conn *nats.Conn, subject string) bool {
 	return ok
 }
 
-var deployedRooms = []string{"intake", "coordinator", "delivery", "audit", "console"}
+var deployedRooms = []string{"intake", "coordinator", "delivery", "audit", "console", "drop"}
 
 // The connectors' users are as the contract says, by the letter, and one
 // connector's file is another's with the name changed: so one is added.
@@ -306,6 +306,31 @@ func TestDeployedRoomsKeepToThemselves(t *testing.T) {
 			if maySubscribe(t, conn, subject) {
 				t.Errorf("%s may subscribe to %s", room, subject)
 			}
+		}
+	}
+}
+
+// Who asks connectors whom they hold may do that and nothing else, and nobody
+// else may.
+func TestDeployedDrop(t *testing.T) {
+	d := deployBus(t, deploySecrets(t))
+	conn := d.connect(t, "drop")
+	for subject, may := range map[string]bool{
+		wire.PeopleSubject("billing"): true, wire.MatchSubject("billing"): false, wire.JobSubject("billing"): false,
+		wire.TaskSubject("billing"): false, wire.EvidenceSubject("drop"): false, "$JS.API.INFO": false,
+	} {
+		if mayPublish(t, conn, subject) != may {
+			t.Errorf("drop may ask on %s: %v, want %v", subject, !may, may)
+		}
+	}
+	for subject, may := range map[string]bool{wire.PeopledSubject("billing", "x"): true, wire.MatchedSubject("*", "x"): false, wire.PeopleSubject("billing"): false, ">": false} {
+		if maySubscribe(t, conn, subject) != may {
+			t.Errorf("drop may hear %s: %v, want %v", subject, !may, may)
+		}
+	}
+	for _, other := range []string{"billing", "intake", "coordinator", "delivery", "audit", "console"} {
+		if mayPublish(t, d.connect(t, other), wire.PeopleSubject("crm")) {
+			t.Errorf("%s may ask whom crm holds", other)
 		}
 	}
 }

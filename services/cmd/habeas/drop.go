@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/habeas-data/habeas/proto/wire"
 	"github.com/habeas-data/habeas/services/drop"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/internal/vault"
@@ -30,6 +33,8 @@ type dropConfig struct {
 	KeyFile room.SecretFile `yaml:"key_file"`
 	// People is the company's own file of whom it holds data on.
 	People string `yaml:"people"`
+	// Connectors are those that say themselves whom their systems hold.
+	Connectors []string `yaml:"connectors"`
 	// Spool keeps a download until it is read.
 	Spool string `yaml:"spool"`
 }
@@ -84,17 +89,58 @@ func (f *dropFlags) with(ctx context.Context, use func(config, *drop.Broker) err
 		if err := os.MkdirAll(c.Drop.Spool, 0o700); err != nil {
 			return fmt.Errorf("making drop.spool: %w", err)
 		}
+		people, end, err := f.people(ctx, c, s)
+		if err != nil {
+			return err
+		}
+		defer end()
 		return use(c, &drop.Broker{
 			Ledger: ledger, Spool: c.Drop.Spool, Wait: f.wait, File: f.file,
-			Now: func() time.Time { return f.now().UTC() },
-			People: func() (io.ReadCloser, error) {
-				if c.Drop.People == "" {
-					return nil, errors.New("drop.people is not set: name the file of whom the company holds data on, one JSON object a line")
-				}
-				return os.Open(c.Drop.People)
-			},
+			Now:    func() time.Time { return f.now().UTC() },
+			People: people,
 		})
 	})
+}
+
+// people opens all that say whom the company holds: its file, and the systems
+// that do so themselves.
+func (f *dropFlags) people(ctx context.Context, c config, s database) (open func() (io.ReadCloser, error), end func(), err error) {
+	end = func() {}
+	var all []func() (io.ReadCloser, error)
+	if c.Drop.People != "" {
+		all = append(all, func() (io.ReadCloser, error) { return os.Open(c.Drop.People) })
+	}
+	if len(c.Drop.Connectors) > 0 {
+		key, err := c.sealKey(listerName)
+		if err != nil {
+			return nil, end, err
+		}
+		r := &runtime{config: f.onBus(c), instance: listerName, logger: slog.Default(), checks: map[string]func() error{}}
+		if err := r.connect([]nats.Option{nats.CustomInboxPrefix(wire.InboxPrefix(listerName))}); err != nil {
+			return nil, end, err
+		}
+		end = r.conn.Close
+		systems := &drop.Systems{Conn: r.conn, Key: key, Store: s, Names: c.Drop.Connectors}
+		all = append(all, func() (io.ReadCloser, error) { return systems.Open(ctx) })
+	}
+	if len(all) == 0 {
+		return func() (io.ReadCloser, error) {
+			return nil, errors.New("drop.people and drop.connectors are not set: name the file of whom the company holds data on, one JSON object a line, or the connectors that can say it")
+		}, end, nil
+	}
+	return drop.Together(all...), end, nil
+}
+
+// onBus is the configuration with the bus of a "habeas up" on this machine, where
+// there is one.
+func (f *dropFlags) onBus(c config) config {
+	if text, err := os.ReadFile(filepath.Join(f.client.state, "client.json")); err == nil && f.client.server == "" {
+		var local clientFile
+		if json.Unmarshal(text, &local) == nil && local.Bus != "" {
+			c.NATS = natsConfig{URL: local.Bus}
+		}
+	}
+	return c
 }
 
 // file hands requests in through the API, many at once. The state has verified

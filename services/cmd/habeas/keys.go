@@ -113,14 +113,9 @@ func (c *config) makeKeys() error {
 			return err
 		}
 	}
-	for _, name := range []string{"coordinator", "intake", "console"} {
-		seal, err := room.SealKey(c.Keys.Dir, name)
-		if err != nil {
+	for _, name := range []string{"coordinator", "intake", "console", listerName} {
+		if _, err := c.sealKey(name); err != nil {
 			return err
-		}
-		path := filepath.Join(c.Keys.Public, name+".seal.pub")
-		if err := os.WriteFile(path, []byte(seal.Public()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
-			return fmt.Errorf("publishing the seal key of %s: %w", name, err)
 		}
 	}
 	if _, err := c.exportIdentity(); err != nil {
@@ -134,6 +129,19 @@ func (c *config) makeKeys() error {
 		return err
 	}
 	return master.Close()
+}
+
+// sealKey loads or makes a seal key and publishes its public half.
+func (c *config) sealKey(name string) (wire.SealKey, error) {
+	seal, err := room.SealKey(c.Keys.Dir, name)
+	if err != nil {
+		return seal, err
+	}
+	path := filepath.Join(c.Keys.Public, name+".seal.pub")
+	if err := os.WriteFile(path, []byte(seal.Public()+"\n"), 0o644); err != nil { //nolint:gosec // a public key is for everybody
+		return seal, fmt.Errorf("publishing the seal key of %s: %w", name, err)
+	}
+	return seal, nil
 }
 
 // requireMasterKey refuses to start a room without the master key that the

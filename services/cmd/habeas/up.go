@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,6 +51,8 @@ type clientFile struct {
 	Server    string `json:"server"`
 	TokenFile string `json:"token_file"`
 	Console   string `json:"console"`
+	// Bus is the bus with the user that may ask whom systems hold.
+	Bus string `json:"bus"`
 }
 
 // up runs everything until ctx is cancelled. ready, when not nil, is called
@@ -130,6 +133,7 @@ func (r *runtime) prepare(ctx context.Context, children *children, broker *broke
 		}
 	}
 	client := clientFile{Server: "http://" + listener.Addr().String(), TokenFile: string(r.HTTP.TokenFile)}
+	client.Bus = strings.Replace(broker.url, "://", "://"+listerName+":"+broker.passwords[listerName]+"@", 1)
 	client.Console = client.Server + "/login?token=" + r.once
 	text, err := json.MarshalIndent(client, "", "  ")
 	if err != nil {
@@ -203,6 +207,10 @@ func randomHex(n int) string {
 // roomsUser is the NATS user of the rooms in "habeas up".
 const roomsUser = "rooms"
 
+// listerName is the NATS user, and the name of the key, of "habeas drop" when it
+// asks systems whom they hold.
+const listerName = "drop"
+
 // broker is the embedded NATS server.
 type broker struct {
 	server    *server.Server
@@ -222,6 +230,11 @@ func startBroker(dir string, connectors []string) (*broker, error) {
 			Publish: &server.SubjectPermission{Allow: publish}, Subscribe: &server.SubjectPermission{Allow: subscribe},
 		}})
 	}
+	b.passwords[listerName] = randomHex(16)
+	users = append(users, &server.User{Username: listerName, Password: b.passwords[listerName], Permissions: &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{wire.PeopleSubject("*")}},
+		Subscribe: &server.SubjectPermission{Allow: []string{wire.InboxPrefix(listerName) + ".>", wire.PeopledSubject("*", "*")}},
+	}})
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, "jetstream"),
 		Users: users, NoSigs: true, NoLog: true, MaxPayload: 2 << 20,
