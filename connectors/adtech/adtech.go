@@ -40,6 +40,8 @@ var (
 	_ sdk.Resumer  = (*adtech)(nil)
 	_ sdk.Resolver = (*adtech)(nil)
 	_ io.Closer    = (*adtech)(nil)
+
+	_ sdk.StandingTeller = (*adtech)(nil)
 )
 
 // Locate implements [sdk.Connector].

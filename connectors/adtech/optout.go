@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -272,6 +273,63 @@ func (a *adtech) optedOut(ctx context.Context, p sdk.Person) (bool, error) {
 	where, args := in(r.profileIDs())
 	active, err := count(ctx, a.graph.db, `SELECT COUNT(*) FROM audiences WHERE withdrawn_at IS NULL AND profile_id`+where, args)
 	return active == 0, err
+}
+
+// OptOutStanding implements [sdk.StandingTeller]: of the profiles, cookies and devices
+// that advertising links to p by now, those that are marked, and those that are not.
+// A profile that is back in an audience counts among these.
+func (a *adtech) OptOutStanding(ctx context.Context, p sdk.Person) ([]sdk.Standing, error) {
+	if err := a.graph.ready(ctx); err != nil {
+		return nil, fmt.Errorf("looking how far an opt-out is in force: %w", err)
+	}
+	r, err := a.graph.wide(ctx, a.graph.db, p)
+	if err != nil {
+		return nil, fmt.Errorf("looking how far an opt-out is in force: %w", err)
+	}
+	active, err := a.advertised(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("looking how far an opt-out is in force: %w", err)
+	}
+	profiles, identifiers := sdk.Standing{Store: storeProfiles}, sdk.Standing{Store: storeIdentifiers}
+	for _, f := range r.profiles {
+		if f.optedOutAt == "" || active[f.id] {
+			profiles.Open++
+		} else {
+			profiles.InForce++
+		}
+	}
+	for _, n := range r.nodes {
+		switch {
+		case !n.known:
+		case n.optedOutAt == "":
+			identifiers.Open++
+		default:
+			identifiers.InForce++
+		}
+	}
+	return slices.DeleteFunc([]sdk.Standing{profiles, identifiers}, func(s sdk.Standing) bool { return s.InForce+s.Open == 0 }), nil
+}
+
+// advertised are the profiles of r that are in an audience.
+func (a *adtech) advertised(ctx context.Context, r reach) (ids map[string]bool, err error) {
+	if len(r.profiles) == 0 {
+		return nil, nil
+	}
+	where, args := in(r.profileIDs())
+	rows, err := a.graph.db.QueryContext(ctx, `SELECT DISTINCT profile_id FROM audiences WHERE withdrawn_at IS NULL AND profile_id`+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading audiences: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	ids = map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("reading audiences: %w", err)
+		}
+		ids[id] = true
+	}
+	return ids, nil
 }
 
 func (a *adtech) stamp() string { return a.now().UTC().Format(time.RFC3339) }

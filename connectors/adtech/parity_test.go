@@ -144,3 +144,41 @@ func TestLinkParity_OO5(t *testing.T) {
 		}
 	})
 }
+
+// What is linked to somebody after their opt-out is told apart from what the choice
+// reached, and the same opt-out made again reaches it.
+func TestLinkedSinceIsAnew_OO5(t *testing.T) {
+	b := newBench(t, 0)
+	const at = "2026-01-01T00:00:00Z"
+	sum := sha256.Sum256([]byte("linked.since@example.com"))
+	link := func(profile, cookie string) {
+		b.exec(t, `INSERT INTO profiles (profile_id, email_sha256, created_at, last_seen) VALUES ($1, $2, $3, $3)`, profile, hex.EncodeToString(sum[:]), at)
+		b.exec(t, `INSERT INTO identifiers (kind, value, first_seen, last_seen) VALUES ('cookie_id', $1, $2, $2)`, cookie, at)
+		b.exec(t, `INSERT INTO links (profile_id, kind, value, source, linked_at) VALUES ($1, 'cookie_id', $2, 'login', $3)`, profile, cookie, at)
+	}
+	person := sdk.NewPerson(sdk.ID(sdk.Email, "linked.since@example.com")).ForOptOut()
+	standing := func(want ...sdk.Standing) {
+		t.Helper()
+		got, err := b.OptOutStanding(t.Context(), person)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("standing %+v, %v; want %+v", got, err, want)
+		}
+	}
+	standing()
+	link("since-p-1", "since-c-1")
+	standing(sdk.Standing{Store: storeProfiles, Open: 1}, sdk.Standing{Store: storeIdentifiers, Open: 1})
+	if err := b.OptOut(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	standing(sdk.Standing{Store: storeProfiles, InForce: 1}, sdk.Standing{Store: storeIdentifiers, InForce: 1})
+	link("since-p-2", "since-c-2")
+	b.exec(t, `INSERT INTO audiences (audience, profile_id, partner, added_at) VALUES ('back', 'since-p-1', 'p', $1)`, at)
+	if out, err := b.OptedOut(t.Context(), person); err != nil || out {
+		t.Errorf("opted out with a new profile: %v, %v", out, err)
+	}
+	standing(sdk.Standing{Store: storeProfiles, Open: 2}, sdk.Standing{Store: storeIdentifiers, InForce: 1, Open: 1})
+	if err := b.OptOut(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	standing(sdk.Standing{Store: storeProfiles, InForce: 2}, sdk.Standing{Store: storeIdentifiers, InForce: 2})
+}

@@ -241,10 +241,6 @@ func (w *worker) remember(ctx context.Context, t *task, before census) error {
 	return err
 }
 
-func (w *worker) doOptOut(ctx context.Context, t *task, o OptOuter) (*habeasv1.Outcome, error) {
-	return w.choose(ctx, t, o.OptOut, o.OptedOut, "the opt-out succeeded and is not in force")
-}
-
 func (w *worker) doOptIn(ctx context.Context, t *task, r Resumer) (*habeasv1.Outcome, error) {
 	return w.choose(ctx, t, r.OptIn, w.lifted(r.OptedOut), "the opt-in succeeded and the opt-out is still in force")
 }

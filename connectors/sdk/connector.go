@@ -105,6 +105,26 @@ type OptOuter interface {
 	OptedOut(ctx context.Context, p Person) (bool, error)
 }
 
+// A StandingTeller is an [OptOuter] that can tell, store by store, how far an opt-out
+// is in force. The runtime asks it before it makes the choice again, so that the
+// outcome says what the choice had not reached: what the system has linked to the
+// person since.
+type StandingTeller interface {
+	OptOuter
+	// OptOutStanding counts the person's records that an opt-out of theirs reaches. It
+	// changes nothing.
+	OptOutStanding(ctx context.Context, p Person) ([]Standing, error)
+}
+
+// Standing is how far a choice is in force in one store.
+type Standing struct {
+	// Store is the store, as in the manifest.
+	Store string
+	// InForce and Open are the records in which the choice is in force and in which
+	// it is not.
+	InForce, Open int64
+}
+
 // A Resumer is an [OptOuter] whose system can take an opt-out back.
 type Resumer interface {
 	OptOuter

@@ -40,6 +40,7 @@ type journal struct {
 const (
 	entryLocated = "L" // the envelope of the located record
 	entryActed   = "A" // when the act was done, as Unix nanoseconds
+	entryStood   = "S" // whether a choice was in force before, as a marshalled outcome
 )
 
 type journalRef struct {

@@ -45,6 +45,7 @@ type troubleRow struct {
 // troubleWords say what kinds of incidents are.
 var troubleWords = map[store.IncidentKind]string{
 	store.Resurrected: "Erased records came back",
+	store.Lapsed:      "Opt-outs were not in force",
 	store.Reimported:  "Erased people were about to be imported",
 }
 

@@ -112,7 +112,7 @@ func (r *Room) spawnChildren(ctx context.Context, parents []*step) error {
 			made[parent.ID] = append(made[parent.ID], c.ID)
 		}
 	}
-	stay, err := r.stay(ctx, peopleOf(looks))
+	stay, err := r.stay(ctx, looks)
 	if err != nil {
 		return err
 	}
@@ -144,14 +144,6 @@ func (r *Room) spawnChildren(ctx context.Context, parents []*step) error {
 type look struct {
 	n   store.New
 	ids []request.Identifier
-}
-
-func peopleOf(looks []look) [][]request.Identifier {
-	out := make([][]request.Identifier, len(looks))
-	for i := range looks {
-		out[i] = looks[i].ids
-	}
-	return out
 }
 
 // errKeyGone says that a request can't be followed by another because what it

@@ -14,9 +14,10 @@ import (
 )
 
 // scheduleRechecks decides when it is looked again whether what was erased is
-// still gone. Each look is a request of our own, an erasure like the first: it
-// locates before it acts, so that finding and erasing again are one job, and its
-// records are evidence like any other.
+// still gone, or an opt-out still holds for all that is linked to the person by then.
+// Each look is a request of our own, like the first: it looks before it acts, so
+// that finding and doing again are one job, and its records are evidence like any
+// other.
 func (st *step) scheduleRechecks() {
 	if len(st.w.rules.Rechecks) == 0 {
 		return
@@ -30,10 +31,12 @@ func (st *step) scheduleRechecks() {
 }
 
 // lookedAgain puts on record what a later look saw, and opens an incident for
-// every store in which a recheck found what had been erased.
+// every store in which a recheck found what had been erased, or an opt-out that was
+// not in force.
 func (st *step) lookedAgain() {
 	r := &st.s.Request
 	found := make(map[source]int64)
+	lapsed := make(map[source]int64)
 	for i := range st.s.Jobs {
 		j := &st.s.Jobs[i]
 		if !undoable(j) || !j.State.Terminal() {
@@ -44,6 +47,10 @@ func (st *step) lookedAgain() {
 			SubjectCommitment: r.Commitment, Cause: string(r.Case.Origin), OtherRequestId: string(r.Case.Parent),
 		}
 		st.verifications = append(st.verifications, v)
+		if j.Action == request.ActionOptOut {
+			r.Case.Redone += st.heldOut(j, lapsed)
+			continue
+		}
 		for _, s := range v.GetStores() {
 			if n := s.GetLocatedCount() - max(s.GetKeptCount(), r.Case.Left[leftKey(j.Connector, s.GetStore())]); n > 0 {
 				found[source{j.Connector, s.GetStore()}] += n
@@ -57,12 +64,42 @@ func (st *step) lookedAgain() {
 	if r.Case.Origin != request.FromRecheck {
 		return // a restored system holds what it forgot: that is no news
 	}
+	st.incidents(store.Resurrected, found)
+	st.incidents(store.Lapsed, lapsed)
+}
+
+func (st *step) incidents(kind store.IncidentKind, found map[source]int64) {
+	r := &st.s.Request
 	for _, s := range sources(found) {
 		st.s.Incidents = append(st.s.Incidents, store.Incident{
-			ID: string(request.NewID()), Kind: store.Resurrected, Connector: s.connector, Store: s.store,
+			ID: string(request.NewID()), Kind: kind, Connector: s.connector, Store: s.store,
 			RequestID: r.ID, ParentID: r.Case.Parent, Records: found[s], OpenedAt: st.w.now,
 		})
 	}
+}
+
+// heldOut adds to lapsed where an opt-out had to be put in force anew, and returns
+// how much: records where the system counts them, and else the choice itself. A
+// choice that was made and of which it can't be told whether it had lapsed counts as
+// one that had to be made, and is no news.
+func (st *step) heldOut(j *store.Job, lapsed map[source]int64) (redone int64) {
+	o := &habeasv1.Outcome{}
+	if j.State != request.JobDone || len(j.Outcome) == 0 || protojson.Unmarshal(j.Outcome, o) != nil {
+		return 0
+	}
+	for _, s := range o.GetStores() {
+		if n := s.GetAnewCount(); n > 0 {
+			lapsed[source{j.Connector, s.GetStore()}] += n
+			redone += n
+		}
+	}
+	switch {
+	case redone > 0 || o.GetStanding() == habeasv1.Standing_STANDING_ALREADY:
+		return redone
+	case o.GetStanding() == habeasv1.Standing_STANDING_ANEW:
+		lapsed[source{connector: j.Connector}]++
+	}
+	return 1
 }
 
 // source is where something was found.
@@ -131,11 +168,29 @@ func (r *Room) forgetPerson(st *step) error {
 	return nil
 }
 
-// stay reports for each parent of a look to come whether its person is to stay
-// erased: somebody who came back since is not to be erased again.
-func (r *Room) stay(ctx context.Context, people [][]request.Identifier) ([]bool, error) {
-	if len(people) == 0 {
-		return nil, nil
+// stay reports for each look to come whether its person is to stay erased, or opted
+// out: somebody who came back since is not to be erased again, and who opted in
+// since is not to be opted out.
+func (r *Room) stay(ctx context.Context, looks []look) ([]bool, error) {
+	out := make([]bool, len(looks))
+	for right, why := range map[request.Right]store.Why{request.Delete: store.WhyDeleted, request.OptOutSaleShare: store.WhyOptedOut} {
+		var at []int
+		var people [][]request.Identifier
+		for i := range looks {
+			if looks[i].n.Request.Right() == right {
+				at, people = append(at, i), append(people, looks[i].ids)
+			}
+		}
+		if len(people) == 0 {
+			continue
+		}
+		is, err := r.suppression.Has(ctx, people, why)
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range at {
+			out[n] = is[i]
+		}
 	}
-	return r.suppression.Has(ctx, people, store.WhyDeleted)
+	return out, nil
 }

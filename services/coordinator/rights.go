@@ -278,10 +278,15 @@ func (st *step) concluded() {
 		st.lookedAgain()
 		return
 	}
-	if r.Right() != request.Delete {
+	switch r.Right() {
+	case request.OptOutSaleShare:
+		st.scheduleRechecks()
+		return
+	case request.Delete:
+		st.scheduleRechecks()
+	default:
 		return
 	}
-	st.scheduleRechecks()
 	if at := st.retentionEnd(); !at.IsZero() {
 		id := r.Spawn(request.Delete, request.FromRetention, at, "")
 		st.decided(decision{kind: "child", code: string(request.FromRetention), until: at, other: id})

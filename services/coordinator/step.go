@@ -40,8 +40,8 @@ type Rules struct {
 	// so that what was erased can be looked for again after 1, 30 and 90; less
 	// than zero is never.
 	ShredAfter time.Duration
-	// Rechecks are how long after an erasure it is looked again whether what was
-	// erased is still gone. What was to be destroyed waits for the last of them.
+	// Rechecks are how long after an erasure or an opt-out it is looked again whether
+	// what was erased is still gone, or the choice still holds. What was to be destroyed waits for the last of them.
 	Rechecks []time.Duration
 }
 

@@ -130,7 +130,7 @@ const (
 	FromOffer     Origin = "offer"     // taken up after a denied deletion (11 CCR 7022(g))
 	FromRetention Origin = "retention" // the basis for keeping has ended
 	FromAppeal    Origin = "appeal"    // an appeal against a denial, or what it granted
-	FromRecheck   Origin = "recheck"   // a later look whether what was erased is still gone
+	FromRecheck   Origin = "recheck"   // a later look whether what was erased is still gone, or an opt-out still holds
 	FromReplay    Origin = "replay"    // a system was restored and has forgotten what was done
 	FromConsent   Origin = "consent"   // connectors are told that a choice was taken back (11 CCR 7028)
 )
@@ -234,7 +234,7 @@ func (r *Request) Spawn(right Right, origin Origin, at time.Time, level Level) I
 }
 
 // Recheck decides that it is looked again at the given times whether what was
-// erased is still gone. It may be decided once.
+// erased is still gone, or whether an opt-out still holds. It may be decided once.
 func (r *Request) Recheck(at ...time.Time) {
 	for _, c := range r.Case.Children {
 		if c.Origin == FromRecheck {
@@ -242,7 +242,7 @@ func (r *Request) Recheck(at ...time.Time) {
 		}
 	}
 	for _, t := range at {
-		r.Case.Children = append(slices.Clip(r.Case.Children), Child{ID: NewID(), Right: Delete, Origin: FromRecheck, At: t.UTC()})
+		r.Case.Children = append(slices.Clip(r.Case.Children), Child{ID: NewID(), Right: r.right, Origin: FromRecheck, At: t.UTC()})
 	}
 }
 

@@ -115,6 +115,7 @@ type IncidentKind string
 // The kinds.
 const (
 	Resurrected IncidentKind = "resurrected" // what was erased was found again, and erased again
+	Lapsed      IncidentKind = "lapsed"      // an opt-out was not in force any more, or not for what was linked since, and made again
 	Reimported  IncidentKind = "reimported"  // a program was about to import somebody who is to stay erased
 )
 

@@ -907,7 +907,7 @@ type VerificationRecord struct {
 	Stores []*StoreCount `protobuf:"bytes,5,rep,name=stores,proto3" json:"stores,omitempty"`
 	// From the job.
 	SubjectCommitment []byte `protobuf:"bytes,6,opt,name=subject_commitment,json=subjectCommitment,proto3" json:"subject_commitment,omitempty"`
-	// Why it was looked: "recheck" (some time after an erasure) or "replay" (the
+	// Why it was looked: "recheck" (some time after an erasure or an opt-out) or "replay" (the
 	// system was restored from a backup).
 	Cause string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
 	// The request whose effect was looked after.

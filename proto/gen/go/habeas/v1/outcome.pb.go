@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Standing is whether a person's choice was in force before it was made again.
+type Standing int32
+
+const (
+	// It can't be told.
+	Standing_STANDING_UNSPECIFIED Standing = 0
+	// It was, for all that the identifiers lead to.
+	Standing_STANDING_ALREADY Standing = 1
+	// It was not, for some of that or all.
+	Standing_STANDING_ANEW Standing = 2
+)
+
+// Enum value maps for Standing.
+var (
+	Standing_name = map[int32]string{
+		0: "STANDING_UNSPECIFIED",
+		1: "STANDING_ALREADY",
+		2: "STANDING_ANEW",
+	}
+	Standing_value = map[string]int32{
+		"STANDING_UNSPECIFIED": 0,
+		"STANDING_ALREADY":     1,
+		"STANDING_ANEW":        2,
+	}
+)
+
+func (x Standing) Enum() *Standing {
+	p := new(Standing)
+	*p = x
+	return p
+}
+
+func (x Standing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Standing) Descriptor() protoreflect.EnumDescriptor {
+	return file_habeas_v1_outcome_proto_enumTypes[0].Descriptor()
+}
+
+func (Standing) Type() protoreflect.EnumType {
+	return &file_habeas_v1_outcome_proto_enumTypes[0]
+}
+
+func (x Standing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Standing.Descriptor instead.
+func (Standing) EnumDescriptor() ([]byte, []int) {
+	return file_habeas_v1_outcome_proto_rawDescGZIP(), []int{0}
+}
+
 // Outcome is a connector's answer to a job. The set is closed: an unknown
 // outcome arrives as "not set" and is treated as no answer.
 type Outcome struct {
@@ -44,7 +97,9 @@ type Outcome struct {
 	// Every store searched, with what was seen before and after.
 	Stores []*StoreCount `protobuf:"bytes,11,rep,name=stores,proto3" json:"stores,omitempty"`
 	// Sealed export parts, for an export.
-	Parts         []*ExportPart `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
+	Parts []*ExportPart `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
+	// For a choice of the person that was put in force: whether it was before.
+	Standing      Standing `protobuf:"varint,13,opt,name=standing,proto3,enum=habeas.v1.Standing" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -188,6 +243,13 @@ func (x *Outcome) GetParts() []*ExportPart {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *Outcome) GetStanding() Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return Standing_STANDING_UNSPECIFIED
 }
 
 type isOutcome_Result interface {
@@ -1089,7 +1151,7 @@ var File_habeas_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x17habeas/v1/outcome.proto\x12\thabeas.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x05\n" +
+	"\x17habeas/v1/outcome.proto\x12\thabeas.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x05\n" +
 	"\aOutcome\x12%\n" +
 	"\x04done\x18\x01 \x01(\v2\x0f.habeas.v1.DoneH\x00R\x04done\x12/\n" +
 	"\bno_match\x18\x02 \x01(\v2\x12.habeas.v1.NoMatchH\x00R\anoMatch\x121\n" +
@@ -1104,7 +1166,8 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\x06failed\x18\n" +
 	" \x01(\v2\x11.habeas.v1.FailedH\x00R\x06failed\x12-\n" +
 	"\x06stores\x18\v \x03(\v2\x15.habeas.v1.StoreCountR\x06stores\x12+\n" +
-	"\x05parts\x18\f \x03(\v2\x15.habeas.v1.ExportPartR\x05partsB\b\n" +
+	"\x05parts\x18\f \x03(\v2\x15.habeas.v1.ExportPartR\x05parts\x12/\n" +
+	"\bstanding\x18\r \x01(\x0e2\x13.habeas.v1.StandingR\bstandingB\b\n" +
 	"\x06result\"\x85\x04\n" +
 	"\n" +
 	"StoreCount\x12\x14\n" +
@@ -1167,7 +1230,11 @@ const file_habeas_v1_outcome_proto_rawDesc = "" +
 	"\x06Failed\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1c\n" +
 	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessageB\xa1\x01\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage*M\n" +
+	"\bStanding\x12\x18\n" +
+	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10STANDING_ALREADY\x10\x01\x12\x11\n" +
+	"\rSTANDING_ANEW\x10\x02B\xa1\x01\n" +
 	"\rcom.habeas.v1B\fOutcomeProtoP\x01Z=github.com/habeas-data/habeas/proto/gen/go/habeas/v1;habeasv1\xa2\x02\x03HXX\xaa\x02\tHabeas.V1\xca\x02\tHabeas\\V1\xe2\x02\x15Habeas\\V1\\GPBMetadata\xea\x02\n" +
 	"Habeas::V1b\x06proto3"
 
@@ -1183,49 +1250,52 @@ func file_habeas_v1_outcome_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_outcome_proto_rawDescData
 }
 
+var file_habeas_v1_outcome_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_habeas_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_habeas_v1_outcome_proto_goTypes = []any{
-	(*Outcome)(nil),               // 0: habeas.v1.Outcome
-	(*StoreCount)(nil),            // 1: habeas.v1.StoreCount
-	(*Kept)(nil),                  // 2: habeas.v1.Kept
-	(*ExportPart)(nil),            // 3: habeas.v1.ExportPart
-	(*Done)(nil),                  // 4: habeas.v1.Done
-	(*NoMatch)(nil),               // 5: habeas.v1.NoMatch
-	(*Retained)(nil),              // 6: habeas.v1.Retained
-	(*Deferred)(nil),              // 7: habeas.v1.Deferred
-	(*NeedsIdentifier)(nil),       // 8: habeas.v1.NeedsIdentifier
-	(*Partial)(nil),               // 9: habeas.v1.Partial
-	(*OverLimit)(nil),             // 10: habeas.v1.OverLimit
-	(*PlanChanged)(nil),           // 11: habeas.v1.PlanChanged
-	(*NotSupported)(nil),          // 12: habeas.v1.NotSupported
-	(*Failed)(nil),                // 13: habeas.v1.Failed
-	nil,                           // 14: habeas.v1.Kept.FactsEntry
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(Standing)(0),                 // 0: habeas.v1.Standing
+	(*Outcome)(nil),               // 1: habeas.v1.Outcome
+	(*StoreCount)(nil),            // 2: habeas.v1.StoreCount
+	(*Kept)(nil),                  // 3: habeas.v1.Kept
+	(*ExportPart)(nil),            // 4: habeas.v1.ExportPart
+	(*Done)(nil),                  // 5: habeas.v1.Done
+	(*NoMatch)(nil),               // 6: habeas.v1.NoMatch
+	(*Retained)(nil),              // 7: habeas.v1.Retained
+	(*Deferred)(nil),              // 8: habeas.v1.Deferred
+	(*NeedsIdentifier)(nil),       // 9: habeas.v1.NeedsIdentifier
+	(*Partial)(nil),               // 10: habeas.v1.Partial
+	(*OverLimit)(nil),             // 11: habeas.v1.OverLimit
+	(*PlanChanged)(nil),           // 12: habeas.v1.PlanChanged
+	(*NotSupported)(nil),          // 13: habeas.v1.NotSupported
+	(*Failed)(nil),                // 14: habeas.v1.Failed
+	nil,                           // 15: habeas.v1.Kept.FactsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_habeas_v1_outcome_proto_depIdxs = []int32{
-	4,  // 0: habeas.v1.Outcome.done:type_name -> habeas.v1.Done
-	5,  // 1: habeas.v1.Outcome.no_match:type_name -> habeas.v1.NoMatch
-	6,  // 2: habeas.v1.Outcome.retained:type_name -> habeas.v1.Retained
-	7,  // 3: habeas.v1.Outcome.deferred:type_name -> habeas.v1.Deferred
-	8,  // 4: habeas.v1.Outcome.needs_identifier:type_name -> habeas.v1.NeedsIdentifier
-	9,  // 5: habeas.v1.Outcome.partial:type_name -> habeas.v1.Partial
-	10, // 6: habeas.v1.Outcome.over_limit:type_name -> habeas.v1.OverLimit
-	11, // 7: habeas.v1.Outcome.plan_changed:type_name -> habeas.v1.PlanChanged
-	12, // 8: habeas.v1.Outcome.not_supported:type_name -> habeas.v1.NotSupported
-	13, // 9: habeas.v1.Outcome.failed:type_name -> habeas.v1.Failed
-	1,  // 10: habeas.v1.Outcome.stores:type_name -> habeas.v1.StoreCount
-	3,  // 11: habeas.v1.Outcome.parts:type_name -> habeas.v1.ExportPart
-	15, // 12: habeas.v1.StoreCount.until_time:type_name -> google.protobuf.Timestamp
-	2,  // 13: habeas.v1.StoreCount.kept:type_name -> habeas.v1.Kept
-	15, // 14: habeas.v1.Kept.until_time:type_name -> google.protobuf.Timestamp
-	14, // 15: habeas.v1.Kept.facts:type_name -> habeas.v1.Kept.FactsEntry
-	15, // 16: habeas.v1.Retained.until_time:type_name -> google.protobuf.Timestamp
-	15, // 17: habeas.v1.Deferred.until_time:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	5,  // 0: habeas.v1.Outcome.done:type_name -> habeas.v1.Done
+	6,  // 1: habeas.v1.Outcome.no_match:type_name -> habeas.v1.NoMatch
+	7,  // 2: habeas.v1.Outcome.retained:type_name -> habeas.v1.Retained
+	8,  // 3: habeas.v1.Outcome.deferred:type_name -> habeas.v1.Deferred
+	9,  // 4: habeas.v1.Outcome.needs_identifier:type_name -> habeas.v1.NeedsIdentifier
+	10, // 5: habeas.v1.Outcome.partial:type_name -> habeas.v1.Partial
+	11, // 6: habeas.v1.Outcome.over_limit:type_name -> habeas.v1.OverLimit
+	12, // 7: habeas.v1.Outcome.plan_changed:type_name -> habeas.v1.PlanChanged
+	13, // 8: habeas.v1.Outcome.not_supported:type_name -> habeas.v1.NotSupported
+	14, // 9: habeas.v1.Outcome.failed:type_name -> habeas.v1.Failed
+	2,  // 10: habeas.v1.Outcome.stores:type_name -> habeas.v1.StoreCount
+	4,  // 11: habeas.v1.Outcome.parts:type_name -> habeas.v1.ExportPart
+	0,  // 12: habeas.v1.Outcome.standing:type_name -> habeas.v1.Standing
+	16, // 13: habeas.v1.StoreCount.until_time:type_name -> google.protobuf.Timestamp
+	3,  // 14: habeas.v1.StoreCount.kept:type_name -> habeas.v1.Kept
+	16, // 15: habeas.v1.Kept.until_time:type_name -> google.protobuf.Timestamp
+	15, // 16: habeas.v1.Kept.facts:type_name -> habeas.v1.Kept.FactsEntry
+	16, // 17: habeas.v1.Retained.until_time:type_name -> google.protobuf.Timestamp
+	16, // 18: habeas.v1.Deferred.until_time:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_outcome_proto_init() }
@@ -1250,13 +1320,14 @@ func file_habeas_v1_outcome_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_outcome_proto_rawDesc), len(file_habeas_v1_outcome_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_habeas_v1_outcome_proto_goTypes,
 		DependencyIndexes: file_habeas_v1_outcome_proto_depIdxs,
+		EnumInfos:         file_habeas_v1_outcome_proto_enumTypes,
 		MessageInfos:      file_habeas_v1_outcome_proto_msgTypes,
 	}.Build()
 	File_habeas_v1_outcome_proto = out.File
