@@ -316,7 +316,8 @@ func (a *adtech) advertised(ctx context.Context, r reach) (ids map[string]bool, 
 		return nil, nil
 	}
 	where, args := in(r.profileIDs())
-	rows, err := a.graph.db.QueryContext(ctx, `SELECT DISTINCT profile_id FROM audiences WHERE withdrawn_at IS NULL AND profile_id`+where, args...)
+	query := "SELECT DISTINCT profile_id FROM audiences WHERE withdrawn_at IS NULL"
+	rows, err := a.graph.db.QueryContext(ctx, query+" AND profile_id"+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading audiences: %w", err)
 	}
