@@ -27,6 +27,8 @@ type office struct {
 	manifest             *habeasv1.Manifest
 	coordinator, console wire.SealKey
 	calls                int
+	// recipient is whom copies are sealed to.
+	recipient string
 }
 
 func sealKey(t *testing.T) wire.SealKey {
@@ -44,7 +46,9 @@ func newOffice(t *testing.T) *office {
 	if err := wire.EnsureConnector(t.Context(), o.bus.JS, "archive", wire.StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	m, c, err := New(archive, t.TempDir())
+	s := archive
+	s.Can = abilities
+	m, c, err := New(s, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +129,7 @@ func (o *office) sendTo(action habeasv1.Action, attempt int32, corrections ...*h
 	msg, err := wire.JobMessage(&habeasv1.Job{
 		JobId: jobID, RequestId: "r1", Connector: "archive", Action: action, SealedSubject: sealed, SealerKey: o.coordinator.Public(),
 		SubjectCommitment: sum[:], PlanDigest: sum[:], ManifestDigest: o.manifest.GetDigest(), Right: "delete", Attempt: attempt,
-		ReceiveTime: timestamppb.Now(), DueTime: timestamppb.New(time.Now().AddDate(0, 0, 45)),
+		ExportRecipient: o.recipient, ReceiveTime: timestamppb.Now(), DueTime: timestamppb.New(time.Now().AddDate(0, 0, 45)),
 	})
 	if err != nil {
 		o.t.Fatal(err)

@@ -2,6 +2,7 @@ package manual
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ type sheet struct {
 func newCabinet(t testing.TB) *cabinet {
 	t.Helper()
 	s := archive
+	s.Can = abilities
 	s.Stores = []StoreSettings{
 		{Name: "cabinet", Categories: []CategorySettings{{Letter: "A", Data: "user.contact"}}},
 		{Name: "invoices", Categories: []CategorySettings{{Letter: "D", Data: "user.financial"}}},
@@ -56,7 +58,7 @@ func newCabinet(t testing.TB) *cabinet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &cabinet{c: able.(all).Connector, manifest: m, outs: map[string]bool{}}
+	k := &cabinet{c: able.(allCopying).Connector, manifest: m, outs: map[string]bool{}}
 	k.manifest.Name, k.manifest.Version = "cabinet", "1"
 	k.c.linger = 30 * time.Second // so that a call ends when the person has answered
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -96,11 +98,49 @@ func (k *cabinet) do(ctx context.Context, t testing.TB, id string) {
 		return // the work is over
 	}
 	task := a.GetTasks()[0]
+	if task.GetStep() == stepCopy {
+		task = k.attach(ctx, t, task, a.GetPerson())
+	}
 	ch := &habeasv1.TaskChange{TaskId: id, Version: task.GetVersion(), Change: &habeasv1.TaskChange_Result{Result: k.result(task, a.GetPerson(), a.GetCorrections())}}
 	a = k.c.AnswerDesk(ctx, &habeasv1.TaskQuestion{Who: "the archivist", Question: &habeasv1.TaskQuestion_Change{Change: ch}})
 	if a.GetProblem() != "" && a.GetProblem() != problemMovedOn && ctx.Err() == nil {
 		t.Errorf("the archivist is refused: %s %s", a.GetProblem(), a.GetDetail())
 	}
+}
+
+// attach attaches her sheets, one file for each store, and returns the task as it
+// is then.
+func (k *cabinet) attach(ctx context.Context, t testing.TB, task *habeasv1.Task, person []*habeasv1.Identifier) *habeasv1.Task {
+	for _, store := range task.GetStores() {
+		var sheets []map[string]string
+		k.mu.Lock()
+		for _, s := range k.sheets {
+			if s.store == store && slices.ContainsFunc(person, func(i *habeasv1.Identifier) bool { return i.GetValue() == s.email }) {
+				sheets = append(sheets, map[string]string{"email": s.email, "text": s.text, "street": s.street})
+			}
+		}
+		k.mu.Unlock()
+		if len(sheets) == 0 {
+			continue
+		}
+		text, err := json.Marshal(sheets)
+		if err != nil {
+			t.Error(err)
+			return task
+		}
+		for _, piece := range pieces(store, typeJSON, 0, text) {
+			ch := &habeasv1.TaskChange{TaskId: task.GetTaskId(), Version: task.GetVersion(), Change: &habeasv1.TaskChange_Copy{Copy: piece}}
+			a := k.c.AnswerDesk(ctx, &habeasv1.TaskQuestion{Who: "the archivist", Question: &habeasv1.TaskQuestion_Change{Change: ch}})
+			if a.GetProblem() != "" {
+				if a.GetProblem() != problemMovedOn && ctx.Err() == nil {
+					t.Errorf("the archivist's file is refused: %s %s", a.GetProblem(), a.GetDetail())
+				}
+				return task
+			}
+			task = a.GetTasks()[0]
+		}
+	}
+	return task
 }
 
 // result is what the archivist does and sees.
@@ -212,8 +252,12 @@ func (a asked) job(ctx context.Context, action string) context.Context {
 	return sdk.WithJobInfo(ctx, sdk.JobInfo{JobID: fmt.Sprintf("job-%d", a.k.jobs), Action: action, Attempt: 1})
 }
 
-func (a asked) connector() all {
-	return all{a.k.c, eraser{a.k.c}, optOuter{a.k.c}, corrector{a.k.c}}
+func (a asked) connector() allCopying {
+	return allCopying{all{a.k.c, eraser{a.k.c}, optOuter{a.k.c}, corrector{a.k.c}}, exporter{a.k.c}}
+}
+
+func (a asked) Export(ctx context.Context, p sdk.Person, w sdk.RecordWriter) error {
+	return a.connector().Export(a.job(ctx, "export"), p, w)
 }
 
 func (a asked) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, error) {

@@ -63,73 +63,6 @@ func New(s Settings, dir string) (sdk.Manifest, sdk.Connector, error) {
 	return m, c.able(), nil
 }
 
-// The abilities are read off the type.
-type (
-	erasing struct{ *Connector }
-	opting  struct{ *Connector }
-	both    struct {
-		*Connector
-		eraser
-		optOuter
-	}
-	all struct {
-		*Connector
-		eraser
-		optOuter
-		corrector
-	}
-	eraser    struct{ c *Connector }
-	optOuter  struct{ c *Connector }
-	corrector struct{ c *Connector }
-)
-
-var (
-	_ sdk.Desked    = (*Connector)(nil)
-	_ sdk.Eraser    = erasing{}
-	_ sdk.OptOuter  = opting{}
-	_ sdk.Eraser    = both{}
-	_ sdk.OptOuter  = both{}
-	_ sdk.Scoped    = both{}
-	_ sdk.Connector = (*Connector)(nil)
-
-	_ sdk.Eraser           = all{}
-	_ sdk.OptOuter         = all{}
-	_ sdk.CorrectionReader = all{}
-)
-
-func (c *Connector) able() sdk.Connector {
-	erase, optOut, correct := c.settings.can("erase"), c.settings.can("opt_out"), c.settings.can("correct")
-	switch {
-	case correct && erase && optOut:
-		return all{c, eraser{c}, optOuter{c}, corrector{c}}
-	case correct && erase:
-		return struct {
-			*Connector
-			eraser
-			corrector
-		}{c, eraser{c}, corrector{c}}
-	case correct && optOut:
-		return struct {
-			*Connector
-			optOuter
-			corrector
-		}{c, optOuter{c}, corrector{c}}
-	case correct:
-		return struct {
-			*Connector
-			corrector
-		}{c, corrector{c}}
-	case erase && optOut:
-		return both{c, eraser{c}, optOuter{c}}
-	case erase:
-		return erasing{c}
-	case optOut:
-		return opting{c}
-	default:
-		return c
-	}
-}
-
 // Close lets go of the folder.
 func (c *Connector) Close() error {
 	if c.folder == nil {
@@ -205,6 +138,9 @@ func (c *Connector) ask(ctx context.Context, p sdk.Person, step string, ready fu
 func (c *Connector) look(ctx context.Context, info sdk.JobInfo, p sdk.Person, step string, ready func(*task) bool, corrections []sdk.Correction) (t *task, is bool, err error) {
 	moved := false
 	err = c.folder.exclusively(ctx, func() error {
+		if err := c.sweep(); err != nil {
+			return err
+		}
 		t, err = c.folder.task(info.JobID)
 		before := int64(0)
 		switch {
@@ -237,6 +173,9 @@ func (c *Connector) look(ctx context.Context, info sdk.JobInfo, p sdk.Person, st
 // again takes in what a later attempt brings: identifiers that were found since,
 // for which people look anew, and the wish to try what was impossible.
 func (t *task) again(info sdk.JobInfo, p sdk.Person) {
+	if t.Expired {
+		t.reopen()
+	}
 	if !t.Done.IsZero() {
 		return
 	}
@@ -260,7 +199,7 @@ func (t *task) again(info sdk.JobInfo, p sdk.Person) {
 // firstOf is the step with which a task begins that has come to step.
 func firstOf(step string) string {
 	switch step {
-	case stepErase, stepFields, stepCorrect:
+	case stepErase, stepFields, stepCorrect, stepCopy:
 		return stepLook
 	default:
 		return step
@@ -274,7 +213,16 @@ func (c *Connector) Locate(ctx context.Context, p sdk.Person) ([]sdk.Found, erro
 		if !t.Looked && !t.Acted {
 			return false
 		}
-		if t.Action != "erase" && t.Action != "correct" || !t.Acted && total(t.Found) == 0 {
+		switch nothing := !t.Acted && total(t.Found) == 0; t.Action {
+		case "erase", "correct":
+			if nothing {
+				t.finish(c.now().UTC())
+			}
+		case "export":
+			if nothing || t.Taken { // it was written, and this is the look after it
+				t.finish(c.now().UTC())
+			}
+		default:
 			t.finish(c.now().UTC())
 		}
 		return true

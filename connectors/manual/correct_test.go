@@ -166,8 +166,9 @@ func TestAbilitiesAreThoseOfTheSettings(t *testing.T) {
 		_, erases := c.(sdk.Eraser)
 		_, optsOut := c.(sdk.OptOuter)
 		_, corrects := c.(sdk.CorrectionReader)
+		_, copies := c.(sdk.Exporter)
 		_, desked := c.(sdk.Desked)
-		for ability, has := range map[string]bool{"erase": erases, "opt_out": optsOut, "correct": corrects} {
+		for ability, has := range map[string]bool{"erase": erases, "opt_out": optsOut, "correct": corrects, "copy": copies} {
 			if has != slices.Contains(s.Can, ability) {
 				t.Errorf("%v: %s is %v", s.Can, ability, has)
 			}

@@ -87,10 +87,14 @@ func (c *Connector) answer(ctx context.Context, q *habeasv1.TaskQuestion, a *hab
 		return c.one(ctx, asked.Proof.GetTaskId(), a, func(t *task) error { return c.showProof(t, asked.Proof.GetSha256(), a) })
 	case *habeasv1.TaskQuestion_Change:
 		err := c.one(ctx, asked.Change.GetTaskId(), a, func(t *task) error { return c.change(t, q.GetWho(), asked.Change) })
-		if err == nil {
-			c.tellChange()
+		if err != nil {
+			return err
 		}
-		return err
+		c.tellChange()
+		if sum := asked.Change.GetUncopy(); len(sum) > 0 {
+			return c.forgetCopy(ctx, asked.Change.GetTaskId(), sum)
+		}
+		return nil
 	default:
 		return invalid("question: unknown; the console is newer than this connector")
 	}
@@ -154,6 +158,7 @@ func (c *Connector) change(t *task, who string, ch *habeasv1.TaskChange) error {
 		return &refusal{problemMovedOn, "the task has moved on since it was shown"}
 	}
 	var err error
+	changed := true
 	switch what := ch.GetChange().(type) {
 	case *habeasv1.TaskChange_Assign:
 		if len(what.Assign) > mostWho || strings.ContainsAny(what.Assign, "\r\n") {
@@ -164,10 +169,14 @@ func (c *Connector) change(t *task, who string, ch *habeasv1.TaskChange) error {
 		err = c.attach(t, what.Attach)
 	case *habeasv1.TaskChange_Result:
 		err = c.result(t, who, what.Result)
+	case *habeasv1.TaskChange_Copy:
+		changed, err = c.takePiece(t, what.Copy)
+	case *habeasv1.TaskChange_Uncopy:
+		err = c.dropCopy(t, what.Uncopy)
 	default:
 		return invalid("change: unknown; the console is newer than this connector")
 	}
-	if err == nil {
+	if err == nil && changed {
 		t.Version++
 	}
 	return err
@@ -242,7 +251,12 @@ func (c *Connector) result(t *task, who string, r *habeasv1.TaskResult) error {
 	if err != nil {
 		return err
 	}
-	if t.Step == stepErase {
+	if t.Step == stepCopy {
+		if err := t.copied(counts); err != nil {
+			return err
+		}
+	}
+	if t.Step == stepErase || t.Step == stepCopy {
 		t.Left, t.Acted, t.Taken = counts, true, false
 	} else {
 		t.Found, t.Looked = counts, true
@@ -309,11 +323,20 @@ func (c *Connector) sweep() error {
 			}
 			continue
 		}
+		if err := c.expire(t, now); err != nil {
+			return err
+		}
 		for _, p := range t.Proofs {
 			named[proofName(t.ID, p.SHA256)] = true
 		}
+		for _, f := range t.Files {
+			named[copyName(t.ID, f.SHA256)], named[textName(t.ID, f.SHA256)] = true, true
+		}
 	}
 	c.swept = now
+	if err := c.folder.removeCopies(named, now.Add(-sweepEvery)); err != nil {
+		return err
+	}
 	return c.folder.removeProofs(named)
 }
 

@@ -184,6 +184,9 @@ func proofName(id, sum string) string { return id + "." + sum + proofEnd }
 // forget removes a task with its documents.
 func (f *folder) forget(t *task) error {
 	var errs []error
+	for _, c := range t.Files {
+		errs = append(errs, f.removeCopy(t.ID, c))
+	}
 	for _, p := range t.Proofs {
 		if err := os.Remove(filepath.Join(f.dir, proofName(t.ID, p.SHA256))); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

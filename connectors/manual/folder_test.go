@@ -92,6 +92,7 @@ func TestOldTasksAreForgotten(t *testing.T) {
 	if err := r.c.folder.put(proofName("gone", "00"), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	r.c.swept = time.Time{} // as after an hour
 	count := func(after time.Duration) (tasks, files int) {
 		r.c.now = func() time.Time { return time.Now().Add(after) }
 		a := r.ask(&habeasv1.TaskQuestion{Question: &habeasv1.TaskQuestion_List{List: &habeasv1.TaskList{Done: true}}})

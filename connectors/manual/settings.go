@@ -21,7 +21,7 @@ type Settings struct {
 	// Stores are the places to look into: cabinets, tapes, a vendor's archive.
 	Stores []StoreSettings `yaml:"stores"`
 	// Can says what people can do there besides looking: erase, opt_out,
-	// correct. Without it, erase.
+	// correct, copy. Without it, erase.
 	Can []string `yaml:"can"`
 	// Instructions say how to go about it. They are shown with every task.
 	Instructions string `yaml:"instructions"`
@@ -71,7 +71,7 @@ const (
 )
 
 // abilities are what people can do besides looking.
-var abilities = []string{"erase", "opt_out", "correct"}
+var abilities = []string{"erase", "opt_out", "correct", "copy"}
 
 var tiers = map[string]sdk.Tier{"": sdk.OwnStore, "own": sdk.OwnStore, "third_party": sdk.ThirdParty, "identity": sdk.IdentityStore}
 
@@ -92,7 +92,7 @@ func (s Settings) check() error {
 	}
 	for i, can := range s.Can {
 		if !slices.Contains(abilities, can) {
-			return fmt.Errorf("config.can[%d]: %q: want erase, opt_out or correct", i, can)
+			return fmt.Errorf("config.can[%d]: %q: want erase, opt_out, correct or copy", i, can)
 		}
 	}
 	seen := make(map[string]bool)

@@ -19,6 +19,7 @@ const (
 	stepOptedOut = "opted_out"
 	stepFields   = "fields"
 	stepCorrect  = "correct"
+	stepCopy     = "copy"
 )
 
 // task is a job that people do, as it is stored.
@@ -62,6 +63,11 @@ type task struct {
 	// runtime was told so; a later one asks again.
 	Impossible string `json:"impossible,omitempty"`
 	Told       int    `json:"told,omitempty"`
+
+	// Files are what goes into the person's copy. Expired says that they were
+	// taken long ago and are gone.
+	Files   []copyFile `json:"files,omitempty"`
+	Expired bool       `json:"expired,omitempty"`
 
 	Proofs []proof   `json:"proofs,omitempty"`
 	Done   time.Time `json:"done,omitzero"`
@@ -147,7 +153,7 @@ func (t *task) message(stores []string, instructions string) *habeasv1.Task {
 	m := &habeasv1.Task{
 		TaskId: t.ID, RequestId: t.RequestID, Regime: t.Regime, Right: t.Right, Step: t.Step, CreateTime: timestamppb.New(t.Created),
 		Assignee: t.Assignee, Version: t.Version, Done: !t.Done.IsZero(), Answered: t.Answered, Instructions: instructions, Stores: stores,
-		Excluded: t.Excluded, Found: countMessages(t.Found), Left: countMessages(t.Left), Fields: fieldMessages(t.Corrections),
+		Excluded: t.Excluded, Found: countMessages(t.Found), Left: countMessages(t.Left), Fields: fieldMessages(t.Corrections), Files: t.copyMessages(),
 	}
 	if !t.Due.IsZero() {
 		m.DueTime = timestamppb.New(t.Due)

@@ -250,8 +250,21 @@ type Field struct {
 	// Name is the field's name in its system.
 	Name string
 	// Value is nil, a string, a bool, an integer, a float, a time.Time,
-	// json.RawMessage for nested data, or [Withheld].
+	// json.RawMessage for nested data, [Document], or [Withheld].
 	Value any
+}
+
+// Document is a file as the value of a field: a letter, a scan. The person gets
+// it as a file of her package. It must be of a type that the package knows:
+// text/plain in UTF-8, or application/pdf.
+type Document struct {
+	// MediaType says what it is.
+	MediaType string
+	// Content is the file.
+	Content []byte
+	// Text is what can be read in a PDF; it is searched for items that may never
+	// be disclosed (11 CCR 7024(d)), and the file is withheld when there are any.
+	Text string
 }
 
 // Withheld stands in an export for an item that may never be disclosed

@@ -204,7 +204,7 @@ func sameValue(have any, want string) bool {
 		return v == want
 	case time.Time:
 		return v.Format(time.RFC3339) == want || v.Format(time.RFC3339Nano) == want || v.Format(time.DateOnly) == want
-	case Withheld:
+	case Withheld, Document:
 		return false
 	case json.RawMessage:
 		var text string

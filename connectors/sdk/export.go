@@ -317,11 +317,19 @@ func (s *sealedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// exportField is one field of a line; either Value or Withheld is there.
+// exportField is one field of a line; one of Value, File and Withheld is there.
 type exportField struct {
 	Name     string          `json:"name"`
 	Value    json.RawMessage `json:"value,omitempty"`
+	File     *exportFile     `json:"file,omitempty"`
 	Withheld string          `json:"withheld,omitempty"`
+}
+
+// exportFile is a document on its way into the package.
+type exportFile struct {
+	MediaType string `json:"media_type"`
+	Content   []byte `json:"content"`
+	Text      string `json:"text,omitempty"`
 }
 
 // exportLine is a record as a line, and the types of what it withholds.
@@ -333,6 +341,11 @@ func exportLine(r Record) (line []byte, withheld []string, err error) {
 		case Withheld:
 			out.Withheld = string(v)
 			withheld = append(withheld, string(v))
+		case Document:
+			if len(v.Content) > wire.MaxCopyFile || v.MediaType != "text/plain" && v.MediaType != "application/pdf" {
+				return nil, nil, fmt.Errorf("field %s: want a document of text/plain or application/pdf of at most %d bytes", f.Name, wire.MaxCopyFile)
+			}
+			out.File = &exportFile{MediaType: v.MediaType, Content: v.Content, Text: v.Text}
 		case nil, string, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, time.Time, json.RawMessage:
 			if out.Value, err = json.Marshal(v); err != nil {
 				// The value could be in the error's text.

@@ -13,6 +13,25 @@ import (
 // what is around it, it must fit into one message.
 const MaxProof = 768 << 10
 
+// Bounds of the files that people attach for a copy.
+const (
+	// MaxCopyPiece is the most bytes of a file that travel in one message.
+	MaxCopyPiece = 512 << 10
+	// MaxCopyFile is the most bytes of one file, and MaxCopy of all files of one
+	// task.
+	MaxCopyFile = 16 << 20
+	MaxCopy     = 128 << 20
+	// MaxCopyFiles is how many files a task may have.
+	MaxCopyFiles = 50
+	// MaxCopyRecords is how many records one file may hold.
+	MaxCopyRecords = 100_000
+)
+
+// CopyTypes are what a file for a copy may be.
+func CopyTypes() []string {
+	return []string{"application/json", "text/csv", "text/plain", "application/pdf"}
+}
+
 // SealQuestion seals what a desk asks to the connector's key.
 func (k SealKey) SealQuestion(q *habeasv1.TaskQuestion, reader string) ([]byte, error) {
 	return k.sealMatch("a question about tasks", q.GetCallId(), q, reader)

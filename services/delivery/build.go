@@ -173,6 +173,9 @@ func (b *build) write(ctx context.Context, p *packer) error {
 			return err
 		}
 	}
+	if err := b.writeDocuments(ctx, p); err != nil {
+		return err
+	}
 	if len(b.report.Statements) > 0 {
 		if err := p.add("statements.csv", "text/csv; charset=utf-8; header=present", b.writeStatements); err != nil {
 			return err

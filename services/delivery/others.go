@@ -50,6 +50,8 @@ type ownership struct {
 	about map[string]about
 	// rec is the record at hand.
 	rec *recordOwner
+	// off leaves what belongs to others: for what nothing can be taken out of.
+	off bool
 }
 
 // about is what a field's name says of its value.
@@ -162,6 +164,9 @@ func aboutWords(words []string) about {
 // of what there was. An address or number that stands alone is left where the
 // field is the person's own.
 func (o ownership) mask(name, text string) (masked string, kinds []string) {
+	if o.off {
+		return text, nil
+	}
 	note := func(kind string) {
 		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)

@@ -39,6 +39,8 @@ type field struct {
 	// inside lists the types withheld from inside a nested value.
 	scanned bool
 	inside  []string
+	// file is the document whose name in the package is the value, or nil.
+	file *document
 }
 
 var errNotRecord = errors.New("not one record of category and fields")
@@ -174,7 +176,15 @@ func parseRecord(text []byte, category string, sc *screen) (*record, error) {
 	if sc.off {
 		return rec, nil
 	}
-	return rec, sc.own.finish(rec)
+	if err := sc.own.finish(rec); err != nil {
+		return nil, err
+	}
+	for i := range rec.fields {
+		if f := &rec.fields[i]; f.file != nil && cellText(f.value) != f.file.name {
+			f.file = nil // its field names others
+		}
+	}
+	return rec, nil
 }
 
 // withheldUnnamed is what a connector withholds without saying what it is.
@@ -184,7 +194,7 @@ const withheldUnnamed = "item of a type that is never disclosed"
 // type is withheld by a connector that did not name the type.
 func parseField(text []byte, sc *screen) (field, error) {
 	var name, withheld string
-	var value []byte
+	var value, file []byte
 	var named bool
 	ok := (&cursor{text: text}).object(func(member string, v []byte) (isText bool) {
 		switch member {
@@ -196,14 +206,21 @@ func parseField(text []byte, sc *screen) (field, error) {
 			again := value != nil
 			value = v
 			return !again
+		case "file":
+			again := file != nil
+			file = v
+			return !again
 		case "withheld":
 			withheld, isText = textOf(v)
 			return isText
 		}
 		return false
 	})
-	if !ok || !named || value != nil && withheld != "" {
-		return field{}, errors.New("want a name and either a value or withheld")
+	if !ok || !named || value != nil && withheld != "" || file != nil && (value != nil || withheld != "") {
+		return field{}, errors.New("want a name and one of value, file and withheld")
+	}
+	if file != nil {
+		return sc.document(name, file)
 	}
 	if value == nil && withheld == "" {
 		withheld = withheldUnnamed

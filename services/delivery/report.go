@@ -89,6 +89,11 @@ func (s storeReport) count(letter string, located []Located) int64 {
 	return n
 }
 
+// Documents reports whether there are documents among the records.
+func (r *report) Documents() bool {
+	return slices.ContainsFunc(r.Stores, func(s storeReport) bool { return s.data != nil && s.data.documents })
+}
+
 // Explained reports whether the page says where the categories come from and go
 // to: always when that was asked, and else when anybody wrote it down.
 func (r *report) Explained() bool {

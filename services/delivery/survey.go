@@ -40,6 +40,7 @@ type storeData struct {
 	samples         [][]sampleField
 	withheld        map[withheldItem]int64
 	csv             string // file name in the package
+	documents       bool   // some record has one
 }
 
 // sampleField is a field as the page shows it: its value, or the type of what
@@ -47,6 +48,8 @@ type storeData struct {
 type sampleField struct {
 	Name, Value, Withheld string
 	More                  int
+	// File is the document of which Value is the name.
+	File string
 }
 
 // withheldItem is one kind of thing withheld in one place.
@@ -122,6 +125,7 @@ func (s *storeData) add(r *record) {
 			}
 		}
 		s.addWithheld(f)
+		s.documents = s.documents || f.file != nil
 	}
 	if len(s.samples) < sampleRows {
 		s.samples = append(s.samples, sample(r))
@@ -174,7 +178,11 @@ func (s *storeData) addDeclared(kinds []string, sc *screen) error {
 func sample(r *record) []sampleField {
 	fields := make([]sampleField, 0, min(len(r.fields), sampleFields))
 	for _, f := range r.fields[:min(len(r.fields), sampleFields)] {
-		fields = append(fields, sampleField{Name: shown(f.name, 80), Value: shown(cellText(f.value), 300), Withheld: shown(f.withheld, 120)})
+		one := sampleField{Name: shown(f.name, 80), Value: shown(cellText(f.value), 300), Withheld: shown(f.withheld, 120)}
+		if f.file != nil {
+			one.File = f.file.name
+		}
+		fields = append(fields, one)
 	}
 	if n := len(r.fields) - sampleFields; n > 0 {
 		fields = append(fields, sampleField{Name: "…", More: n})

@@ -111,6 +111,7 @@ func checkLine(line []byte, first bool, p *habeasv1.ExportPart) error {
 		Fields []struct {
 			Name     string          `json:"name"`
 			Value    json.RawMessage `json:"value"`
+			File     json.RawMessage `json:"file"`
 			Withheld string          `json:"withheld"`
 		} `json:"fields"`
 	}
@@ -118,14 +119,25 @@ func checkLine(line []byte, first bool, p *habeasv1.ExportPart) error {
 		return errors.New(`want {"category":…,"fields":[…]}`)
 	}
 	for i, f := range record.Fields {
-		if f.Name == "" || (f.Value == nil) == (f.Withheld == "") {
-			return fmt.Errorf("field %d: want a name, and a value or withheld", i+1)
+		if f.Name == "" || !oneOf(f.Value != nil, f.File != nil, f.Withheld != "") {
+			return fmt.Errorf("field %d: want a name, and a value, a file or withheld", i+1)
 		}
 		if f.Withheld != "" && !slices.Contains(p.GetWithheld(), f.Withheld) {
 			return fmt.Errorf("field %d: withheld type %q is not in the part's withheld", i+1, f.Withheld)
 		}
 	}
 	return nil
+}
+
+// oneOf reports whether exactly one of them is true.
+func oneOf(are ...bool) bool {
+	n := 0
+	for _, is := range are {
+		if is {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // checkResolve asks for identifiers and opens what was discovered.

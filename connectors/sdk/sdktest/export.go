@@ -164,6 +164,8 @@ func fieldText(v any) (string, error) {
 		return v, nil
 	case sdk.Withheld:
 		return string(v), nil
+	case sdk.Document:
+		return string(v.Content) + v.Text, nil
 	case json.RawMessage:
 		if !json.Valid(v) {
 			return "", errors.New("not valid JSON")

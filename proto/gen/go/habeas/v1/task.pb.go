@@ -397,6 +397,8 @@ type TaskChange struct {
 	//	*TaskChange_Assign
 	//	*TaskChange_Attach
 	//	*TaskChange_Result
+	//	*TaskChange_Copy
+	//	*TaskChange_Uncopy
 	Change        isTaskChange_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -480,6 +482,24 @@ func (x *TaskChange) GetResult() *TaskResult {
 	return nil
 }
 
+func (x *TaskChange) GetCopy() *TaskFile {
+	if x != nil {
+		if x, ok := x.Change.(*TaskChange_Copy); ok {
+			return x.Copy
+		}
+	}
+	return nil
+}
+
+func (x *TaskChange) GetUncopy() []byte {
+	if x != nil {
+		if x, ok := x.Change.(*TaskChange_Uncopy); ok {
+			return x.Uncopy
+		}
+	}
+	return nil
+}
+
 type isTaskChange_Change interface {
 	isTaskChange_Change()
 }
@@ -499,11 +519,136 @@ type TaskChange_Result struct {
 	Result *TaskResult `protobuf:"bytes,5,opt,name=result,proto3,oneof"`
 }
 
+type TaskChange_Copy struct {
+	// A piece of a file that is to go into the person's copy.
+	Copy *TaskFile `protobuf:"bytes,6,opt,name=copy,proto3,oneof"`
+}
+
+type TaskChange_Uncopy struct {
+	// SHA-256 of a file that is to go into the copy no longer.
+	Uncopy []byte `protobuf:"bytes,7,opt,name=uncopy,proto3,oneof"`
+}
+
 func (*TaskChange_Assign) isTaskChange_Change() {}
 
 func (*TaskChange_Attach) isTaskChange_Change() {}
 
 func (*TaskChange_Result) isTaskChange_Change() {}
+
+func (*TaskChange_Copy) isTaskChange_Change() {}
+
+func (*TaskChange_Uncopy) isTaskChange_Change() {}
+
+// TaskFile is what a system holds about the person, for her copy. One may be
+// larger than a message: it comes in pieces, in their order, and is there once
+// the last of them came. It has no name: names of files are personal too.
+type TaskFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the whole file.
+	Sha256 []byte `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Its media type.
+	MediaType string `protobuf:"bytes,2,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// Size of the whole file in bytes.
+	Size int64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// The store whose records it holds.
+	Store string `protobuf:"bytes,4,opt,name=store,proto3" json:"store,omitempty"`
+	// How many records it holds. Those of a table are counted, whatever it says.
+	RecordCount int64 `protobuf:"varint,5,opt,name=record_count,json=recordCount,proto3" json:"record_count,omitempty"`
+	// Where the piece begins in the file.
+	Offset int64 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	// The piece; left out where files are listed.
+	Content []byte `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
+	// When it was attached.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskFile) Reset() {
+	*x = TaskFile{}
+	mi := &file_habeas_v1_task_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskFile) ProtoMessage() {}
+
+func (x *TaskFile) ProtoReflect() protoreflect.Message {
+	mi := &file_habeas_v1_task_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskFile.ProtoReflect.Descriptor instead.
+func (*TaskFile) Descriptor() ([]byte, []int) {
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TaskFile) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *TaskFile) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *TaskFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *TaskFile) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *TaskFile) GetRecordCount() int64 {
+	if x != nil {
+		return x.RecordCount
+	}
+	return 0
+}
+
+func (x *TaskFile) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *TaskFile) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *TaskFile) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
 
 // TaskProof is a document that shows what was done.
 type TaskProof struct {
@@ -524,7 +669,7 @@ type TaskProof struct {
 
 func (x *TaskProof) Reset() {
 	*x = TaskProof{}
-	mi := &file_habeas_v1_task_proto_msgTypes[6]
+	mi := &file_habeas_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +681,7 @@ func (x *TaskProof) String() string {
 func (*TaskProof) ProtoMessage() {}
 
 func (x *TaskProof) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[6]
+	mi := &file_habeas_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +694,7 @@ func (x *TaskProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskProof.ProtoReflect.Descriptor instead.
 func (*TaskProof) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TaskProof) GetSha256() []byte {
@@ -604,7 +749,7 @@ type TaskResult struct {
 
 func (x *TaskResult) Reset() {
 	*x = TaskResult{}
-	mi := &file_habeas_v1_task_proto_msgTypes[7]
+	mi := &file_habeas_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +761,7 @@ func (x *TaskResult) String() string {
 func (*TaskResult) ProtoMessage() {}
 
 func (x *TaskResult) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[7]
+	mi := &file_habeas_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +774,7 @@ func (x *TaskResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskResult.ProtoReflect.Descriptor instead.
 func (*TaskResult) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TaskResult) GetCounts() []*TaskCount {
@@ -676,7 +821,7 @@ type TaskField struct {
 
 func (x *TaskField) Reset() {
 	*x = TaskField{}
-	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	mi := &file_habeas_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +833,7 @@ func (x *TaskField) String() string {
 func (*TaskField) ProtoMessage() {}
 
 func (x *TaskField) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[8]
+	mi := &file_habeas_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +846,7 @@ func (x *TaskField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskField.ProtoReflect.Descriptor instead.
 func (*TaskField) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TaskField) GetField() string {
@@ -744,7 +889,7 @@ type TaskCount struct {
 
 func (x *TaskCount) Reset() {
 	*x = TaskCount{}
-	mi := &file_habeas_v1_task_proto_msgTypes[9]
+	mi := &file_habeas_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +901,7 @@ func (x *TaskCount) String() string {
 func (*TaskCount) ProtoMessage() {}
 
 func (x *TaskCount) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[9]
+	mi := &file_habeas_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +914,7 @@ func (x *TaskCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCount.ProtoReflect.Descriptor instead.
 func (*TaskCount) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TaskCount) GetStore() string {
@@ -819,8 +964,8 @@ type Task struct {
 	// The right.
 	Right string `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`
 	// What is to be done now: "look", "erase", "opt_out", "opted_out" to see
-	// whether an opt-out is in force, "fields" to see how disputed fields stand, or
-	// "correct".
+	// whether an opt-out is in force, "fields" to see how disputed fields stand,
+	// "correct", or "copy" to attach what is held.
 	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
 	// When the task came.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -851,14 +996,16 @@ type Task struct {
 	SinceTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
 	// For a correction: the disputed fields as they were last seen, without the
 	// right values; counts are 0 until somebody looked.
-	Fields        []*TaskField `protobuf:"bytes,19,rep,name=fields,proto3" json:"fields,omitempty"`
+	Fields []*TaskField `protobuf:"bytes,19,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Files for the person's copy.
+	Files         []*TaskFile `protobuf:"bytes,20,rep,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_habeas_v1_task_proto_msgTypes[10]
+	mi := &file_habeas_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1017,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[10]
+	mi := &file_habeas_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1030,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Task) GetTaskId() string {
@@ -1019,6 +1166,13 @@ func (x *Task) GetFields() []*TaskField {
 	return nil
 }
 
+func (x *Task) GetFiles() []*TaskFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
 // TaskReply answers a call.
 type TaskReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1034,7 +1188,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_habeas_v1_task_proto_msgTypes[11]
+	mi := &file_habeas_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1200,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[11]
+	mi := &file_habeas_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1213,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TaskReply) GetCallId() string {
@@ -1106,7 +1260,7 @@ type TaskAnswer struct {
 
 func (x *TaskAnswer) Reset() {
 	*x = TaskAnswer{}
-	mi := &file_habeas_v1_task_proto_msgTypes[12]
+	mi := &file_habeas_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1272,7 @@ func (x *TaskAnswer) String() string {
 func (*TaskAnswer) ProtoMessage() {}
 
 func (x *TaskAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_habeas_v1_task_proto_msgTypes[12]
+	mi := &file_habeas_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1285,7 @@ func (x *TaskAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskAnswer.ProtoReflect.Descriptor instead.
 func (*TaskAnswer) Descriptor() ([]byte, []int) {
-	return file_habeas_v1_task_proto_rawDescGZIP(), []int{12}
+	return file_habeas_v1_task_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskAnswer) GetCallId() string {
@@ -1209,15 +1363,27 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\"@\n" +
 	"\rTaskProofOpen\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xc4\x01\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\x89\x02\n" +
 	"\n" +
 	"TaskChange\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x18\n" +
 	"\x06assign\x18\x03 \x01(\tH\x00R\x06assign\x12.\n" +
 	"\x06attach\x18\x04 \x01(\v2\x14.habeas.v1.TaskProofH\x00R\x06attach\x12/\n" +
-	"\x06result\x18\x05 \x01(\v2\x15.habeas.v1.TaskResultH\x00R\x06resultB\b\n" +
-	"\x06change\"\xa0\x01\n" +
+	"\x06result\x18\x05 \x01(\v2\x15.habeas.v1.TaskResultH\x00R\x06result\x12)\n" +
+	"\x04copy\x18\x06 \x01(\v2\x13.habeas.v1.TaskFileH\x00R\x04copy\x12\x18\n" +
+	"\x06uncopy\x18\a \x01(\fH\x00R\x06uncopyB\b\n" +
+	"\x06change\"\xf0\x01\n" +
+	"\bTaskFile\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05store\x18\x04 \x01(\tR\x05store\x12!\n" +
+	"\frecord_count\x18\x05 \x01(\x03R\vrecordCount\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x18\n" +
+	"\acontent\x18\a \x01(\fR\acontent\x12.\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa0\x01\n" +
 	"\tTaskProof\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1d\n" +
 	"\n" +
@@ -1245,7 +1411,7 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x04kept\x18\x03 \x01(\x03R\x04kept\x12\x14\n" +
 	"\x05basis\x18\x04 \x01(\tR\x05basis\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x9f\x05\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xca\x05\n" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n" +
 	"\n" +
@@ -1269,7 +1435,8 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\bexcluded\x18\x11 \x03(\tR\bexcluded\x129\n" +
 	"\n" +
 	"since_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x12,\n" +
-	"\x06fields\x18\x13 \x03(\v2\x14.habeas.v1.TaskFieldR\x06fields\"g\n" +
+	"\x06fields\x18\x13 \x03(\v2\x14.habeas.v1.TaskFieldR\x06fields\x12)\n" +
+	"\x05files\x18\x14 \x03(\v2\x13.habeas.v1.TaskFileR\x05files\"g\n" +
 	"\tTaskReply\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12#\n" +
@@ -1298,7 +1465,7 @@ func file_habeas_v1_task_proto_rawDescGZIP() []byte {
 	return file_habeas_v1_task_proto_rawDescData
 }
 
-var file_habeas_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_habeas_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_habeas_v1_task_proto_goTypes = []any{
 	(*TaskCall)(nil),              // 0: habeas.v1.TaskCall
 	(*TaskQuestion)(nil),          // 1: habeas.v1.TaskQuestion
@@ -1306,44 +1473,48 @@ var file_habeas_v1_task_proto_goTypes = []any{
 	(*TaskOpen)(nil),              // 3: habeas.v1.TaskOpen
 	(*TaskProofOpen)(nil),         // 4: habeas.v1.TaskProofOpen
 	(*TaskChange)(nil),            // 5: habeas.v1.TaskChange
-	(*TaskProof)(nil),             // 6: habeas.v1.TaskProof
-	(*TaskResult)(nil),            // 7: habeas.v1.TaskResult
-	(*TaskField)(nil),             // 8: habeas.v1.TaskField
-	(*TaskCount)(nil),             // 9: habeas.v1.TaskCount
-	(*Task)(nil),                  // 10: habeas.v1.Task
-	(*TaskReply)(nil),             // 11: habeas.v1.TaskReply
-	(*TaskAnswer)(nil),            // 12: habeas.v1.TaskAnswer
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*Identifier)(nil),            // 14: habeas.v1.Identifier
-	(*Correction)(nil),            // 15: habeas.v1.Correction
+	(*TaskFile)(nil),              // 6: habeas.v1.TaskFile
+	(*TaskProof)(nil),             // 7: habeas.v1.TaskProof
+	(*TaskResult)(nil),            // 8: habeas.v1.TaskResult
+	(*TaskField)(nil),             // 9: habeas.v1.TaskField
+	(*TaskCount)(nil),             // 10: habeas.v1.TaskCount
+	(*Task)(nil),                  // 11: habeas.v1.Task
+	(*TaskReply)(nil),             // 12: habeas.v1.TaskReply
+	(*TaskAnswer)(nil),            // 13: habeas.v1.TaskAnswer
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Identifier)(nil),            // 15: habeas.v1.Identifier
+	(*Correction)(nil),            // 16: habeas.v1.Correction
 }
 var file_habeas_v1_task_proto_depIdxs = []int32{
 	2,  // 0: habeas.v1.TaskQuestion.list:type_name -> habeas.v1.TaskList
 	3,  // 1: habeas.v1.TaskQuestion.open:type_name -> habeas.v1.TaskOpen
 	5,  // 2: habeas.v1.TaskQuestion.change:type_name -> habeas.v1.TaskChange
 	4,  // 3: habeas.v1.TaskQuestion.proof:type_name -> habeas.v1.TaskProofOpen
-	6,  // 4: habeas.v1.TaskChange.attach:type_name -> habeas.v1.TaskProof
-	7,  // 5: habeas.v1.TaskChange.result:type_name -> habeas.v1.TaskResult
-	13, // 6: habeas.v1.TaskProof.time:type_name -> google.protobuf.Timestamp
-	9,  // 7: habeas.v1.TaskResult.counts:type_name -> habeas.v1.TaskCount
-	8,  // 8: habeas.v1.TaskResult.fields:type_name -> habeas.v1.TaskField
-	13, // 9: habeas.v1.TaskCount.until_time:type_name -> google.protobuf.Timestamp
-	13, // 10: habeas.v1.Task.create_time:type_name -> google.protobuf.Timestamp
-	13, // 11: habeas.v1.Task.due_time:type_name -> google.protobuf.Timestamp
-	9,  // 12: habeas.v1.Task.found:type_name -> habeas.v1.TaskCount
-	9,  // 13: habeas.v1.Task.left:type_name -> habeas.v1.TaskCount
-	6,  // 14: habeas.v1.Task.proofs:type_name -> habeas.v1.TaskProof
-	13, // 15: habeas.v1.Task.since_time:type_name -> google.protobuf.Timestamp
-	8,  // 16: habeas.v1.Task.fields:type_name -> habeas.v1.TaskField
-	10, // 17: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
-	14, // 18: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
-	6,  // 19: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
-	15, // 20: habeas.v1.TaskAnswer.corrections:type_name -> habeas.v1.Correction
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	7,  // 4: habeas.v1.TaskChange.attach:type_name -> habeas.v1.TaskProof
+	8,  // 5: habeas.v1.TaskChange.result:type_name -> habeas.v1.TaskResult
+	6,  // 6: habeas.v1.TaskChange.copy:type_name -> habeas.v1.TaskFile
+	14, // 7: habeas.v1.TaskFile.time:type_name -> google.protobuf.Timestamp
+	14, // 8: habeas.v1.TaskProof.time:type_name -> google.protobuf.Timestamp
+	10, // 9: habeas.v1.TaskResult.counts:type_name -> habeas.v1.TaskCount
+	9,  // 10: habeas.v1.TaskResult.fields:type_name -> habeas.v1.TaskField
+	14, // 11: habeas.v1.TaskCount.until_time:type_name -> google.protobuf.Timestamp
+	14, // 12: habeas.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	14, // 13: habeas.v1.Task.due_time:type_name -> google.protobuf.Timestamp
+	10, // 14: habeas.v1.Task.found:type_name -> habeas.v1.TaskCount
+	10, // 15: habeas.v1.Task.left:type_name -> habeas.v1.TaskCount
+	7,  // 16: habeas.v1.Task.proofs:type_name -> habeas.v1.TaskProof
+	14, // 17: habeas.v1.Task.since_time:type_name -> google.protobuf.Timestamp
+	9,  // 18: habeas.v1.Task.fields:type_name -> habeas.v1.TaskField
+	6,  // 19: habeas.v1.Task.files:type_name -> habeas.v1.TaskFile
+	11, // 20: habeas.v1.TaskAnswer.tasks:type_name -> habeas.v1.Task
+	15, // 21: habeas.v1.TaskAnswer.person:type_name -> habeas.v1.Identifier
+	7,  // 22: habeas.v1.TaskAnswer.proof:type_name -> habeas.v1.TaskProof
+	16, // 23: habeas.v1.TaskAnswer.corrections:type_name -> habeas.v1.Correction
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_habeas_v1_task_proto_init() }
@@ -1362,6 +1533,8 @@ func file_habeas_v1_task_proto_init() {
 		(*TaskChange_Assign)(nil),
 		(*TaskChange_Attach)(nil),
 		(*TaskChange_Result)(nil),
+		(*TaskChange_Copy)(nil),
+		(*TaskChange_Uncopy)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1369,7 +1542,7 @@ func file_habeas_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_habeas_v1_task_proto_rawDesc), len(file_habeas_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
