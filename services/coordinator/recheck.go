@@ -184,7 +184,11 @@ func (r *Room) stay(ctx context.Context, looks []look) ([]bool, error) {
 		if len(people) == 0 {
 			continue
 		}
-		is, err := r.suppression.Has(ctx, people, why)
+		ask := r.suppression.Has
+		if why == store.WhyDeleted {
+			ask = r.suppression.Whole // whoever came back by one identifier is not erased by another
+		}
+		is, err := ask(ctx, people, why)
 		if err != nil {
 			return nil, err
 		}

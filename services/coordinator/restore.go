@@ -256,7 +256,11 @@ func (r *Room) standing(ctx context.Context, action request.Action, all []again)
 	for i := range all {
 		people[i] = all[i].ids
 	}
-	on, err := r.suppression.Has(ctx, people, why)
+	ask := r.suppression.Has
+	if why == store.WhyDeleted {
+		ask = r.suppression.Whole // whoever came back by one identifier is not erased by another
+	}
+	on, err := ask(ctx, people, why)
 	if err != nil {
 		return nil, err
 	}

@@ -475,3 +475,40 @@ func (s *faultyStore) PutKept(ctx context.Context, kept []store.Kept) error {
 	}
 	return err
 }
+
+// Somebody who was erased by several identifiers and came back by one is erased
+// again by none of the others, neither by a later look nor by a replay.
+func TestWhoCameBackByOneIdentifier(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	list := suppression.List{Store: r.store, Vault: r.vault}
+	peppers, err := list.Peppers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := []request.Identifier{id("email", "back@example.com"), id("user_id", "u-7"), id("name", "Back Again")}
+	gone := []request.Identifier{id("email", "gone@example.com"), id("user_id", "u-8")}
+	if err := r.store.Suppress(t.Context(), peppers.Entries(slices.Concat(back, gone), store.WhyDeleted, time.Now().UTC())); err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Release(t.Context(), back[:1]); err != nil {
+		t.Fatal(err)
+	}
+	c := r.room(nil)
+	closed := accepted(t, request.Delete, "email")
+	closed.Ending = &request.Ending{Result: request.ResultComplete}
+	restored, err := request.Restore(*closed.Request, request.Delete, request.Closed, request.Verified{Method: "account_login", Level: request.ReasonablyHigh, At: simStart, By: "api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Request = restored
+	stay, err := c.stay(t.Context(), []look{{n: store.New{Request: closed}, ids: back}, {n: store.New{Request: closed}, ids: gone}})
+	if err != nil || !slices.Equal(stay, []bool{false, true}) {
+		t.Errorf("to stay erased: %v, %v", stay, err)
+	}
+	all := []again{{&store.Forgotten{Request: closed}, back}, {&store.Forgotten{Request: closed}, gone}}
+	standing, err := c.standing(t.Context(), request.ActionErase, all)
+	if err != nil || len(standing) != 1 || !slices.Equal(standing[0].ids, gone) {
+		t.Errorf("%d are erased again, %v", len(standing), err)
+	}
+}

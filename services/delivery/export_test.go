@@ -161,3 +161,6 @@ func MaskOthers(own []request.Identifier, name, text, fields string) (string, []
 	o.begin([2]string{}, []byte(fields))
 	return o.mask(name, text)
 }
+
+// ReadPages has the queue read so many waiting requests at once.
+func (q *Queue) ReadPages(n int) { q.page = n }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +29,8 @@ type Queue struct {
 	config QueueConfig
 	now    func() time.Time
 	wake   chan struct{}
+	// page is how many waiting requests are read at once.
+	page int
 
 	mu sync.Mutex
 	// making holds, by request, the identity its package is made for.
@@ -56,7 +57,7 @@ type QueueConfig struct {
 // NewQueue makes a queue.
 func NewQueue(c QueueConfig) (*Queue, error) {
 	q := &Queue{
-		config: c, now: time.Now, wake: make(chan struct{}, 1),
+		config: c, now: time.Now, wake: make(chan struct{}, 1), page: 500,
 		making: map[request.ID]*age.X25519Identity{}, later: map[request.ID]time.Time{},
 	}
 	if _, err := c.Conn.Subscribe(wire.HintSubject(Name), func(*nats.Msg) {
@@ -75,20 +76,18 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		waiting, err := q.config.Store.List(ctx, store.Filter{State: request.Packaging, Limit: 500})
+		id, err := q.oldest(ctx)
 		if ctx.Err() != nil {
 			return Order{}, ctx.Err() // whatever the database made of it
 		}
 		if err != nil {
 			return Order{}, err
 		}
-		for _, oldest := range slices.Backward(waiting) {
-			if oldest.WaitsForMail() {
-				continue
+		if id != "" {
+			if identity, ours := q.claim(id); ours {
+				return q.order(ctx, id, identity)
 			}
-			if identity, ours := q.claim(oldest.ID); ours {
-				return q.order(ctx, oldest.ID, identity)
-			}
+			continue // somebody else was first
 		}
 		select {
 		case <-ctx.Done():
@@ -97,6 +96,37 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// oldest is the oldest request whose package can be made now, or "". It looks
+// through all that wait: any number of them may wait for the post, or for another
+// try, and must not hide one behind them.
+func (q *Queue) oldest(ctx context.Context) (request.ID, error) {
+	filter, found := store.Filter{State: request.Packaging, Limit: q.page}, request.ID("")
+	for {
+		page, err := q.config.Store.List(ctx, filter)
+		if err != nil {
+			return "", err
+		}
+		for i := range page {
+			if !page[i].WaitsForMail() && q.free(page[i].ID) {
+				found = page[i].ID
+			}
+		}
+		if len(page) < q.page {
+			return found, nil
+		}
+		last := &page[len(page)-1]
+		filter.Before = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
+	}
+}
+
+// free reports whether nobody here makes a request's package, or waits with it.
+func (q *Queue) free(id request.ID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, making := q.making[id]
+	return !making && !q.now().Before(q.later[id])
 }
 
 func (q *Queue) claim(id request.ID) (*age.X25519Identity, bool) {

@@ -335,3 +335,21 @@ func (d *counter) download(t *testing.T) map[string]string {
 	}
 	return unzip(t, content)
 }
+
+// Requests that wait, for the post or for another try, hide none behind them,
+// however many they are.
+func TestQueueFindsTheOldestBehindOthers(t *testing.T) {
+	d := newCounter(t, request.KnowSpecific, job(t, "crm", request.ActionExport, request.JobDone, part("a")))
+	want := []request.ID{d.id}
+	for range 4 {
+		d.id = request.NewID()
+		d.put(t, request.KnowSpecific, nil, []store.Job{job(t, "crm", request.ActionExport, request.JobDone, part("a"))})
+		want = append(want, d.id)
+	}
+	d.queue.ReadPages(2)
+	for i, id := range want {
+		if o := d.next(t); o.RequestID != string(id) { // and nobody finishes any
+			t.Errorf("order %d is of another request than the oldest", i)
+		}
+	}
+}

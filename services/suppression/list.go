@@ -230,38 +230,74 @@ func (l *List) Check(ctx context.Context, ids []request.Identifier) ([]Answer, e
 }
 
 // Has reports for each person, given by their identifiers in canonical form,
-// whether they are on the list for a reason, with one question to the store.
+// whether any of them is on the list for a reason, with one question to the store.
 // Somebody whose identifiers can't be on the list counts as on it.
 func (l *List) Has(ctx context.Context, people [][]request.Identifier, why store.Why) ([]bool, error) {
-	peppers, err := l.Peppers(ctx)
+	listed, usable, err := l.count(ctx, people, why)
 	if err != nil {
 		return nil, err
 	}
+	out := make([]bool, len(people))
+	for i := range people {
+		out[i] = listed[i] > 0 || usable[i] == 0
+	}
+	return out, nil
+}
+
+// Whole is [List.Has] for people all of whose identifiers are on the list. Whoever
+// was put there with several and came back is let go by one of them: the company
+// knows them by that again, and the others still lead to them.
+func (l *List) Whole(ctx context.Context, people [][]request.Identifier, why store.Why) ([]bool, error) {
+	listed, usable, err := l.count(ctx, people, why)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]bool, len(people))
+	for i := range people {
+		out[i] = listed[i] == usable[i]
+	}
+	return out, nil
+}
+
+// count says how many identifiers each person has that can be on the list, and how
+// many of them are, under whatever key.
+func (l *List) count(ctx context.Context, people [][]request.Identifier, why store.Why) (listed, usable []int, err error) {
+	peppers, err := l.Peppers(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	type place struct{ person, identifier int }
 	var digests [][]byte
-	owner, out := make(map[string][]int), make([]bool, len(people))
+	owner := make(map[string][]place)
+	listed, usable = make([]int, len(people)), make([]int, len(people))
 	for i, ids := range people {
-		out[i] = true
-		for _, id := range ids {
+		for k, id := range ids {
+			if Usable(id) {
+				usable[i]++
+			}
 			for _, d := range peppers.digests(id) {
-				out[i] = false
 				digests = append(digests, d)
-				owner[string(d)] = append(owner[string(d)], i)
+				owner[string(d)] = append(owner[string(d)], place{i, k})
 			}
 		}
 	}
 	found, err := l.Store.Suppressed(ctx, digests)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	seen := make(map[place]bool)
 	for _, f := range found {
 		if f.Why != why {
 			continue
 		}
-		for _, i := range owner[string(f.Digest)] {
-			out[i] = true
+		for _, p := range owner[string(f.Digest)] {
+			if !seen[p] { // once, under however many keys
+				seen[p] = true
+				listed[p.person]++
+			}
 		}
 	}
-	return out, nil
+	return listed, usable, nil
 }
 
 // Release takes a person off the list of the erased: they have come back, and

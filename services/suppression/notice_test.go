@@ -101,6 +101,14 @@ func TestRelease_DE11(t *testing.T) {
 	// A person counts as on the list by any identifier, and by none that can't be.
 	people := [][]request.Identifier{{back}, {back, stays}, {request.NewIdentifier(request.Name, "Jane Roe")}, {email("new@example.com")}}
 	if got, err := l.Has(t.Context(), people, store.WhyDeleted); err != nil || !slices.Equal(got, []bool{false, true, true, false}) {
+		t.Errorf("on the list by any: %v, %v", got, err)
+	}
+	// Who came back by one of their identifiers came back.
+	people = append(people, []request.Identifier{stays, request.NewIdentifier(request.Name, "Jane Roe")})
+	if got, err := l.Whole(t.Context(), people, store.WhyDeleted); err != nil || !slices.Equal(got, []bool{false, false, true, false, true}) {
 		t.Errorf("to stay erased: %v, %v", got, err)
+	}
+	if got, err := l.Whole(t.Context(), [][]request.Identifier{{back}}, store.WhyOptedOut); err != nil || !got[0] {
+		t.Errorf("to stay opted out: %v, %v", got, err)
 	}
 }
