@@ -79,21 +79,26 @@ func newWorld(t testing.TB, db *sql.DB, keys store.Suppressions) *world {
 		Ledger:   &drop.Ledger{DB: db, Keys: &suppression.List{Store: keys, Vault: newVault(t)}},
 		Platform: &drop.Platform{URL: server.URL, Key: droptest.Key, Tries: 5, Pause: func(context.Context, time.Duration) bool { return true }},
 		Spool:    t.TempDir(), Rows: 3,
-		Now:  func() time.Time { w.now = w.now.Add(time.Millisecond); return w.now },
-		File: w.file,
-		People: func() (io.ReadCloser, error) {
-			var b strings.Builder
-			for _, h := range w.people {
-				text, err := json.Marshal(h)
-				if err != nil {
-					return nil, err
-				}
-				b.Write(append(text, '\n'))
-			}
-			return io.NopCloser(strings.NewReader(b.String())), nil
-		},
+		Now:    func() time.Time { w.now = w.now.Add(time.Millisecond); return w.now },
+		File:   w.file,
+		People: peopleFile(&w.people),
 	}
 	return w
+}
+
+// peopleFile opens a file of people as they are then. Its last line has no end.
+func peopleFile(people *[]drop.Holding) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		lines := make([]string, len(*people))
+		for i, h := range *people {
+			text, err := json.Marshal(h)
+			if err != nil {
+				return nil, err
+			}
+			lines[i] = string(text)
+		}
+		return io.NopCloser(strings.NewReader(strings.Join(lines, "\n"))), nil
+	}
 }
 
 func lite(t testing.TB) *world {
@@ -442,16 +447,22 @@ func TestDR_3_AnyCrashEndsRight(t *testing.T) {
 			return droptest.None
 		}
 		holders := map[int]int{} // of an address
+		var elsewhere []drop.Holding
 		for n := range rapid.IntRange(0, 7).Draw(rt, "people") {
 			address := rapid.IntRange(1, 6).Draw(rt, "address")
 			holders[address]++
 			w.people = append(w.people, holder(fmt.Sprintf("c-%d", n), mail(address)))
+			if rapid.Bool().Draw(rt, "elsewhere too") { // which makes no second person of them
+				elsewhere = append(elsewhere, holder(fmt.Sprintf("c-%d", n), mail(address), mail(100+n)))
+			}
 		}
-		want := map[string]drop.Status{}
+		w.People = drop.Together(w.People, peopleFile(&elsewhere))
+		want, listed := map[string]drop.Status{}, map[string]string{} // an item that names an address
 		var items []drop.Item
 		for n := range rapid.IntRange(1, 9).Draw(rt, "items") {
 			address := rapid.IntRange(1, 9).Draw(rt, "item")
 			items = append(items, mailItem(n, mail(address)))
+			listed[mail(address)] = id(n)
 			want[id(n)] = drop.Match{People: holders[address]}.StatusOf()
 		}
 		w.platform.Give(first, items, nil)
@@ -471,6 +482,16 @@ func TestDR_3_AnyCrashEndsRight(t *testing.T) {
 		}
 		if n := w.platform.Waiting(); n != 0 {
 			rt.Errorf("%d items wait", n)
+		}
+		// Whom two sources know is asked for by what both know.
+		for _, h := range elsewhere {
+			asked := len(listed[h.Emails[0]]) == 0
+			for _, ids := range w.who {
+				asked = asked || slices.Contains(ids, request.NewIdentifier(request.Email, h.Emails[0])) && slices.Contains(ids, request.NewIdentifier(request.Email, h.Emails[1]))
+			}
+			if !asked {
+				rt.Errorf("%s is on a list and is asked for by what one source knows", h.Key)
+			}
 		}
 		seen := map[string]bool{}
 		for id, right := range w.rights {

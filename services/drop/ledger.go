@@ -31,7 +31,7 @@ const (
 	// slower on the other.
 	width = 300
 	// batchRows is how many rows one transaction has.
-	batchRows = 5000
+	batchRows = 20_000
 )
 
 // Batch is one download.

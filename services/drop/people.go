@@ -67,7 +67,7 @@ func ReadPeople(r io.Reader, take func(Holding) error) error {
 		if _, err := h.person(); err != nil {
 			return fmt.Errorf("reading people: line %d: births: want yyyy-mm-dd: %w", n, ErrPeople)
 		}
-		if len(h.identifiers()) == 0 {
+		if !h.findable() {
 			return fmt.Errorf("reading people: line %d: no identifier that a connector can look for; add identifiers: %w", n, ErrPeople)
 		}
 		if err := take(h); err != nil {
@@ -104,22 +104,42 @@ func (h Holding) person() (Person, error) {
 // it.
 func (h Holding) identifiers() []request.Identifier {
 	var all []request.Identifier
-	add := func(kind request.Kind, value string) {
-		if id, err := request.NewIdentifier(kind, value).Normalize(); err == nil && kind != request.Name && !slices.Contains(all, id) {
+	for id := range h.findings {
+		if !slices.Contains(all, id) {
 			all = append(all, id)
 		}
 	}
-	for _, id := range h.Identifiers {
-		add(request.Kind(id.Kind), id.Value)
-	}
-	for _, v := range h.Emails {
-		add(request.Email, v)
-	}
-	for _, v := range h.Phones {
-		add(request.Phone, v)
-	}
-	for _, v := range h.AdvertisingIDs {
-		add(request.DeviceID, v)
-	}
 	return all
+}
+
+// findable reports whether h has an identifier. The first one will do: bringing
+// all values of everybody into their form is most of what a comparison would cost.
+func (h Holding) findable() bool {
+	for range h.findings {
+		return true
+	}
+	return false
+}
+
+// findings yields the identifiers of h, as often as they are there.
+func (h Holding) findings(yield func(request.Identifier) bool) {
+	try := func(kind request.Kind, value string) bool {
+		id, err := request.NewIdentifier(kind, value).Normalize()
+		return err != nil || kind == request.Name || yield(id)
+	}
+	for _, id := range h.Identifiers {
+		if !try(request.Kind(id.Kind), id.Value) {
+			return
+		}
+	}
+	for _, of := range []struct {
+		kind   request.Kind
+		values []string
+	}{{request.Email, h.Emails}, {request.Phone, h.Phones}, {request.DeviceID, h.AdvertisingIDs}} {
+		for _, v := range of.values {
+			if !try(of.kind, v) {
+				return
+			}
+		}
+	}
 }

@@ -218,7 +218,7 @@ func holdingOf(p *habeasv1.HeldPerson) (Holding, error) {
 	for _, id := range p.GetIdentifiers() {
 		h.Identifiers = append(h.Identifiers, identifierJSON{Kind: id.GetKind(), Value: id.GetValue()})
 	}
-	if h.Key == "" || len(h.identifiers()) == 0 {
+	if h.Key == "" || !h.findable() {
 		return h, fmt.Errorf("a person has no number, or no identifier that a connector can look for: map one that every row has: %w", ErrSystems)
 	}
 	return h, nil
