@@ -44,7 +44,40 @@ func checkOptOut(t *testing.T, w *world) {
 		t.Skip("the connector is no OptOuter")
 	}
 	c := choice{w, "opted out", "OptOut", o.OptOut, o.OptedOut}
+	teller, ok := w.connector.(sdk.StandingTeller)
+	if ok {
+		t.Run("stands_nowhere_before", func(t *testing.T) { wantStanding(t, w, teller, false) })
+	}
 	c.check(t)
+	if ok {
+		t.Run("stands_everywhere_after", func(t *testing.T) { wantStanding(t, w, teller, true) })
+	}
+}
+
+// wantStanding holds what a connector tells of an opt-out of hers against whether
+// there is one. Asking changes nothing.
+func wantStanding(t *testing.T, w *world, teller sdk.StandingTeller, out bool) {
+	t.Helper()
+	before := w.dump(t)
+	var stores []sdk.Standing
+	err := w.do(t.Context(), func(ctx context.Context) (err error) {
+		stores, err = teller.OptOutStanding(ctx, w.her.Person)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("asking how an opt-out stands: %v", err)
+	}
+	for _, s := range stores {
+		if !slices.ContainsFunc(w.manifest.Stores, func(of sdk.Store) bool { return of.Name == s.Store }) {
+			t.Errorf("the opt-out stands in store %s, which is not in the manifest", s.Store)
+		}
+		if s.InForce < 0 || s.Open < 0 || out && s.Open > 0 || !out && s.InForce > 0 {
+			t.Errorf("store %s: the opt-out is in force in %d records and not in %d; made: %v", s.Store, s.InForce, s.Open, out)
+		}
+	}
+	if !slices.Equal(before, w.dump(t)) {
+		t.Error("asking how an opt-out stands changed the system")
+	}
 }
 
 func checkLimit(t *testing.T, w *world) {

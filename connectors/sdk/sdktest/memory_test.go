@@ -222,6 +222,26 @@ func (c reference) OptedOut(ctx context.Context, p sdk.Person) (bool, error) {
 	return c.chosen(ctx, "out "+optOutKey(p))
 }
 
+func (c reference) OptOutStanding(ctx context.Context, p sdk.Person) ([]sdk.Standing, error) {
+	found, err := c.Locate(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.OptedOut(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var stores []sdk.Standing
+	for _, f := range found {
+		s := sdk.Standing{Store: f.Store, Open: f.Count}
+		if out {
+			s.InForce, s.Open = f.Count, 0
+		}
+		stores = append(stores, s)
+	}
+	return stores, nil
+}
+
 func (c reference) OptIn(ctx context.Context, p sdk.Person) error {
 	return c.choose(ctx, "out "+optOutKey(p), false)
 }

@@ -34,6 +34,7 @@ type broken struct {
 	correct     func(context.Context, sdk.Person, []sdk.Correction) error
 	optOut      func(context.Context, sdk.Person) error
 	optIn       func(context.Context, sdk.Person) error
+	standing    func(context.Context, sdk.Person) ([]sdk.Standing, error)
 	limit       func(context.Context, sdk.Person) error
 	liftLimit   func(context.Context, sdk.Person) error
 	resolve     func(context.Context, sdk.Person) ([]sdk.Identifier, error)
@@ -75,6 +76,13 @@ func (b *broken) OptOut(ctx context.Context, p sdk.Person) error {
 		return b.optOut(ctx, p)
 	}
 	return b.reference.OptOut(ctx, p)
+}
+
+func (b *broken) OptOutStanding(ctx context.Context, p sdk.Person) ([]sdk.Standing, error) {
+	if b.standing != nil {
+		return b.standing(ctx, p)
+	}
+	return b.reference.OptOutStanding(ctx, p)
 }
 
 func (b *broken) OptIn(ctx context.Context, p sdk.Person) error {
@@ -549,6 +557,21 @@ var mutants = []mutant{
 				return err
 			}
 			return r.Erase(ctx, p)
+		}
+	})},
+	{"says that an opt-out stood before", "opt_out/stands_nowhere_before", with(func(_ reference, b *broken) {
+		b.standing = func(context.Context, sdk.Person) ([]sdk.Standing, error) {
+			return []sdk.Standing{{Store: "contacts", InForce: 1}}, nil
+		}
+	})},
+	{"never says that an opt-out stands", "opt_out/stands_everywhere_after", with(func(r reference, b *broken) {
+		b.standing = func(ctx context.Context, p sdk.Person) ([]sdk.Standing, error) {
+			found, err := r.Locate(ctx, p)
+			var stores []sdk.Standing
+			for _, f := range found {
+				stores = append(stores, sdk.Standing{Store: f.Store, Open: f.Count})
+			}
+			return stores, err
 		}
 	})},
 	{"opts nobody in", "opt_in/lifts_hers_alone", with(func(_ reference, b *broken) {
