@@ -2,7 +2,9 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,7 +60,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, opts StreamOptio
 	}
 	for _, s := range streams {
 		s.Replicas, s.Storage, s.Duplicates, s.MaxMsgSize = o.Replicas, jetstream.FileStorage, duplicateWindow, MaxMessage
-		if _, err := js.CreateOrUpdateStream(ctx, s); err != nil {
+		if err := ensureStream(ctx, js, s); err != nil {
 			return fmt.Errorf("creating stream %s: %w", s.Name, err)
 		}
 	}
@@ -77,12 +79,47 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, opts StreamOptio
 			return fmt.Errorf("creating consumer %s: %w", c.config.Durable, err)
 		}
 	}
-	if _, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: BucketConnectors, Replicas: o.Replicas, Description: "Manifests and signs of life.",
-	}); err != nil {
+	bucket := jetstream.KeyValueConfig{Bucket: BucketConnectors, Replicas: o.Replicas, Description: "Manifests and signs of life."}
+	if upToDate(ctx, js, "KV_"+BucketConnectors, jetstream.StreamConfig{Replicas: bucket.Replicas, Description: bucket.Description}) {
+		return nil
+	}
+	if _, err := js.CreateOrUpdateKeyValue(ctx, bucket); err != nil {
 		return fmt.Errorf("creating bucket %s: %w", BucketConnectors, err)
 	}
 	return nil
+}
+
+// ensureStream makes a stream, and changes one that is there only where it is
+// another: rooms ask often and at once, and a change takes the server longer than
+// a look and stands in the way of those who use the stream.
+func ensureStream(ctx context.Context, js jetstream.JetStream, s jetstream.StreamConfig) error {
+	have, err := js.Stream(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = js.CreateStream(ctx, s)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another room was first, with other options
+			_, err = js.UpdateStream(ctx, s)
+		}
+		return err
+	}
+	if err == nil {
+		is := have.CachedInfo().Config
+		if slices.Equal(is.Subjects, s.Subjects) && is.Retention == s.Retention && is.Storage == s.Storage && is.Duplicates == s.Duplicates &&
+			is.MaxMsgSize == s.MaxMsgSize && same(is, s) {
+			return nil
+		}
+	}
+	_, err = js.CreateOrUpdateStream(ctx, s)
+	return err
+}
+
+// upToDate reports whether a bucket's stream is there as it should be.
+func upToDate(ctx context.Context, js jetstream.JetStream, name string, want jetstream.StreamConfig) bool {
+	have, err := js.Stream(ctx, name)
+	return err == nil && same(have.CachedInfo().Config, want)
+}
+
+func same(have, want jetstream.StreamConfig) bool {
+	return have.Replicas == want.Replicas && have.MaxAge == want.MaxAge && have.Description == want.Description
 }
 
 // EnsureConnector makes what one connector needs on the bus: its consumer and
@@ -103,9 +140,11 @@ func EnsureConnector(ctx context.Context, js jetstream.JetStream, name string, o
 	if _, err := js.CreateOrUpdateConsumer(ctx, StreamJobs, config); err != nil {
 		return fmt.Errorf("creating consumer of %s: %w", name, err)
 	}
-	if _, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
-		Bucket: ExportBucket(name), TTL: o.ExportTTL, Replicas: o.Replicas, Description: "Sealed export parts.",
-	}); err != nil {
+	bucket := jetstream.ObjectStoreConfig{Bucket: ExportBucket(name), TTL: o.ExportTTL, Replicas: o.Replicas, Description: "Sealed export parts."}
+	if upToDate(ctx, js, "OBJ_"+bucket.Bucket, jetstream.StreamConfig{Replicas: bucket.Replicas, Description: bucket.Description, MaxAge: bucket.TTL}) {
+		return nil
+	}
+	if _, err := js.CreateOrUpdateObjectStore(ctx, bucket); err != nil {
 		return fmt.Errorf("creating export bucket of %s: %w", name, err)
 	}
 	return nil
