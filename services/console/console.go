@@ -226,6 +226,8 @@ func (r *Room) routes() []route {
 		{"GET /tasks/{connector}/{id}/proof/{proof}", false, r.taskProof},
 		{"POST /tasks/{connector}/{id}/assign", false, r.assignTask},
 		{"POST /tasks/{connector}/{id}/attach", false, r.attachProof},
+		{"POST /tasks/{connector}/{id}/copy", false, r.attachCopy},
+		{"POST /tasks/{connector}/{id}/uncopy", false, r.dropCopy},
 		{"POST /tasks/{connector}/{id}/answer", false, r.answerTask},
 		{"/", false, func(w http.ResponseWriter, req *http.Request) { r.fail(w, req, errNoPage) }},
 	}, r.recipientRoutes(), r.evidenceRoutes(), r.tokenRoutes())

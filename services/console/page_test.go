@@ -46,6 +46,12 @@ func (d *desk) do(t testing.TB, client *http.Client, method, path string, form u
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	return d.send(t, client, req)
+}
+
+// send sends a request and reads the page it leads to.
+func (d *desk) send(t testing.TB, client *http.Client, req *http.Request) answer {
+	t.Helper()
 	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

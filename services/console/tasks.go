@@ -59,7 +59,12 @@ type taskPage struct {
 	Types        string
 	// Disputed are the fields to put right.
 	Disputed []disputedField
-	// Ask says what the form asks for: "count", "in_force" or "fields".
+	// Copies are the files for a copy, CopyTypes what they may be, and CopyFile
+	// and CopyAll how many MiB one and all may have.
+	Copies            []copyView
+	CopyTypes         string
+	CopyFile, CopyAll int
+	// Ask says what the form asks for: "count", "in_force", "fields" or "copy".
 	Ask             string
 	Answered, Done  bool
 	Failed, Problem string
@@ -70,6 +75,7 @@ type taskPage struct {
 type taskStore struct {
 	Name, Field  string
 	Before       string // what was found, for the second look
+	Attached     string // records in the files for a copy
 	Count, Kept  string
 	Basis, Until string
 	Excluded     bool
@@ -86,6 +92,7 @@ var stepWords = map[string]word{
 	"opted_out": {Label: "See whether the opt-out is in force", Tone: warn},
 	"fields":    {Label: "Look at the disputed fields", Tone: warn},
 	"correct":   {Label: "Correct, then look again", Tone: warn},
+	"copy":      {Label: "Attach a copy of what is held", Tone: warn},
 }
 
 func stepWord(t *habeasv1.Task) word {
@@ -225,7 +232,11 @@ func taskPageOf(connector string, a *habeasv1.TaskAnswer, now time.Time, typed u
 		p.Ask = "in_force"
 	case "fields", "correct":
 		p.Ask = "fields"
+	case "copy":
+		p.Ask = "copy"
 	}
+	p.Copies, p.CopyTypes = copyViews(t.GetFiles()), ".json,.csv,.txt,.pdf"
+	p.CopyFile, p.CopyAll = wire.MaxCopyFile>>20, wire.MaxCopy>>20
 	p.Disputed = disputedFields(t, a.GetCorrections(), typed)
 	if s := t.GetSinceTime(); s.IsValid() {
 		p.Since = momentOf(s.AsTime())
@@ -245,6 +256,9 @@ func taskPageOf(connector string, a *habeasv1.TaskAnswer, now time.Time, typed u
 			if c.GetStore() == name {
 				s.Before = number(c.GetCount())
 			}
+		}
+		if p.Ask == "copy" {
+			s.Attached = number(held(t.GetFiles(), name))
 		}
 		p.Stores = append(p.Stores, s)
 	}

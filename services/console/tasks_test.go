@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type archivist struct {
 	mu      sync.Mutex
 	task    *habeasv1.Task
 	proof   []byte
+	pieces  int // of files, but for the last of each
 	changes []string
 	// refuse is the problem of every change, with its detail.
 	refuse, detail string
@@ -129,6 +131,10 @@ func (a *archivist) answer(q *habeasv1.TaskQuestion) *habeasv1.TaskAnswer {
 		case ch.GetVersion() != a.task.GetVersion():
 			return &habeasv1.TaskAnswer{Problem: "moved_on"}
 		}
+		if piece := ch.GetCopy(); piece != nil && piece.GetOffset()+int64(len(piece.GetContent())) < piece.GetSize() {
+			a.pieces++
+			break
+		}
 		a.note(q.GetWho(), ch)
 		a.task.Version++
 		out.Tasks = []*habeasv1.Task{proto.CloneOf(a.task)}
@@ -146,6 +152,14 @@ func (a *archivist) note(who string, ch *habeasv1.TaskChange) {
 		sum := sha256.Sum256(a.proof)
 		a.task.Proofs = append(a.task.Proofs, &habeasv1.TaskProof{Sha256: sum[:], MediaType: what.Attach.GetMediaType(), Size: int64(len(a.proof))})
 		a.changes = append(a.changes, fmt.Sprintf("%s attaches %s", who, what.Attach.GetMediaType()))
+	case *habeasv1.TaskChange_Copy:
+		f := proto.CloneOf(what.Copy)
+		f.Content = nil
+		a.task.Files = append(a.task.Files, f)
+		a.changes = append(a.changes, fmt.Sprintf("%s copies %s, %d of %s, %d bytes", who, f.GetMediaType(), f.GetRecordCount(), f.GetStore(), f.GetSize()))
+	case *habeasv1.TaskChange_Uncopy:
+		a.task.Files = slices.DeleteFunc(a.task.Files, func(f *habeasv1.TaskFile) bool { return bytes.Equal(f.GetSha256(), what.Uncopy) })
+		a.changes = append(a.changes, who+" takes out")
 	case *habeasv1.TaskChange_Result:
 		a.task.Answered = true
 		text := fmt.Sprintf("%s answers %q %v", who, what.Result.GetImpossible(), what.Result.GetInForce())
@@ -416,7 +430,7 @@ func TestTasksAreForWhoDoesThem(t *testing.T) {
 		if (page.status == http.StatusOK) != c.may || strings.Contains(page.body, planted) != c.may {
 			t.Errorf("%s: status %d", c.role, page.status)
 		}
-		for _, action := range []string{"/assign", "/answer", "/attach"} {
+		for _, action := range []string{"/assign", "/answer", "/attach", "/copy", "/uncopy"} {
 			if got := d.do(t, client, http.MethodPost, "/tasks/archive/"+taskID+action, url.Values{"version": {"1"}}, nil); (got.status == http.StatusForbidden) == c.may {
 				t.Errorf("%s, %s: status %d", c.role, action, got.status)
 			}
@@ -462,10 +476,13 @@ func TestTaskLooks(t *testing.T) {
 	enter(b, d)
 	looks(b, "tasks", d.server.URL+"/tasks")
 	page := d.server.URL + "/tasks/archive/" + taskID
+	a.copies()
+	looks(b, "task-copy", page)
+	attachesCopy(t, b)
 	a.corrects("correct")
 	looks(b, "task-correct", page)
 	a.mu.Lock()
-	a.task.Right, a.task.Step, a.task.Fields = "delete", "look", nil
+	a.task.Right, a.task.Step, a.task.Fields, a.changes = "delete", "look", nil, nil
 	a.mu.Unlock()
 	looks(b, "task", page)
 	file := filepath.Join(t.TempDir(), "photo.png")

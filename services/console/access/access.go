@@ -89,6 +89,8 @@ var Table = map[string]Permission{
 	"GET /tasks/{connector}/{id}/proof/{proof}": Handle,
 	"POST /tasks/{connector}/{id}/assign":       Handle,
 	"POST /tasks/{connector}/{id}/attach":       Handle,
+	"POST /tasks/{connector}/{id}/copy":         Handle,
+	"POST /tasks/{connector}/{id}/uncopy":       Handle,
 	"POST /tasks/{connector}/{id}/answer":       Handle,
 
 	"GET /disclosures":                     See,
