@@ -169,6 +169,6 @@ func attachesCopy(t *testing.T, b *browsertest.Browser) {
 		chromedp.Click("#attach-copy"),
 	)
 	b.Wait(`document.querySelectorAll("#copies li").length === 2`)
-	b.Shot("task-copy-attached")
-	b.Accessible("task-copy-attached")
+	b.Shot("console-task-copy-attached")
+	b.Accessible("console-task-copy-attached")
 }
