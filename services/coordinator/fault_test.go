@@ -499,9 +499,13 @@ func TestBatchesCostFewTransactions(t *testing.T) {
 		stop := r.start(nil)
 		r.known("crm", "ads")
 		ids := r.many(n)
-		r.until("all are planned", func() bool {
+		r.until("all are planned and on the bus", func() bool {
 			counts, err := r.store.Counts(t.Context())
-			return err == nil && counts[request.Resolving] == n
+			if err != nil || counts[request.Resolving] != n {
+				return false
+			}
+			stream, err := r.bus.JS.Stream(t.Context(), wire.StreamJobs)
+			return err == nil && stream.CachedInfo().State.LastSeq >= n
 		})
 		stop()
 		r.audit.Leave() // its news would be read beside the answers
