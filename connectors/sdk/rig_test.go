@@ -22,7 +22,9 @@ import (
 	"github.com/habeas-data/habeas/proto/wire/wiretest"
 )
 
-const deadline = 20 * time.Second
+// deadline is longer than a job is kept for a connector that stopped with it on
+// its way.
+const deadline = 90 * time.Second
 
 // book is a system in memory: how many records there are by email and store.
 // Hooks run before each call; an error they return is the call's.
