@@ -221,7 +221,9 @@ func (t *turner) follow(ref string, from *url.URL, resolve func(*url.URL, string
 	return true, nil
 }
 
-// linkNext finds the target of rel="next" among the Link headers (RFC 8288).
+// linkNext finds the target of rel="next" among the Link headers (RFC 8288). Some
+// systems, Sentry for one, give the last page a next link too and say by
+// results="false" that nothing is behind it.
 func linkNext(h http.Header) string {
 	for _, line := range h.Values("Link") {
 		for line != "" {
@@ -237,16 +239,27 @@ func linkNext(h http.Header) string {
 			target, rest := line[:end], line[end+1:]
 			params, _, _ := strings.Cut(rest, "<")
 			line = rest
-			for param := range strings.SplitSeq(params, ";") {
-				name, value, _ := strings.Cut(strings.TrimRight(strings.TrimSpace(param), ", "), "=")
-				if !strings.EqualFold(strings.TrimSpace(name), "rel") {
-					continue
-				}
-				if slices.ContainsFunc(strings.Fields(strings.Trim(strings.TrimSpace(value), `"`)), func(r string) bool { return strings.EqualFold(r, "next") }) {
-					return target
-				}
+			if leadsOn(params) {
+				return target
 			}
 		}
 	}
 	return ""
+}
+
+// leadsOn reports whether the parameters of a link are those of a next page.
+func leadsOn(params string) (next bool) {
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimRight(strings.TrimSpace(param), ", "), "=")
+		words := strings.Fields(strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`)))
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "rel":
+			next = next || slices.Contains(words, "next")
+		case "results":
+			if slices.Equal(words, []string{"false"}) {
+				return false
+			}
+		}
+	}
+	return next
 }
