@@ -110,9 +110,6 @@ var transitions = []Transition{
 	{Closing, Closed, Always},
 }
 
-// Transitions returns the table of allowed steps.
-func Transitions() []Transition { return slices.Clone(transitions) }
-
 // Has reports whether a request for r can ever be in state s. A right that is
 // never verified is never held either: nothing may stand between an opt-out and
 // its effect (11 CCR 7026(f)).

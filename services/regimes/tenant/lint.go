@@ -75,11 +75,6 @@ func (f *File) Lint(set *regimes.Set, on request.Date) ([]Finding, error) {
 	return l.found, nil
 }
 
-// Failed reports whether findings hold an error.
-func Failed(found []Finding) bool {
-	return slices.ContainsFunc(found, func(f Finding) bool { return f.Severity == Error })
-}
-
 // place is where a finding points.
 type place struct {
 	path   string
