@@ -296,6 +296,9 @@ func (ch *children) startDemo(ctx context.Context) (env []string, wait func(cont
 		if ctx.Err() != nil {
 			return nil
 		}
+		if err == nil {
+			err = errors.New("somebody stopped them")
+		}
 		return fmt.Errorf("the demo company's servers ended: %w; see logs/demo.log", err)
 	}, nil
 }

@@ -192,7 +192,10 @@ type jobView struct {
 }
 
 type storeView struct {
-	Store     string `json:"store"`
+	Store string `json:"store"`
+	// Category is the letter of Civ. Code 1798.140(v)(1) that tells parts of a store
+	// apart.
+	Category  string `json:"category"`
 	Located   int64  `json:"located"`
 	Remaining int64  `json:"remaining"`
 	Kept      int64  `json:"kept"`
@@ -211,4 +214,14 @@ type storeView struct {
 
 func requestPath(id string, more ...string) string {
 	return "/v1/requests/" + url.PathEscape(id) + strings.Join(more, "")
+}
+
+// one is for a command about one thing, which its use calls by this name.
+func one(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("want one %s and have %d: %s", name, len(args), cmd.UseLine())
+		}
+		return nil
+	}
 }

@@ -91,7 +91,7 @@ func printConnectors(out io.Writer, raw json.RawMessage) error {
 func connectorPause(flags *clientFlags) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "pause NAME --reason TEXT", Short: "Send a connector no jobs until it is resumed", Args: cobra.ExactArgs(1),
+		Use: "pause NAME --reason TEXT", Short: "Send a connector no jobs until it is resumed", Args: one("NAME"),
 		Long: `Send a connector no jobs until it is resumed. What it has in hand it finishes; its
 other jobs wait, the requests say so, and the clocks run on. The pause is on record
 and lasts through restarts.`,
@@ -108,7 +108,7 @@ and lasts through restarts.`,
 
 func connectorResume(flags *clientFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "resume NAME", Short: "Let a paused connector have jobs again", Args: cobra.ExactArgs(1),
+		Use: "resume NAME", Short: "Let a paused connector have jobs again", Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return flags.decide(cmd, args[0], "resume", nil, "gets jobs again", "was not paused")
 		},

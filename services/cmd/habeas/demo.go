@@ -65,7 +65,7 @@ func runDemo(ctx context.Context, file string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w\nwhat happened is in %s", err, dir)
 	}
-	_, err = fmt.Fprintf(out, "\nEverything above is in %s: the package, the evidence and the logs.\n", dir)
+	_, err = fmt.Fprintf(out, "\nEverything above is in %s: the package, the evidence and the logs. The demo\ncompany has ended with the demo; make up starts one to look around in.\n", dir)
 	return err
 }
 
@@ -194,8 +194,14 @@ func follow(ctx context.Context, cl *client, id string, out io.Writer) (requestV
 		if err := cl.call(ctx, http.MethodGet, requestPath(id), nil, nil, &v); err != nil {
 			return v, err
 		}
+		before := map[string]int{}
 		for _, j := range v.Jobs {
-			if err := line(fmt.Sprintf("%-10s %-8s %-10s %s", j.Connector, j.Action, j.State, counts(j))); err != nil {
+			work := fmt.Sprintf("%-10s %-8s", j.Connector, j.Action)
+			again := ""
+			if before[work]++; before[work] > 1 {
+				again = fmt.Sprintf(" (%d)", before[work]) // asked once more, by what was found meanwhile
+			}
+			if err := line(strings.TrimRight(fmt.Sprintf("%s %-10s %s%s", work, j.State, counts(j), again), " ")); err != nil {
 				return v, err
 			}
 		}
@@ -250,16 +256,23 @@ func tellOutcome(out io.Writer, v requestView) error {
 			}
 		}
 	}
-	if _, err := fmt.Fprintf(out, "  erased %d records\n", erased); err != nil {
+	if _, err := fmt.Fprintf(out, "  erased %s\n", countOf(erased)); err != nil {
 		return err
 	}
 	var lines []string
 	for k, n := range reasons {
-		lines = append(lines, fmt.Sprintf("  kept   %d records: %s, until %s\n", n, k.basis, k.until))
+		lines = append(lines, fmt.Sprintf("  kept   %s: %s, until %s\n", countOf(n), k.basis, k.until))
 	}
 	slices.Sort(lines)
 	_, err := io.WriteString(out, strings.Join(lines, ""))
 	return err
+}
+
+func countOf(n int64) string {
+	if n == 1 {
+		return "1 record"
+	}
+	return fmt.Sprintf("%d records", n)
 }
 
 func tellPackage(ctx context.Context, cl *client, id, file string, out io.Writer) error {

@@ -66,7 +66,7 @@ func withLedger(ctx context.Context, file string, use func(*disclosure.Ledger) e
 
 func disclosureImport(config *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "import FILE", Short: "Put what was given away of single persons on the ledger", Args: cobra.ExactArgs(1),
+		Use: "import FILE", Short: "Put what was given away of single persons on the ledger", Args: one("FILE"),
 		Long: `Read lines of JSON, one disclosure each:
 
   {"id": "sale-17", "at": "2026-11-02T10:00:00Z", "recipient": "adnet", "from": "crm",
@@ -213,7 +213,7 @@ func disclosureAcknowledge() *cobra.Command {
 	var flags clientFlags
 	var by string
 	cmd := &cobra.Command{
-		Use: "acknowledge ID --by NAME", Short: "Record that a recipient confirmed another way, by phone or letter", Args: cobra.ExactArgs(1),
+		Use: "acknowledge ID --by NAME", Short: "Record that a recipient confirmed another way, by phone or letter", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := request.ParseID(args[0])
 			if err != nil {

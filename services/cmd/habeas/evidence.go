@@ -161,7 +161,7 @@ func verifyCommand() *cobra.Command {
 	var sample int
 	var word, policy string
 	cmd := &cobra.Command{
-		Use: "verify DIR", Short: "Check an evidence pack, trusting nothing but it and public keys", Args: cobra.ExactArgs(1),
+		Use: "verify DIR", Short: "Check an evidence pack, trusting nothing but it and public keys", Args: one("DIR"),
 		Long: `Check every signature, every proof and the arithmetic of an evidence pack. With
 --key it trusts only the keys you got another way: the log's public key and the
 rooms' evidence keys, as "habeas up" keeps them in .state/keys/public. Without,
@@ -172,6 +172,9 @@ by the witnesses that a C2SP tlog-policy of yours wants. Without, it says who of
 those that the company named did.`,
 		Example: "  habeas verify evidence --key .state/keys/public\n  habeas verify evidence --key keys --policy witnesses.policy",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
+				return fmt.Errorf("DIR: there is no folder %s; unpack the pack first if it is a zip, or make one with habeas evidence export", args[0])
+			}
 			trust, err := loadTrust(keys)
 			if err != nil {
 				return err

@@ -213,7 +213,7 @@ func printIncidents(w io.Writer, incidents []aftercare.Incident) error {
 func incidentClose(flags *clientFlags) *cobra.Command {
 	var by, note string
 	cmd := &cobra.Command{
-		Use: "close ID --by NAME", Short: "Close an incident that somebody has looked at", Args: cobra.ExactArgs(1),
+		Use: "close ID --by NAME", Short: "Close an incident that somebody has looked at", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {

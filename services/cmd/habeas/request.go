@@ -137,7 +137,11 @@ func showRequest(w io.Writer, v requestView) error {
 					because = why
 				}
 				because = strings.TrimSpace(s.became() + " " + because)
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", connector, action, state, s.Store, s.Located, s.Remaining, s.Kept, because)
+				store := s.Store
+				if s.Category != "" {
+					store += " (" + s.Category + ")"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", connector, action, state, store, s.Located, s.Remaining, s.Kept, because)
 			}
 		}
 		if err := t.Flush(); err != nil {
@@ -167,7 +171,7 @@ func (s *storeView) became() string {
 
 func showCommand(flags *clientFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show a request with its jobs", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Show a request with its jobs", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
@@ -238,7 +242,7 @@ func listCommand(flags *clientFlags) *cobra.Command {
 func cancelCommand(flags *clientFlags) *cobra.Command {
 	var code, reason string
 	cmd := &cobra.Command{
-		Use: "cancel ID --reason TEXT", Short: "Cancel a request", Args: cobra.ExactArgs(1),
+		Use: "cancel ID --reason TEXT", Short: "Cancel a request", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
@@ -257,7 +261,7 @@ func cancelCommand(flags *clientFlags) *cobra.Command {
 
 func confirmCommand(flags *clientFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "confirm ID", Short: "Take the second step of a request that has two, for the person who confirmed it", Args: cobra.ExactArgs(1),
+		Use: "confirm ID", Short: "Take the second step of a request that has two, for the person who confirmed it", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
@@ -273,7 +277,7 @@ func confirmCommand(flags *clientFlags) *cobra.Command {
 func retryCommand(flags *clientFlags) *cobra.Command {
 	var connector string
 	cmd := &cobra.Command{
-		Use: "retry ID", Short: "Send jobs again that failed or wait", Args: cobra.ExactArgs(1),
+		Use: "retry ID", Short: "Send jobs again that failed or wait", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
@@ -295,7 +299,7 @@ func retryCommand(flags *clientFlags) *cobra.Command {
 func postedCommand(flags *clientFlags) *cobra.Command {
 	var on, tracking string
 	cmd := &cobra.Command{
-		Use: "posted ID", Short: "Say that the answer to a request was printed and mailed, as the person chose", Args: cobra.ExactArgs(1),
+		Use: "posted ID", Short: "Say that the answer to a request was printed and mailed, as the person chose", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
@@ -323,7 +327,7 @@ func postedCommand(flags *clientFlags) *cobra.Command {
 func downloadCommand(flags *clientFlags) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use: "download ID --out FILE", Short: "Download the package of a copy request", Args: cobra.ExactArgs(1),
+		Use: "download ID --out FILE", Short: "Download the package of a copy request", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {

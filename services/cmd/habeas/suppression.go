@@ -126,7 +126,7 @@ func encryptedFile(path, to string, fn func(io.Writer, age.Recipient) error) (er
 func suppressionImport(config *string) *cobra.Command {
 	var identity string
 	cmd := &cobra.Command{
-		Use: "import --identity KEYFILE FILE", Short: "Add the list of another company or installation", Args: cobra.ExactArgs(1),
+		Use: "import --identity KEYFILE FILE", Short: "Add the list of another company or installation", Args: one("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			key, err := os.Open(identity) //nolint:gosec // the operator names it
 			if err != nil {

@@ -121,7 +121,7 @@ func tokenListCommand(flags *clientFlags) *cobra.Command {
 
 func tokenRevokeCommand(flags *clientFlags, by *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID", Short: "End a token at once", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "End a token at once", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := flags.open()
 			if err != nil {
