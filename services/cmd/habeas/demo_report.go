@@ -78,7 +78,7 @@ func tellReport(file string, out io.Writer) error {
 	}
 	went := r.went()
 	for _, c := range r.Categories {
-		if _, err := fmt.Fprintf(out, "  %s  %-55s %4d records\n", c.Letter, c.Name, c.Count); err != nil {
+		if _, err := fmt.Fprintf(out, "  %s  %-55s %12s\n", c.Letter, c.Name, countOf(c.Count)); err != nil {
 			return err
 		}
 		for _, line := range went[c.Letter] {
