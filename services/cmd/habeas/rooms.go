@@ -7,17 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
-	"strings"
-	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/habeas-data/habeas/proto/wire"
@@ -26,183 +19,13 @@ import (
 	"github.com/habeas-data/habeas/services/console"
 	"github.com/habeas-data/habeas/services/coordinator"
 	"github.com/habeas-data/habeas/services/delivery"
-	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/internal/room"
-	"github.com/habeas-data/habeas/services/internal/vault"
 	"github.com/habeas-data/habeas/services/regimes"
-	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
-	"github.com/habeas-data/habeas/services/request/store/litestore"
-	"github.com/habeas-data/habeas/services/request/store/pgstore"
 	"github.com/habeas-data/habeas/services/suppression"
-	"github.com/habeas-data/habeas/services/tokens"
 )
-
-// runtime is what the rooms of one process share.
-type runtime struct {
-	config
-	instance string
-	logger   *slog.Logger
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	store    database
-	vault    *vault.Vault
-	token    string
-	guard    *tokens.Guard
-	log      logTransport
-	// once is the code of the link that signs somebody in one time; empty for none.
-	once   string
-	intake *intake.Room
-	// delivery answers for packages when that room is in this process.
-	delivery http.Handler
-	// demoCompany is the file that answers are made from where none is set.
-	demoCompany string
-	// bases are on what connectors may keep records, once they were read.
-	bases *tenant.Bases
-	// ledger is who got which data; nil without a company's file.
-	ledger *disclosure.Ledger
-	// listener is where HTTP is served when it is open already.
-	listener net.Listener
-
-	group  room.Group
-	mounts map[string]http.Handler
-	checks map[string]func() error
-	close  []func() error
-}
-
-// open connects a process to what every room needs.
-func (c config) open(ctx context.Context, logger *slog.Logger, need needs, options ...nats.Option) (*runtime, error) {
-	id := make([]byte, 6)
-	rand.Read(id) // never fails
-	r := &runtime{
-		config: c, instance: hex.EncodeToString(id), logger: logger,
-		mounts: map[string]http.Handler{}, checks: map[string]func() error{},
-	}
-	if err := c.makeDirs(); err != nil {
-		return nil, err
-	}
-	if err := r.connect(options); err != nil {
-		return nil, err
-	}
-	if need == requestsAndBus {
-		if err := r.openRequests(ctx); err != nil {
-			return nil, err
-		}
-	}
-	token, err := c.HTTP.TokenFile.Read()
-	if err != nil {
-		return nil, err
-	}
-	r.token = token.Reveal()
-	return r, r.openGuard()
-}
-
-// needs is what a room works with.
-type needs int
-
-const (
-	busOnly needs = iota // audit: it never sees a request
-	requestsAndBus
-)
-
-// openRequests opens the store of requests and the master key.
-func (r *runtime) openRequests(ctx context.Context) error {
-	dsn, err := r.Store.dsn()
-	if err != nil {
-		return err
-	}
-	if r.store, err = openStore(ctx, dsn); err != nil {
-		return err
-	}
-	r.close = append(r.close, r.store.Close)
-	r.checks["store"] = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		return r.store.Ping(ctx)
-	}
-	if r.vault, err = vault.New(ctx, r.Vault.Key); err != nil {
-		return err
-	}
-	r.close = append(r.close, r.vault.Close)
-	return nil
-}
-
-func (r *runtime) connect(options []nats.Option) error {
-	options = append([]nats.Option{
-		nats.Name("habeas " + r.instance), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.RetryOnFailedConnect(true),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			r.logger.Warn("bus", slog.Any("error", err))
-		}),
-	}, options...)
-	if r.NATS.User != "" {
-		password, err := r.NATS.PasswordFile.Read()
-		if err != nil {
-			return err
-		}
-		// A user may hear the answers to its own questions and to nobody else's.
-		options = append(options, nats.UserInfo(r.NATS.User, password.Reveal()), nats.CustomInboxPrefix(wire.InboxPrefix(r.NATS.User)))
-	}
-	if r.NATS.CredsFile != "" {
-		options = append(options, nats.UserCredentials(r.NATS.CredsFile))
-	}
-	conn, err := nats.Connect(r.NATS.URL, options...)
-	if err != nil {
-		return fmt.Errorf("connecting to NATS at %s: %w", r.NATS.URL, err)
-	}
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(4000))
-	if err != nil {
-		return fmt.Errorf("opening JetStream: %w", err)
-	}
-	r.conn, r.js = conn, js
-	r.close = append(r.close, func() error { conn.Close(); return nil })
-	r.checks["nats"] = func() error {
-		if !conn.IsConnected() {
-			return errors.New("not connected")
-		}
-		return nil
-	}
-	return nil
-}
-
-func (r *runtime) streams() wire.StreamOptions {
-	return wire.StreamOptions{Replicas: r.NATS.Replicas, AckWait: r.NATS.AckWait}
-}
-
-// shut closes what open opened, in reverse.
-func (r *runtime) shut() error {
-	var errs []error
-	for _, shut := range slices.Backward(r.close) {
-		errs = append(errs, shut())
-	}
-	return errors.Join(errs...)
-}
-
-// database is a store that keeps what the rooms and the doors need.
-type database interface {
-	store.Store
-	store.Doors
-	store.Post
-	store.Tokens
-	store.Disclosures
-	store.Onwards
-}
-
-// openStore opens the store a DSN names.
-func openStore(ctx context.Context, dsn string) (database, error) {
-	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		return litestore.Open(ctx, path)
-	}
-	return pgstore.Open(ctx, dsn)
-}
-
-func migrateStore(ctx context.Context, dsn string, down bool) error {
-	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		return litestore.Migrate(ctx, path, down)
-	}
-	return pgstore.Migrate(ctx, dsn, down)
-}
 
 func (r *runtime) addIntake(ctx context.Context) error {
 	if err := r.openIntake(); err != nil {
@@ -462,41 +285,6 @@ func (r *runtime) addAudit(context.Context) error {
 	return nil
 }
 
-// memoryLimit is where a process of rooms begins to collect garbage harder.
-// What the rooms keep does not grow with the number of open requests; what a
-// burst leaves behind should not stay either. GOMEMLIMIT sets another.
-const memoryLimit = 240 << 20
-
-// serve runs everything that was added, with HTTP in front.
-func (r *runtime) serve(ctx context.Context, name string) error {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-	if os.Getenv("GOGC") == "" {
-		// The heap is small and the limit above holds: collecting half as often
-		// costs some megabytes and saves a twentieth of the computing.
-		debug.SetGCPercent(200)
-	}
-	shutdown, metrics, err := room.Telemetry(ctx, name, version())
-	if err != nil {
-		return err
-	}
-	server := &room.Server{Addr: r.HTTP.Addr, Mount: r.mounts, Checks: r.checks, Metrics: metrics, Logger: r.logger, MaxBody: 16 << 20}
-	run := server.Run
-	if r.listener != nil {
-		run = func(ctx context.Context) error { return server.Serve(ctx, r.listener) }
-	}
-	r.group.Add("http", run)
-	err = r.group.Run(ctx)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if lost := shutdown(stop); lost != nil {
-		// Telemetry that can't be sent is no failure of the rooms.
-		r.logger.Warn("the last telemetry was not sent", slog.Any("error", lost))
-	}
-	return errors.Join(err, r.shut())
-}
-
 // roomCommands run one room each, for production.
 func roomCommands() []*cobra.Command {
 	rooms := []struct {
@@ -541,47 +329,4 @@ func roomCommands() []*cobra.Command {
 		out = append(out, cmd)
 	}
 	return out
-}
-
-func migrateCommand() *cobra.Command {
-	var file string
-	var down bool
-	cmd := &cobra.Command{
-		Use: "migrate", Short: "Bring the databases to this version", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(file)
-			if err != nil {
-				return err
-			}
-			if err := c.makeDirs(); err != nil {
-				return err
-			}
-			if err := c.migrate(cmd.Context(), down); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "databases migrated")
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
-	cmd.Flags().BoolVar(&down, "down", false, "take back the last migration of each database instead")
-	return cmd
-}
-
-func (c *config) migrate(ctx context.Context, down bool) error {
-	dsn, err := c.Store.dsn()
-	if err != nil {
-		return err
-	}
-	if err := migrateStore(ctx, dsn, down); err != nil {
-		return err
-	}
-	if dsn, err = c.Audit.Store.dsn(); err != nil {
-		return err
-	}
-	direction := "up"
-	if down {
-		direction = "down"
-	}
-	return audit.Migrate(ctx, dsn, direction)
 }
