@@ -39,7 +39,7 @@ type run struct {
 func (r *run) has(c *Connector, p sdk.Person, kinds []sdk.Kind) bool {
 	for _, k := range kinds {
 		for _, v := range p.Values(k) {
-			if v = c.m.normal(k, v); v != "" && !r.values[k][v] {
+			if v = c.m.Normalise.Value(k, v); v != "" && !r.values[k][v] {
 				return false
 			}
 		}
@@ -103,7 +103,7 @@ func (c *Connector) begin(ctx context.Context, l *live, people []sdk.Person, kin
 	for _, p := range people {
 		for _, k := range kinds {
 			for _, v := range p.Values(k) {
-				if v = c.m.normal(k, v); v != "" {
+				if v = c.m.Normalise.Value(k, v); v != "" {
 					r.add(k, v)
 				}
 			}

@@ -41,7 +41,7 @@ func (s *store) since(t time.Time) string {
 // value is what a column would hold of a person's identifier; false when its
 // type can't hold it.
 func (c *Connector) value(col column, value string) (string, bool) {
-	value = c.m.normal(col.kind, value)
+	value = c.m.Normalise.Value(col.kind, value)
 	if col.fold {
 		value = strings.ToLower(value)
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -18,7 +17,7 @@ type Map struct {
 	// Normalise tells how values of a kind are compared: "lower" ignores the
 	// case of letters and surrounding blanks; "exact" is the default for every
 	// kind but email. Exact comparison can use a table's index.
-	Normalise map[string]string `yaml:"normalise"`
+	Normalise declared.Normalise `yaml:"normalise"`
 	// Stores are the tables that hold personal data.
 	Stores []StoreMap `yaml:"stores"`
 
@@ -32,27 +31,19 @@ type StoreMap struct {
 	// Table is the table's name, with its database before a dot.
 	Table string `yaml:"table"`
 	// Identifiers are the columns that hold each kind of identifier.
-	Identifiers map[string]Columns `yaml:"identifiers"`
+	Identifiers map[string]declared.Texts `yaml:"identifiers"`
 	// Role is "business" (the default) or "service_provider".
 	Role string `yaml:"role"`
 	// Type is the column that tells the types of rows apart.
 	Type string `yaml:"type"`
 	// Categories give the category of each type of row, "*" that of every type
 	// not named, or of all rows when there is no Type.
-	Categories map[string]CategoryMap `yaml:"categories"`
+	Categories map[string]declared.Category `yaml:"categories"`
 	// Time is the Date or DateTime column that dates a row, for the look-back
 	// window.
 	Time string `yaml:"time"`
 	// Withhold are columns that are never disclosed (11 CCR 7024(d)).
 	Withhold []WithholdMap `yaml:"withhold"`
-}
-
-// CategoryMap is a category of personal information.
-type CategoryMap struct {
-	// Letter is the statutory category, "A" to "L".
-	Letter string `yaml:"letter"`
-	// Data is the finer data category, such as "user.behavior".
-	Data string `yaml:"data"`
 }
 
 // WithholdMap is a column that is never disclosed.
@@ -61,16 +52,6 @@ type WithholdMap struct {
 	Column string `yaml:"column"`
 	// As names the type of the item to the person.
 	As string `yaml:"as"`
-}
-
-// Columns is one column or a list of them.
-type Columns []string
-
-// UnmarshalYAML accepts a single column for a list of one.
-func (c *Columns) UnmarshalYAML(unmarshal func(any) error) error {
-	texts, err := declared.OneOrMany(unmarshal)
-	*c = texts
-	return err
 }
 
 // ReadMap reads and checks the map in a file.
@@ -102,8 +83,6 @@ func (m *Map) fault(store int, field, format string, args ...any) error {
 }
 
 var (
-	kindForm   = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-	storeForm  = regexp.MustCompile(`^[a-z][a-z0-9_.-]*$`)
 	columnForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	tableForm  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$`)
 )
@@ -114,17 +93,15 @@ func (m *Map) check() error {
 	if len(m.Stores) == 0 {
 		return fmt.Errorf("%s:1: stores: name at least one store", m.source.Name)
 	}
-	for kind, how := range m.Normalise {
-		if how != "lower" && how != "exact" {
-			return fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.source.Name, kind, how)
-		}
+	if err := m.Normalise.Check(); err != nil {
+		return m.source.Placed(err)
 	}
 	var errs []error
 	seen, tables := map[string]bool{}, map[string]bool{}
 	for i := range m.Stores {
 		s := &m.Stores[i]
 		fault := func(field, format string, args ...any) { errs = append(errs, m.fault(i, field, format, args...)) }
-		if !storeForm.MatchString(s.Name) || seen[s.Name] {
+		if !declared.IsStore(s.Name) || seen[s.Name] {
 			fault("name", "%q is used twice, or not made of lower-case letters, digits, '_', '-' and '.' after a letter", s.Name)
 		}
 		if !tableForm.MatchString(s.Table) {
@@ -144,7 +121,7 @@ func (s *StoreMap) check(fault func(field, format string, args ...any)) {
 		fault("identifiers", "name the columns that hold at least one kind of identifier")
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.Identifiers)) {
-		if !kindForm.MatchString(kind) {
+		if !declared.IsKind(kind) {
 			fault("identifiers", "kind %q must be lower-case words joined by '_'", kind)
 		}
 		for _, c := range s.Identifiers[kind] {
@@ -153,14 +130,14 @@ func (s *StoreMap) check(fault func(field, format string, args ...any)) {
 			}
 		}
 	}
-	if role := sdk.Role(s.Role); role != "" && role != sdk.Business && role != sdk.ServiceProvider {
-		fault("role", "%q is neither %s nor %s", s.Role, sdk.Business, sdk.ServiceProvider)
+	if err := declared.CheckRole(s.Role); err != nil {
+		fault("role", "%v", err)
 	}
 	if len(s.Categories) == 0 {
 		fault("categories", `give at least "*"`)
 	}
 	for name, c := range s.Categories {
-		if len(c.Letter) != 1 || c.Letter < "A" || c.Letter > "L" {
+		if !c.Lettered() {
 			fault("categories", "%s: letter %q: want A to L (Civ. Code 1798.140(v)(1))", name, c.Letter)
 		}
 		if s.Type == "" && name != "*" {
@@ -180,42 +157,13 @@ func (s *StoreMap) check(fault func(field, format string, args ...any)) {
 	}
 }
 
-// lower reports whether a kind is compared in lower case.
-func (m *Map) lower(kind sdk.Kind) bool {
-	if how, ok := m.Normalise[string(kind)]; ok {
-		return how == "lower"
-	}
-	return kind == sdk.Email
-}
-
-// normal is the form in which values of a kind are compared.
-func (m *Map) normal(kind sdk.Kind, value string) string {
-	if m.lower(kind) {
-		return strings.ToLower(strings.TrimSpace(value))
-	}
-	return value
-}
-
 // Manifest is what the map says of the system: stores, categories, roles and
 // the identifier kinds accepted, with the map's digest. Name and the other
 // settings are the program's to fill in.
 func (m *Map) Manifest() sdk.Manifest {
 	man := sdk.Manifest{Digest: m.source.Digest}
 	for _, s := range m.Stores {
-		store := sdk.Store{Name: s.Name, Role: sdk.Role(s.Role)}
-		if store.Role == "" {
-			store.Role = sdk.Business
-		}
-		for _, c := range s.Categories {
-			category := sdk.Category{Letter: c.Letter, Data: c.Data}
-			if !slices.Contains(store.Categories, category) {
-				store.Categories = append(store.Categories, category)
-			}
-		}
-		slices.SortFunc(store.Categories, func(a, b sdk.Category) int {
-			return strings.Compare(a.Letter+a.Data, b.Letter+b.Data)
-		})
-		man.Stores = append(man.Stores, store)
+		man.Stores = append(man.Stores, declared.Store(s.Name, s.Role, maps.Values(s.Categories)))
 		for kind := range s.Identifiers {
 			if !slices.Contains(man.Accepts, sdk.Kind(kind)) {
 				man.Accepts = append(man.Accepts, sdk.Kind(kind))

@@ -210,7 +210,7 @@ func (c *Connector) bindColumns(i int, s *store, types map[string]string) error 
 			if types[name] == "" {
 				return c.misfit(i, "identifiers", "%s: table %s has no column %s", kind, spec.Table, name)
 			}
-			col, ok := columnOf(name, types[name], sdk.Kind(kind), c.m.lower(sdk.Kind(kind)))
+			col, ok := columnOf(name, types[name], sdk.Kind(kind), c.m.Normalise.Lower(sdk.Kind(kind)))
 			if !ok {
 				return c.misfit(i, "identifiers", "%s: column %s is a %s: want String, an integer or UUID, Nullable or LowCardinality as may be", kind, name, types[name])
 			}

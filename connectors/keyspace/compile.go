@@ -4,27 +4,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // store is a StoreMap made ready for use.
 type store struct {
-	name     string
-	keys     *pattern
-	typ      string
-	member   *pattern // nil when entries are not told by their names
-	fields   []identified
-	provider bool
-	time     TimeMap
-	keep     *KeepMap
-	withhold map[string]sdk.Withheld
-	lower    map[sdk.Kind]bool
+	name      string
+	keys      *pattern
+	typ       string
+	member    *pattern // nil when entries are not told by their names
+	fields    []identified
+	provider  bool
+	time      TimeMap
+	keep      *KeepMap
+	withhold  map[string]sdk.Withheld
+	normalise declared.Normalise
 }
 
 // identified is a field that holds an identifier.
@@ -72,10 +72,7 @@ func (s *store) kinds() []sdk.Kind {
 	return kinds
 }
 
-var (
-	storeForm = regexp.MustCompile(`^[a-z][a-z0-9_.-]*$`)
-	types     = []string{"string", "json", "hash", "set", "zset", "list", "stream"}
-)
+var types = []string{"string", "json", "hash", "set", "zset", "list", "stream"}
 
 // compile checks the map and makes its stores ready for use. The error joins
 // all faults.
@@ -90,17 +87,13 @@ func (m *Map) compile() ([]*store, error) {
 	if len(separator) != 1 {
 		return nil, fmt.Errorf("%s:1: separator: want one ASCII character", m.source.Name)
 	}
-	lower := map[sdk.Kind]bool{sdk.Email: true}
-	for kind, how := range m.Normalise {
-		if how != "lower" && how != "exact" {
-			return nil, fmt.Errorf("%s:1: normalise.%s: %q is neither lower nor exact", m.source.Name, kind, how)
-		}
-		lower[sdk.Kind(kind)] = how == "lower"
+	if err := m.Normalise.Check(); err != nil {
+		return nil, m.source.Placed(err)
 	}
 	var stores []*store
 	var errs []error
 	for i := range m.Stores {
-		s := &store{lower: lower}
+		s := &store{normalise: m.Normalise}
 		fault := func(field, format string, args ...any) { errs = append(errs, m.fault(i, field, format, args...)) }
 		s.compile(&m.Stores[i], separator, fault)
 		if slices.ContainsFunc(stores, func(t *store) bool { return t.name == s.name }) {
@@ -116,17 +109,17 @@ type faulter func(field, format string, args ...any)
 func (s *store) compile(spec *StoreMap, separator string, fault faulter) {
 	s.name, s.typ, s.time, s.keep = spec.Name, spec.Type, spec.Time, spec.Keep
 	s.provider = spec.Role == string(sdk.ServiceProvider)
-	if !storeForm.MatchString(spec.Name) {
+	if !declared.IsStore(spec.Name) {
 		fault("name", "%q must begin with a lower-case letter and hold only these, digits, '_', '-' and '.'", spec.Name)
 	}
 	if !slices.Contains(types, spec.Type) {
 		fault("type", "%q: want one of %s", spec.Type, strings.Join(types, ", "))
 	}
-	if role := sdk.Role(spec.Role); role != "" && role != sdk.Business && role != sdk.ServiceProvider {
-		fault("role", "%q is neither %s nor %s", spec.Role, sdk.Business, sdk.ServiceProvider)
+	if err := declared.CheckRole(spec.Role); err != nil {
+		fault("role", "%v", err)
 	}
-	if l := spec.Category.Letter; len(l) != 1 || l < "A" || l > "L" {
-		fault("category", "letter %q: want A to L (Civ. Code 1798.140(v)(1))", l)
+	if !spec.Category.Lettered() {
+		fault("category", "letter %q: want A to L (Civ. Code 1798.140(v)(1))", spec.Category.Letter)
 	}
 	s.withhold = map[string]sdk.Withheld{}
 	for _, w := range spec.Withhold {
@@ -172,7 +165,7 @@ func (s *store) compileOwner(spec *StoreMap, separator string, fault faulter) {
 		fault("keys", "want one way to tell whose a record is, and there are %d: a <kind> in keys, member, or identifiers", ways)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(spec.Identifiers)) {
-		if !kindForm.MatchString(kind) {
+		if !declared.IsKind(kind) {
 			fault("identifiers", "kind %q must be lower-case words joined by '_'", kind)
 		}
 		for _, field := range spec.Identifiers[kind] {

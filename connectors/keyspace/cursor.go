@@ -31,7 +31,7 @@ func (c *Connector) eachKey(ctx context.Context, q *sought, s *store, visit func
 		return visit(keys)
 	}
 	kind := s.keys.kind
-	if !s.keys.wild && (kind == "" || !q.lower[kind]) {
+	if !s.keys.wild && (kind == "" || !q.normalise.Lower(kind)) {
 		for group := range slices.Chunk(c.named(q, s), int(c.count)) {
 			if err := typed(group); err != nil {
 				return err

@@ -8,7 +8,7 @@ import (
 )
 
 func (c *Connector) sought(people []sdk.Person) *sought {
-	return newSought(people, c.stores[0].lower)
+	return newSought(people, c.stores[0].normalise)
 }
 
 // Locate implements [sdk.Connector].

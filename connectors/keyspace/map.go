@@ -17,7 +17,7 @@ type Map struct {
 	// case of letters and surrounding blanks; "exact" is the default for every
 	// kind but email. Keys named after a kind that is compared in lower case
 	// are found by walking the keys; exact ones are asked for by name.
-	Normalise map[string]string `yaml:"normalise"`
+	Normalise declared.Normalise `yaml:"normalise"`
 	// Stores are the sets of keys that hold personal data.
 	Stores []StoreMap `yaml:"stores"`
 
@@ -40,10 +40,10 @@ type StoreMap struct {
 	Member string `yaml:"member"`
 	// Identifiers are the fields that name the person, by kind: of a hash, of
 	// a stream's entries, or of the JSON objects that are the value, members or
-	// elements.
-	Identifiers map[string]Fields `yaml:"identifiers"`
+	// elements. In JSON a dot leads into an object.
+	Identifiers map[string]declared.Texts `yaml:"identifiers"`
 	// Category is the category of personal information.
-	Category CategoryMap `yaml:"category"`
+	Category declared.Category `yaml:"category"`
 	// Role is "business" (the default) or "service_provider".
 	Role string `yaml:"role"`
 	// Time dates a record.
@@ -56,14 +56,6 @@ type StoreMap struct {
 	TrimmedAfter time.Duration `yaml:"trimmed_after"`
 	// Withhold are fields that are never disclosed (11 CCR 7024(d)).
 	Withhold []WithholdMap `yaml:"withhold"`
-}
-
-// CategoryMap is a category of personal information.
-type CategoryMap struct {
-	// Letter is the statutory category, "A" to "L".
-	Letter string `yaml:"letter"`
-	// Data is the finer data category, such as "user.behavior".
-	Data string `yaml:"data"`
 }
 
 // TimeMap says what dates a record. A stream's entries are dated by their ids.
@@ -97,16 +89,6 @@ type WithholdMap struct {
 	Field string `yaml:"field"`
 	// As names the type of the item to the person.
 	As string `yaml:"as"`
-}
-
-// Fields is one field or a list of them. In JSON a dot leads into an object.
-type Fields []string
-
-// UnmarshalYAML accepts a single field for a list of one.
-func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
-	texts, err := declared.OneOrMany(unmarshal)
-	*f = texts
-	return err
 }
 
 // ReadMap reads and checks the map in a file.
@@ -148,14 +130,7 @@ func (m *Map) Manifest() sdk.Manifest {
 	}
 	for i, s := range stores {
 		spec := m.Stores[i]
-		role := sdk.Role(spec.Role)
-		if role == "" {
-			role = sdk.Business
-		}
-		st := sdk.Store{
-			Name: s.name, Role: role,
-			Categories: []sdk.Category{{Letter: spec.Category.Letter, Data: spec.Category.Data}},
-		}
+		st := declared.Store(s.name, spec.Role, slices.Values([]declared.Category{spec.Category}))
 		if k := spec.Keep; k != nil {
 			st.Retains = []sdk.Retention{{Basis: k.Basis, Ends: true, Facts: k.Facts}}
 		}

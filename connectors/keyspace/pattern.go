@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -23,8 +24,6 @@ type part struct {
 	literal string
 	what    byte // 0 literal, '*' wildcard, '<' identifier
 }
-
-var kindForm = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
 func parsePattern(text, separator string) (*pattern, error) {
 	p := &pattern{}
@@ -51,7 +50,7 @@ func parsePattern(text, separator string) (*pattern, error) {
 		case '<':
 			kind, _, closed := strings.Cut(text[i+1:], ">")
 			switch {
-			case !closed || !kindForm.MatchString(kind):
+			case !closed || !declared.IsKind(kind):
 				return nil, fmt.Errorf("after %q: want <kind>, lower-case words joined by '_'; a plain '<' is written \\<", text[:i])
 			case p.kind != "":
 				return nil, errors.New("two identifiers in one pattern: use one, and name the other under identifiers or in a store of its own")

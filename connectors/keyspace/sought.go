@@ -2,25 +2,25 @@ package keyspace
 
 import (
 	"slices"
-	"strings"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
 // sought is whom one pass looks for.
 type sought struct {
-	people []sdk.Person
-	lower  map[sdk.Kind]bool
-	by     map[sdk.Kind]map[string][]int // value to places in people
-	since  bool                          // somebody has a look-back window
+	people    []sdk.Person
+	normalise declared.Normalise
+	by        map[sdk.Kind]map[string][]int // value to places in people
+	since     bool                          // somebody has a look-back window
 }
 
-func newSought(people []sdk.Person, lower map[sdk.Kind]bool) *sought {
-	q := &sought{people: people, lower: lower, by: map[sdk.Kind]map[string][]int{}}
+func newSought(people []sdk.Person, normalise declared.Normalise) *sought {
+	q := &sought{people: people, normalise: normalise, by: map[sdk.Kind]map[string][]int{}}
 	for i, p := range people {
 		q.since = q.since || !p.Since().IsZero()
 		for _, id := range p.Identifiers() {
-			value := q.normal(id.Kind, id.Value.Reveal())
+			value := q.normalise.Value(id.Kind, id.Value.Reveal())
 			if value == "" {
 				continue
 			}
@@ -35,21 +35,13 @@ func newSought(people []sdk.Person, lower map[sdk.Kind]bool) *sought {
 	return q
 }
 
-// normal is the form in which values of a kind are compared.
-func (q *sought) normal(kind sdk.Kind, value string) string {
-	if q.lower[kind] {
-		return strings.ToLower(strings.TrimSpace(value))
-	}
-	return value
-}
-
 // who are the people a value names.
 func (q *sought) who(kind sdk.Kind, value string) []int {
 	of := q.by[kind]
 	if of == nil {
 		return nil
 	}
-	return of[q.normal(kind, value)]
+	return of[q.normalise.Value(kind, value)]
 }
 
 // concerns reports whether the store can find any of the people.
@@ -60,7 +52,7 @@ func (q *sought) concerns(s *store) bool {
 // only is the one value sought of a kind, if there is one alone and it is
 // compared as it is: the server can look for it.
 func (q *sought) only(kind sdk.Kind) string {
-	if len(q.by[kind]) == 1 && !q.lower[kind] {
+	if len(q.by[kind]) == 1 && !q.normalise.Lower(kind) {
 		for value := range q.by[kind] {
 			return value
 		}

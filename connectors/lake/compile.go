@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -105,11 +105,6 @@ func splitPath(path string) ([]string, error) {
 	return names, nil
 }
 
-var (
-	kindForm  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-	storeForm = regexp.MustCompile(`^[a-z][a-z0-9_.-]*$`)
-)
-
 // compile checks the map and makes its stores ready for use.
 func (m *Map) compile() ([]*store, error) {
 	if len(m.Stores) == 0 {
@@ -137,7 +132,7 @@ func (m *Map) compile() ([]*store, error) {
 
 func (sm *StoreMap) compile() (*store, error) {
 	s := &store{name: sm.Name, partition: sm.Partition, provider: sm.Role == string(sdk.ServiceProvider), fields: newNode("", ""), flat: sm.Format == "csv"}
-	if !storeForm.MatchString(sm.Name) {
+	if !declared.IsStore(sm.Name) {
 		return nil, fmt.Errorf("name: %q must begin with a lower-case letter and hold only these, digits, '_', '-' and '.'", sm.Name)
 	}
 	var err error
@@ -147,8 +142,8 @@ func (sm *StoreMap) compile() (*store, error) {
 	if s.format, err = newFormat(sm); err != nil {
 		return nil, err
 	}
-	if role := sdk.Role(sm.Role); role != "" && role != sdk.Business && role != sdk.ServiceProvider {
-		return nil, fmt.Errorf("role: %q is neither %s nor %s", sm.Role, sdk.Business, sdk.ServiceProvider)
+	if err := declared.CheckRole(sm.Role); err != nil {
+		return nil, fmt.Errorf("role: %w", err)
 	}
 	for _, step := range []func(*StoreMap) error{s.compileIdentifiers, s.compileCategories, s.compileOthers} {
 		if err := step(sm); err != nil {
@@ -163,7 +158,7 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 		return errors.New("identifiers: name the fields that hold at least one kind of identifier")
 	}
 	for _, kind := range slices.Sorted(maps.Keys(sm.Identifiers)) {
-		if !kindForm.MatchString(kind) {
+		if !declared.IsKind(kind) {
 			return fmt.Errorf("identifiers: kind %q must be lower-case words joined by '_'", kind)
 		}
 		fields := sm.Identifiers[kind]
@@ -172,7 +167,7 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 		}
 		number := len(s.kinds)
 		s.kinds = append(s.kinds, sdk.Kind(kind))
-		s.lower = append(s.lower, sdk.Kind(kind) == sdk.Email)
+		s.lower = append(s.lower, sm.Normalise.Lower(sdk.Kind(kind)))
 		for _, path := range fields {
 			n, above, err := s.add(path)
 			if err != nil {
@@ -187,17 +182,12 @@ func (s *store) compileIdentifiers(sm *StoreMap) error {
 			}
 		}
 	}
-	for kind, how := range sm.Normalise {
-		i := slices.Index(s.kinds, sdk.Kind(kind))
-		switch {
-		case i < 0:
+	for kind := range sm.Normalise {
+		if !slices.Contains(s.kinds, sdk.Kind(kind)) {
 			return fmt.Errorf("normalise.%s: this store has no such identifier", kind)
-		case how != "lower" && how != "exact":
-			return fmt.Errorf("normalise.%s: %q is neither lower nor exact", kind, how)
 		}
-		s.lower[i] = how == "lower"
 	}
-	return nil
+	return sm.Normalise.Check()
 }
 
 func (s *store) compileCategories(sm *StoreMap) error {
@@ -209,7 +199,7 @@ func (s *store) compileCategories(sm *StoreMap) error {
 	slices.Reverse(types) // "*" is for the rest, and last
 	for _, typ := range types {
 		c := sm.Categories[typ]
-		if len(c.Letter) != 1 || c.Letter < "A" || c.Letter > "L" {
+		if !c.Lettered() {
 			return fmt.Errorf("categories.%s.letter: %q is not a letter from A to L (Civ. Code 1798.140(v)(1))", typ, c.Letter)
 		}
 		if c.Data == "" {

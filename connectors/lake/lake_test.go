@@ -42,7 +42,7 @@ ignore: ["events/**/*.md"]
 
 func mustMap(t testing.TB, text string) *Map {
 	t.Helper()
-	m, err := ParseMap([]byte(text))
+	m, err := ParseMap("map.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,8 @@
 package lake
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"maps"
 	"slices"
-	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
@@ -24,7 +20,7 @@ type Map struct {
 	// Any other file below a store's folder that no store claims is an error.
 	Ignore []string `yaml:"ignore"`
 
-	digest string
+	source *declared.File
 }
 
 // StoreMap describes one set of files.
@@ -50,33 +46,28 @@ type StoreMap struct {
 	Partition string `yaml:"partition"`
 	// Role is "business" (the default) or "service_provider".
 	Role string `yaml:"role"`
-	// Identifiers are the fields that hold each kind of identifier.
-	Identifiers map[string]Fields `yaml:"identifiers"`
+	// Identifiers are the fields that hold each kind of identifier, each a path.
+	// The names in a path are joined by dots; a dot within a name is written "\.".
+	// Lists on the way are looked through, element by element. In CSV a path is
+	// the name of a column as it is.
+	Identifiers map[string]declared.Texts `yaml:"identifiers"`
 	// Normalise tells how values of a kind are compared: "lower" ignores the
 	// case of letters and surrounding blanks; "exact" is the default for every
 	// kind but email.
-	Normalise map[string]string `yaml:"normalise"`
+	Normalise declared.Normalise `yaml:"normalise"`
 	// Shared are lists whose elements each belong to the person named in the
 	// element: of a record that is somebody's only through such elements, only
 	// those are erased.
-	Shared Fields `yaml:"shared"`
+	Shared declared.Texts `yaml:"shared"`
 	// Type is the field that tells the types of records apart.
 	Type string `yaml:"type"`
 	// Categories give the category of each type of record, "*" that of every
 	// type not named, or of all records when there is no Type.
-	Categories map[string]CategoryMap `yaml:"categories"`
+	Categories map[string]declared.Category `yaml:"categories"`
 	// Time is the field that dates a record; without it the partition does.
 	Time TimeMap `yaml:"time"`
 	// Withhold are fields that are never disclosed (11 CCR 7024(d)).
 	Withhold []WithholdMap `yaml:"withhold"`
-}
-
-// CategoryMap is a category of personal information.
-type CategoryMap struct {
-	// Letter is the statutory category, "A" to "L".
-	Letter string `yaml:"letter"`
-	// Data is the finer data category, such as "user.behavior.browsing_history".
-	Data string `yaml:"data"`
 }
 
 // TimeMap names the field that dates a record.
@@ -97,67 +88,36 @@ type WithholdMap struct {
 	As string `yaml:"as"`
 }
 
-// Fields is one path of a field or a list of them. The names in a path are
-// joined by dots; a dot within a name is written "\.". Lists on the way are
-// looked through, element by element. In CSV a path is the name of a column as
-// it is.
-type Fields []string
-
-// UnmarshalYAML accepts a single path for a list of one.
-func (f *Fields) UnmarshalYAML(unmarshal func(any) error) error {
-	texts, err := declared.OneOrMany(unmarshal)
-	*f = texts
-	return err
-}
-
-// ReadMap reads and checks the map in a file. Errors name the file, the line
-// and the field.
+// ReadMap reads and checks the map in a file.
 func ReadMap(file string) (*Map, error) {
 	name, data, err := declared.Read(file, "map")
 	if err != nil {
 		return nil, err
 	}
-	m, err := ParseMap(data)
-	if err != nil {
-		return nil, located(name, data, err)
-	}
-	return m, nil
+	return ParseMap(name, data)
 }
 
-// ParseMap reads and checks a map. Errors name the line or the field.
-func ParseMap(data []byte) (*Map, error) {
-	var m Map
-	if err := yaml.UnmarshalWithOptions(data, &m, yaml.Strict()); err != nil {
+// ParseMap reads and checks a map. The error names the file, the line and the
+// field; file is only a name.
+func ParseMap(file string, data []byte) (*Map, error) {
+	m := &Map{}
+	var err error
+	if m.source, err = declared.Decode(file, data, m); err != nil {
 		return nil, err
 	}
-	if _, err := m.compile(); err != nil {
-		return nil, err
+	if _, err = m.compile(); err != nil {
+		return nil, m.source.Placed(err)
 	}
-	sum := sha256.Sum256(data)
-	m.digest = hex.EncodeToString(sum[:])
-	return &m, nil
+	return m, nil
 }
 
 // Manifest is what the map says of the system: stores, categories, roles and
 // the identifier kinds accepted, with the map's digest. Name and the other
 // settings are the program's to fill in.
 func (m *Map) Manifest() sdk.Manifest {
-	man := sdk.Manifest{Digest: m.digest}
+	man := sdk.Manifest{Digest: m.source.Digest}
 	for _, s := range m.Stores {
-		store := sdk.Store{Name: s.Name, Role: sdk.Role(s.Role)}
-		if store.Role == "" {
-			store.Role = sdk.Business
-		}
-		for _, c := range s.Categories {
-			category := sdk.Category{Letter: c.Letter, Data: c.Data}
-			if !slices.Contains(store.Categories, category) {
-				store.Categories = append(store.Categories, category)
-			}
-		}
-		slices.SortFunc(store.Categories, func(a, b sdk.Category) int {
-			return strings.Compare(a.Letter+a.Data, b.Letter+b.Data)
-		})
-		man.Stores = append(man.Stores, store)
+		man.Stores = append(man.Stores, declared.Store(s.Name, s.Role, maps.Values(s.Categories)))
 		for kind := range s.Identifiers {
 			if !slices.Contains(man.Accepts, sdk.Kind(kind)) {
 				man.Accepts = append(man.Accepts, sdk.Kind(kind))

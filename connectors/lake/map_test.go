@@ -1,7 +1,7 @@
 package lake
 
 import (
-	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -48,8 +48,42 @@ stores:
 		{"stores:", "ignore: ['']\nstores:", "ignore[0]"},
 	} {
 		text := strings.Replace(good, test.old, test.new, 1)
-		if _, err := ParseMap([]byte(text)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := ParseMap("map.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("with %q: error %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
+func TestFaultsNameFileLineAndField(t *testing.T) {
+	good := `stores:
+  - name: events
+    files: events/*.jsonl
+    identifiers:
+      user_id: user.id
+    categories:
+      "*":
+        letter: F
+        data: user.behavior
+    withhold:
+      - field: pin
+        as: account password
+`
+	for _, tc := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"files:", "filez:", `m.yaml:3: unknown field "filez"`},
+		{"letter: F", "letter: Z", "m.yaml:8: stores[0]: categories.*.letter"},
+		{"as: account password", "as: ''", "m.yaml:12: stores[0]: withhold[0].as"},
+		{"user_id: user.id", "User: user.id", "m.yaml:4: stores[0]: identifiers"},
+		{"name: events", "name: Events", "m.yaml:2: stores[0]: name"},
+		{"    files", "  files", "m.yaml:"},
+	} {
+		file := filepath.Join(t.TempDir(), "m.yaml")
+		if err := os.WriteFile(file, []byte(strings.Replace(good, tc.old, tc.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadMap(file)
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
+			t.Errorf("%s: %v, want %s", tc.new, err, tc.want)
 		}
 	}
 }
@@ -73,7 +107,7 @@ func TestPattern(t *testing.T) {
 		}
 	}
 	got := roots([]*store{{files: pattern{"a", "b", "*"}}, {files: pattern{"a", "*"}}, {files: pattern{"c*", "d"}}})
-	if fmt.Sprint(got) != "[]" && len(got) != 1 || got[0] != "" {
+	if len(got) != 1 || got[0] != "" {
 		t.Errorf("roots %q, want the whole folder", got)
 	}
 }

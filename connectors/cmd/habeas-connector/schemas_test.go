@@ -17,7 +17,7 @@ const published = "../../../docs/schemas/"
 // TestSchemasAreWritten compares the written schemas, the tool's and the
 // published ones, with the types they come from.
 func TestSchemasAreWritten(t *testing.T) {
-	comments, err := yamlschema.Comments(".", "../../sqlmap", "../../restspec", "../../lake", "../../keyspace", "../../clickhouse")
+	comments, err := yamlschema.Comments(".", "../../sqlmap", "../../restspec", "../../lake", "../../keyspace", "../../clickhouse", "../../internal/declared")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 // Package declared reads the files by which systems are declared: maps and
 // specifications, each one YAML document. It owes its callers that nothing in a
-// file is passed over, and that every error names the file and the line.
+// file is passed over, and that every error names the file and the line. What
+// the maps of all engines say in the same words, it reads and judges once.
 package declared
 
 import (
@@ -9,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -50,7 +52,12 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	if err != nil {
 		return nil, Located(name, err)
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into); err != nil {
+	for i, d := range tree.Docs {
+		if i > 0 && d.Body != nil && d.Body.Type() != ast.CommentType { // the decoder reads the first alone
+			return nil, fmt.Errorf("%s:%d: a second document begins here; one file is one document", name, d.Body.GetToken().Position.Line)
+		}
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
 		return nil, Located(name, err)
 	}
 	sum := sha256.Sum256(data)
@@ -63,35 +70,4 @@ func Located(name string, err error) error {
 		return fmt.Errorf("%s:%d: %s", name, e.GetToken().Position.Line, e.GetMessage())
 	}
 	return fmt.Errorf("%s: %w", name, err)
-}
-
-// Fault is an error about one field of an entry of a list, such as field "key" of
-// entry 2 of "stores". Its line is that of what is there: the field, else the
-// entry, else the list.
-func (f *File) Fault(list string, entry int, field, format string, args ...any) error {
-	b := (&yaml.PathBuilder{}).Root().Child(list)
-	at, line := list, 0
-	for _, step := range []func(){
-		func() {},
-		func() { b = b.Index(uint(entry)); at = fmt.Sprintf("%s[%d]", list, entry) },
-		func() { b = b.Child(field); at += "." + field },
-	} {
-		step()
-		if node, err := b.Build().FilterFile(f.tree); err == nil {
-			line = node.GetToken().Position.Line
-		}
-	}
-	return fmt.Errorf("%s:%d: %s: %s", f.Name, line, at, fmt.Sprintf(format, args...))
-}
-
-// OneOrMany reads a text or a list of texts, for UnmarshalYAML of types that
-// accept one for a list of one.
-func OneOrMany(unmarshal func(any) error) ([]string, error) {
-	var one string
-	if err := unmarshal(&one); err == nil {
-		return []string{one}, nil
-	}
-	var many []string
-	err := unmarshal(&many)
-	return many, err
 }

@@ -1,38 +1,40 @@
-package lake
+package declared
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
-	"github.com/habeas-data/habeas/connectors/internal/declared"
 )
 
-// located puts the file and the line before an error about a map. The checks
-// of a map begin their errors with the place: "stores[0]: time.field: …".
-func located(file string, data []byte, err error) error {
-	if _, placed := errors.AsType[yaml.Error](err); placed {
-		return declared.Located(file, err)
-	}
-	tree, parsed := parser.ParseBytes(data, 0)
-	if parsed != nil || len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return fmt.Errorf("%s:%d: %w", file, lineOf(tree.Docs[0].Body, err.Error()), err)
+// Fault is an error about one field of an entry of a list, such as field "key" of
+// entry 2 of "stores". Its line is that of what is there: the field, else the
+// entry, else the list.
+func (f *File) Fault(list string, entry int, field, format string, args ...any) error {
+	at := fmt.Sprintf("%s[%d].%s", list, entry, field)
+	return fmt.Errorf("%s:%d: %s: %s", f.Name, f.line(at+":"), at, fmt.Sprintf(format, args...))
+}
+
+// Placed puts the file and the line before an error whose text begins with its
+// place, such as "stores[0]: time.field: …". The line is that of the last part of
+// the place that is in the file.
+func (f *File) Placed(err error) error {
+	return fmt.Errorf("%s:%d: %w", f.Name, f.line(err.Error()), err)
 }
 
 // placeWord is one key of a place, with the index of a list behind it.
 var placeWord = regexp.MustCompile(`^([^.:\s\[\]]+)(?:\[(\d+)\])?[.:]\s?`)
 
-// lineOf is the line of the last part of the place that is in the file.
-func lineOf(n ast.Node, text string) int {
+// line is the line of the last part of the place that text begins with and that
+// is in the file, else the first.
+func (f *File) line(text string) int {
 	line := 1
+	if len(f.tree.Docs) == 0 {
+		return line
+	}
+	n := f.tree.Docs[0].Body
 	for {
 		m := placeWord.FindStringSubmatch(text)
 		if m == nil {
