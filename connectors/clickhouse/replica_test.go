@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/leash"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -20,7 +21,7 @@ func zooKeeper(t *testing.T) int {
 	t.Helper()
 	const script = "/usr/share/zookeeper/bin/zkServer.sh"
 	if _, err := os.Stat(script); err != nil {
-		missing(t, "no ZooKeeper: install the package zookeeper")
+		leash.Missing(t, "no ZooKeeper: install the package zookeeper")
 	}
 	dir, port := t.TempDir(), freePorts(t, 1)[0]
 	file := filepath.Join(dir, "zoo.cfg")
@@ -72,7 +73,7 @@ func awaitKeeper(t *testing.T, s *server) {
 // TestReplicatedTables erases on two replicas of which one is held up.
 func TestReplicatedTables(t *testing.T) {
 	if program() == "" {
-		missing(t, "no ClickHouse server: install the package clickhouse-server")
+		leash.Missing(t, "no ClickHouse server: install the package clickhouse-server")
 	}
 	keeper := zooKeeper(t)
 	var servers []*server

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/habeas-data/habeas/connectors/internal/leash"
 )
 
 // running is the server that the tests of this process share.
@@ -23,19 +25,6 @@ var running struct {
 	address *url.URL
 	next    atomic.Int64
 }
-
-// leashes keep the servers alive: the standard inputs they wait at.
-var leashes []io.Closer
-
-// supervise runs a server until standard input ends, which it does when the
-// test process ends, however it ends.
-const supervise = `
-"$1" --config-file="$2/config.xml" >"$2/log" 2>&1 &
-read -r _
-kill -9 $!
-wait $!
-rm -rf "$2"
-`
 
 const serverConfig = `<?xml version="1.0"?>
 <yandex>
@@ -70,16 +59,6 @@ func program() string {
 	return ""
 }
 
-// missing skips a test on a machine that lacks a program, and fails it there
-// when CI=true.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
 // start returns the address of the server that all tests of the process share.
 func start(t testing.TB) *url.URL {
 	t.Helper()
@@ -97,7 +76,7 @@ func launch(t testing.TB, more string) *url.URL {
 	t.Helper()
 	path := program()
 	if path == "" {
-		missing(t, "no ClickHouse server: install the package clickhouse-server")
+		leash.Missing(t, "no ClickHouse server: install the package clickhouse-server")
 	}
 	dir, err := os.MkdirTemp("", "clickhouse") //nolint:usetesting // it outlives the test
 	if err != nil {
@@ -111,27 +90,13 @@ func launch(t testing.TB, more string) *url.URL {
 			t.Fatal(err)
 		}
 	}
-	run := exec.Command("/bin/sh", "-c", supervise, "sh", path, dir)
-	leash, err := run.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	leashes = append(leashes, leash)
-	if err := run.Start(); err != nil {
+	if err := leash.Run(dir, "KILL", nil, path, "--config-file="+filepath.Join(dir, "config.xml")); err != nil {
 		t.Fatal(err)
 	}
 	u := &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	s := &server{address: u, client: http.DefaultClient}
-	for end := time.Now().Add(60 * time.Second); ; {
-		err := s.do(context.Background(), "SELECT 1", nil, "") //nolint:usetesting // the server outlives the test
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(dir, "log")) // it says what it can
-			t.Fatalf("the server did not start: %v: %s", err, log)
-		}
-		<-time.After(50 * time.Millisecond)
+	if err := leash.Await(dir, func(ctx context.Context) error { return s.do(ctx, "SELECT 1", nil, "") }); err != nil {
+		t.Fatal(err)
 	}
 	return u
 }

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/leash"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -26,11 +26,10 @@ type server struct {
 	dbs    atomic.Int64
 }
 
-// started holds the servers by program, and what keeps them alive.
+// started holds the servers by program.
 var started struct {
 	sync.Mutex
 	servers map[string]*server
-	leashes []any
 }
 
 // onServers runs a test on each kind of server that is installed. It skips on
@@ -52,23 +51,8 @@ func onServers(t *testing.T, test func(t *testing.T, s *server)) {
 
 func needServer(t testing.TB) {
 	t.Helper()
-	const missing = "no Redis or Valkey server: install the package redis-server"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
+	leash.Missing(t, "no Redis or Valkey server: install the package redis-server")
 }
-
-// supervise runs a server until standard input ends, which it does when the
-// test process ends, however it ends.
-const supervise = `
-dir=$1; shift
-"$@" >"$dir/log" 2>&1 &
-read -r _
-kill -9 $!
-wait $!
-rm -rf "$dir"
-`
 
 func serverOf(t testing.TB, program string) *server {
 	t.Helper()
@@ -101,30 +85,16 @@ func shortDir(t testing.TB) string {
 
 func launch(t testing.TB, dir string, command ...string) {
 	t.Helper()
-	run := exec.Command("/bin/sh", append([]string{"-c", supervise, "sh", dir}, command...)...)
-	leash, err := run.StdinPipe()
-	if err != nil {
+	if err := leash.Run(dir, "KILL", nil, command...); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	started.leashes = append(started.leashes, leash)
 }
 
 func await(t testing.TB, client redis.UniversalClient, dir string) {
 	t.Helper()
 	defer closeAll(t, client)
-	for end := time.Now().Add(30 * time.Second); ; {
-		err := client.Ping(context.Background()).Err() //nolint:usetesting // the server outlives the test
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(dir, "log")) // it says what it can
-			t.Fatalf("the server did not start: %v: %s", err, log)
-		}
-		<-time.After(10 * time.Millisecond)
+	if err := leash.Await(dir, func(ctx context.Context) error { return client.Ping(ctx).Err() }); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,42 +7,25 @@ package mariatest
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/habeas-data/habeas/connectors/internal/leash"
 )
 
 // errMissing says that no MariaDB is installed.
 var errMissing = errors.New("no MariaDB server: set HABEAS_TEST_MYSQL to an address such as mysql://root@host:3306/, or install the package mariadb-server")
 
-// ready is how long a server may take to start.
-const ready = 60 * time.Second
-
 var server = sync.OnceValues(start)
-
-// private is a server this process started.
-type private struct {
-	address string
-	// leash is the server's standard input. It stays open as long as this
-	// process lives; a pipe that nobody holds would be closed as garbage.
-	leash io.WriteCloser
-}
 
 // New makes an empty database and returns its address, a mysql:// URL, and an
 // independent connection to it with the quoting of standard SQL. The database
@@ -51,14 +34,13 @@ func New(t testing.TB) (address string, plain *sql.DB) {
 	t.Helper()
 	base := os.Getenv("HABEAS_TEST_MYSQL")
 	if base == "" {
-		own, err := server()
-		if errors.Is(err, errMissing) && os.Getenv("CI") != "true" {
-			t.Skip(err)
+		var err error
+		if base, err = server(); errors.Is(err, errMissing) {
+			leash.Missing(t, err.Error())
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		base = own.address
 	}
 	u, err := url.Parse(base)
 	if err != nil {
@@ -69,7 +51,7 @@ func New(t testing.TB) (address string, plain *sql.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "habeas_test_" + token()
+	name := "habeas_test_" + leash.Token()
 	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
 		t.Fatalf("preparing a test database: %v", err)
 	}
@@ -105,12 +87,6 @@ func open(u *url.URL) (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-func token() string {
-	b := make([]byte, 6)
-	_, _ = rand.Read(b) // never fails: it ends the program instead
-	return hex.EncodeToString(b)
-}
-
 // program finds a server program, in PATH or where Debian puts it.
 func program(names ...string) (string, error) {
 	for _, name := range names {
@@ -123,97 +99,46 @@ func program(names ...string) (string, error) {
 	return "", errMissing
 }
 
-// account is whom the server runs as: MariaDB refuses to run as root.
-func account() (*syscall.SysProcAttr, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"mysql", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-		if err := errors.Join(err1, err2); err != nil {
-			return nil, err
-		}
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
-	}
-	return nil, errors.New("starting MariaDB as root: there is no account mysql or nobody to run it as")
-}
-
-// supervise runs the server until its standard input ends, which it does when
-// the test process ends, however it ends. Then it removes the folder.
-const supervise = `
-"$1" --no-defaults --datadir="$2/data" --socket="$2/s" --pid-file="$2/pid" --skip-networking --skip-log-bin \
-	--innodb-flush-log-at-trx-commit=0 --sync-frm=0 --innodb-buffer-pool-size=128M --max-connections=200 >"$2/log" 2>&1 &
-read -r _
-kill -KILL $!
-wait $!
-rm -rf "$2"
-`
-
-// start makes and starts a private server and returns it.
-func start() (*private, error) {
+// start makes and starts a private server and returns its address.
+func start() (string, error) {
 	install, err := program("mariadb-install-db", "mysql_install_db")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	mariadbd, err := program("mariadbd", "mysqld")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	attr, err := account()
+	as, err := leash.Account("mysql", "nobody")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	dir, err := os.MkdirTemp("", "mariatest")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if attr != nil {
-		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
-			return nil, err
+	if as != nil {
+		if err := os.Chown(dir, int(as.Credential.Uid), int(as.Credential.Gid)); err != nil {
+			return "", err
 		}
 	}
-	init := exec.Command(install, "--no-defaults", "--datadir="+filepath.Join(dir, "data"), "--auth-root-authentication-method=normal", "--skip-test-db")
-	init.SysProcAttr, init.Dir = attr, dir
+	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "s")
+	init := exec.Command(install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
+	init.SysProcAttr, init.Dir = as, dir
 	if out, err := init.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("making a MariaDB data folder: %w: %s", err, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("making a MariaDB data folder: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	run := exec.Command("/bin/sh", "-c", supervise, "sh", mariadbd, dir)
-	run.SysProcAttr, run.Dir = attr, dir
-	leash, err := run.StdinPipe()
+	err = leash.Run(dir, "KILL", as, mariadbd, "--no-defaults", "--datadir="+data, "--socket="+socket, "--pid-file="+filepath.Join(dir, "pid"),
+		"--skip-networking", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--sync-frm=0", "--innodb-buffer-pool-size=128M", "--max-connections=200")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if err := run.Start(); err != nil {
-		return nil, fmt.Errorf("starting MariaDB: %w", err)
-	}
-	address := &url.URL{Scheme: "mysql", User: url.User("root"), Host: "localhost", Path: "/", RawQuery: url.Values{"socket": {filepath.Join(dir, "s")}}.Encode()}
-	return &private{address: address.String(), leash: leash}, await(address, dir)
-}
-
-// await connects until the server answers.
-func await(address *url.URL, dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), ready)
-	defer cancel()
-	u := *address
-	u.Path = ""
-	db, err := open(&u)
+	address := &url.URL{Scheme: "mysql", User: url.User("root"), Host: "localhost", RawQuery: url.Values{"socket": {socket}}.Encode()}
+	db, err := open(address)
 	if err != nil {
-		return err
+		return "", err
 	}
-	for {
-		if err = db.PingContext(ctx); err == nil {
-			return db.Close()
-		}
-		select {
-		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			return errors.Join(fmt.Errorf("MariaDB did not start: %w: %s", err, log), db.Close())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	err = leash.Await(dir, db.PingContext)
+	address.Path = "/"
+	return address.String(), errors.Join(err, db.Close())
 }
