@@ -82,7 +82,9 @@ func broken(from source, to string) string {
 		own := engines[slices.IndexFunc(engines, func(engine string) bool { return under(from.dir, engine) })]
 		return allow("an engine imports the SDK, what reads declarations, and no connector", append([]string{"connectors/sdk", "connectors/internal/declared", own}, demoFor(from)...)...)
 	case under(from.dir, "connectors/internal/declared"):
-		return allow("what reads declarations knows none of them")
+		return allow("what reads declarations knows the SDK's words and none who declares", "connectors/sdk")
+	case under(from.dir, "connectors/internal") && under(to, "connectors/internal/leash"):
+		return "" // what starts a database for tests
 	case under(from.dir, "connectors/cmd"), under(from.dir, "connectors/demo"):
 		return ""
 	case under(from.dir, "connectors/manual") && under(to, "proto"):
@@ -179,6 +181,12 @@ func TestImportRulesBite(t *testing.T) {
 		{"connectors/sqlmap/draft", "connectors/sqlmap", false, false},
 		{"connectors/sqlmap/draft", "connectors/lake", false, true},
 		{"connectors/sdk", "connectors/sqlmap", false, true},
+		{"connectors/internal/declared", "connectors/sdk", false, false},
+		{"connectors/internal/declared", "connectors/lake", false, true},
+		{"connectors/internal/pgtest", "connectors/internal/leash", false, false},
+		{"connectors/internal/pgtest", "connectors/demo", false, true},
+		{"connectors/lake", "connectors/internal/leash", false, true},
+		{"connectors/lake", "connectors/internal/leash", true, false},
 		{"connectors/sdk/sdktest", "proto/wire/wiretest", false, false},
 		{"connectors/cmd/habeas-connector", "proto/wire", false, false},
 		{"proto/wire", "connectors/sdk", false, true},
