@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/habeas-data/habeas/proto/wire/keyfile"
 )
 
 // journalFile is the file a process appends to. Its zero value is closed.
@@ -29,7 +31,7 @@ func (o *journalFile) open(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(dir); err != nil {
+	if err := keyfile.SyncDir(dir); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	*o = journalFile{f: f, name: filepath.Base(f.Name()), started: time.Now()}

@@ -1,11 +1,7 @@
 package room
 
 import (
-	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/habeas-data/habeas/proto/wire"
+	"github.com/habeas-data/habeas/proto/wire/keyfile"
 )
 
 // EvidenceKey loads the Ed25519 key that signs the records of the named room
@@ -23,31 +20,13 @@ func EvidenceKey(dir, name string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("evidence key: %w", err)
 	}
 	path := filepath.Join(dir, name+".evidence.key")
-	content, err := KeyFile(path, func() ([]byte, error) {
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			return nil, err
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, err
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-	})
+	content, err := KeyFile(path, keyfile.NewEvidence)
 	if err != nil {
 		return nil, fmt.Errorf("evidence key: %w", err)
 	}
-	block, _ := pem.Decode(content)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, fmt.Errorf("evidence key: %s: want PEM with one PRIVATE KEY block", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := keyfile.ParseEvidence(content)
 	if err != nil {
-		return nil, fmt.Errorf("evidence key: %s: want an Ed25519 key in PKCS #8 form", path)
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("evidence key: %s: want Ed25519, have %T", path, parsed)
+		return nil, fmt.Errorf("evidence key: %s: %w", path, err)
 	}
 	return key, nil
 }
@@ -59,18 +38,11 @@ func SealKey(dir, name string) (wire.SealKey, error) {
 		return wire.SealKey{}, fmt.Errorf("seal key: %w", err)
 	}
 	path := filepath.Join(dir, name+".seal.key")
-	seed, err := KeyFile(path, func() ([]byte, error) {
-		key, err := wire.NewSealKey()
-		if err != nil {
-			return nil, err
-		}
-		seed, err := key.Seed()
-		return append(seed, '\n'), err
-	})
+	seed, err := KeyFile(path, keyfile.NewSeal)
 	if err != nil {
 		return wire.SealKey{}, fmt.Errorf("seal key: %w", err)
 	}
-	key, err := wire.ParseSealKey(bytes.TrimSpace(seed))
+	key, err := keyfile.ParseSeal(seed)
 	if err != nil {
 		return wire.SealKey{}, fmt.Errorf("seal key: %s: %w", path, err)
 	}
@@ -91,7 +63,9 @@ func KeyFile(path string, generate func() ([]byte, error)) ([]byte, error) {
 	if content, err = generate(); err != nil {
 		return nil, fmt.Errorf("making %s: %w", path, err)
 	}
-	err = createKeyFile(path, content)
+	if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+		err = keyfile.Create(path, content)
+	}
 	if errors.Is(err, fs.ErrExist) { // somebody else made it first
 		return readKeyFile(path)
 	}
@@ -113,36 +87,4 @@ func readKeyFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is too large to be a key", path)
 	}
 	return os.ReadFile(path) //nolint:gosec // G304: the path is the operator's
-}
-
-// createKeyFile writes a file beside path and links it into place: a link,
-// unlike a rename, fails when path exists.
-func createKeyFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, ".new-*.key") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
-	if _, err := tmp.Write(content); err != nil {
-		return errors.Join(err, tmp.Close())
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // G304: the path is the operator's
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
