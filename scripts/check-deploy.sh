@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Checks the Helm chart: lints it, renders it with everything switched on, and
 # lets a test hold every rendered configuration, secret and mount against the
-# program. Needs helm:
+# program. Then lets each alert see what it is for. Needs helm and promtool (on
+# Debian: the package prometheus):
 #   GOBIN=$PWD/.bin go install helm.sh/helm/v3/cmd/helm@v3.19.4
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/.bin:$PATH
-command -v helm >/dev/null || { echo "check-deploy: helm is not installed; see the head of $0" >&2; exit 1; }
+for program in helm promtool; do
+	command -v "$program" >/dev/null || { echo "check-deploy: $program is not installed; see the head of $0" >&2; exit 1; }
+done
 
 chart=deploy/helm/habeas
 work=$(mktemp -d)
@@ -20,4 +23,6 @@ HABEAS=$work/habeas deploy/make-secrets.sh "$work/secrets" >/dev/null
 deploy/helm/secrets.sh "$work/secrets" >"$work/secrets.yaml"
 env -u HABEAS_STATE_DIR RENDERED_CHART="$work/full.yaml" RENDERED_SECRETS="$work/secrets.yaml" \
 	go test -count=1 -run '^TestChart$' ./services/cmd/habeas
-echo "check-deploy: the chart holds"
+promtool check config --syntax-only deploy/prometheus/prometheus.yaml
+promtool test rules deploy/prometheus/alerts.test.yaml
+echo "check-deploy: the chart and the alerts hold"

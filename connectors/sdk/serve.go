@@ -160,7 +160,7 @@ func newWorker(cfg ServeConfig) (*worker, error) {
 	if w.journal, err = openJournal(cfg.StateDir); err != nil {
 		return nil, err
 	}
-	if w.telemetry, err = newTelemetry(cfg.Manifest.Name, w.hand.len); err != nil {
+	if w.telemetry, err = newTelemetry(cfg.Manifest.Name, abilities(cfg.Connector), w.hand.len); err != nil {
 		return nil, err
 	}
 	if l, ok := cfg.Connector.(BatchLocator); ok && cfg.Manifest.BatchSize > 1 {

@@ -50,7 +50,7 @@ func known(kept *sync.Map, key any, attributes func() []attribute.KeyValue) metr
 	return option.(metric.MeasurementOption)
 }
 
-func newTelemetry(connector string, inHand func() int) (*telemetry, error) {
+func newTelemetry(connector string, actions []habeasv1.Action, inHand func() int) (*telemetry, error) {
 	meter := otel.Meter(instrumentation)
 	t := &telemetry{tracer: otel.Tracer(instrumentation), connector: attribute.String("connector", connector)}
 	var err error
@@ -72,6 +72,13 @@ func newTelemetry(connector string, inHand func() int) (*telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
+	// A counter that appears at 1 has not risen, for who watches how it rises: what
+	// somebody is called for stands at 0 from the beginning.
+	for _, a := range actions {
+		for _, outcome := range alarming {
+			t.jobs.Add(context.Background(), 0, t.how(a, outcome))
+		}
+	}
 	return t, nil
 }
 
@@ -83,14 +90,21 @@ func (t *telemetry) job(ctx context.Context, h nats.Header, j *habeasv1.Job) (co
 	ctx, span := t.tracer.Start(ctx, "job", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		t.connector, attribute.String("action", j.GetAction().String()), attribute.String("job", j.GetJobId()), attribute.Int("attempt", int(j.GetAttempt()))))
 	return ctx, func(outcome string) {
-		how := known(&t.outcomes, outcomeKey{j.GetAction(), outcome}, func() []attribute.KeyValue {
-			return []attribute.KeyValue{t.connector, attribute.String("action", j.GetAction().String()), attribute.String("outcome", outcome)}
-		})
+		how := t.how(j.GetAction(), outcome)
 		t.jobs.Add(ctx, 1, how)
 		t.duration.Record(ctx, time.Since(start).Seconds(), how)
 		span.SetAttributes(attribute.String("outcome", outcome))
 		span.End()
 	}
+}
+
+// alarming are the outcomes that somebody is called for, as [outcomeName] has them.
+var alarming = [...]string{"failed", "over_limit"}
+
+func (t *telemetry) how(a habeasv1.Action, outcome string) metric.MeasurementOption {
+	return known(&t.outcomes, outcomeKey{a, outcome}, func() []attribute.KeyValue {
+		return []attribute.KeyValue{t.connector, attribute.String("action", a.String()), attribute.String("outcome", outcome)}
+	})
 }
 
 // span starts a step of a job.

@@ -80,4 +80,30 @@ func TestTelemetry(t *testing.T) {
 	if strings.Contains(text, ann) {
 		t.Error("a metric names the person")
 	}
+	// Of a counter that appears at 1 nobody sees that it rose.
+	for _, outcome := range []string{"failed", "over_limit"} {
+		if n, ok := jobsCounted(all, "ACTION_ERASE", outcome); !ok || n != 0 {
+			t.Errorf("%s begins with %d, %t", outcome, n, ok)
+		}
+	}
+}
+
+// jobsCounted is what habeas.connector.jobs stands at.
+func jobsCounted(all metricdata.ResourceMetrics, action, outcome string) (n int64, ok bool) {
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			sum, is := m.Data.(metricdata.Sum[int64])
+			if m.Name != "habeas.connector.jobs" || !is {
+				continue
+			}
+			for _, p := range sum.DataPoints {
+				a, _ := p.Attributes.Value("action")
+				o, _ := p.Attributes.Value("outcome")
+				if a.AsString() == action && o.AsString() == outcome {
+					return p.Value, true
+				}
+			}
+		}
+	}
+	return 0, false
 }

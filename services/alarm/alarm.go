@@ -23,9 +23,15 @@ import (
 type Source interface {
 	// Trouble counts the open incidents by what they are about.
 	Trouble(ctx context.Context) ([]store.Trouble, error)
+	// Standing counts the open requests.
+	Standing(ctx context.Context, now, soon time.Time) (store.Standing, error)
 	// Unlogged returns the oldest records that audit has not told of.
 	Unlogged(ctx context.Context, before time.Time, limit int) ([]store.Record, error)
 }
+
+// soon is how many days before its due date a request is said to be due soon, as on
+// the console's page of today.
+const soon = 7
 
 // Watch is what is measured.
 type Watch struct {
@@ -54,14 +60,23 @@ func (w Watch) Register(meter metric.Meter) error {
 	if err != nil {
 		return fmt.Errorf("making metrics: %w", err)
 	}
+	open, err := meter.Int64ObservableGauge("habeas.requests.open", metric.WithDescription("Open requests by whether their answer is late, due within a week, or due later."), metric.WithUnit("{request}"))
+	if err != nil {
+		return fmt.Errorf("making metrics: %w", err)
+	}
+	attention, err := meter.Int64ObservableGauge("habeas.requests.attention", metric.WithDescription("Open requests that a person must look at."), metric.WithUnit("{request}"))
+	if err != nil {
+		return fmt.Errorf("making metrics: %w", err)
+	}
 	for _, one := range []struct {
 		read metric.Callback
-		of   metric.Observable
+		of   []metric.Observable
 	}{
-		{func(ctx context.Context, o metric.Observer) error { return w.incidents(ctx, o, incidents) }, incidents},
-		{func(ctx context.Context, o metric.Observer) error { return w.unlogged(ctx, o, unlogged) }, unlogged},
+		{func(ctx context.Context, o metric.Observer) error { return w.incidents(ctx, o, incidents) }, []metric.Observable{incidents}},
+		{func(ctx context.Context, o metric.Observer) error { return w.unlogged(ctx, o, unlogged) }, []metric.Observable{unlogged}},
+		{func(ctx context.Context, o metric.Observer) error { return w.standing(ctx, o, open, attention) }, []metric.Observable{open, attention}},
 	} {
-		if _, err := meter.RegisterCallback(one.read, one.of); err != nil {
+		if _, err := meter.RegisterCallback(one.read, one.of...); err != nil {
 			return fmt.Errorf("making metrics: %w", err)
 		}
 	}
@@ -89,6 +104,25 @@ func (w Watch) incidents(ctx context.Context, o metric.Observer, gauge metric.In
 	for s, n := range open {
 		o.ObserveInt64(gauge, n, metric.WithAttributes(attribute.String("kind", string(s.kind)), attribute.String("connector", s.connector)))
 	}
+	return nil
+}
+
+// standing counts what is open by how near its due date is. Those of rules that are not
+// known have none, and need a person.
+func (w Watch) standing(ctx context.Context, o metric.Observer, open, attention metric.Int64Observable) error {
+	now := w.Now().UTC()
+	s, err := w.Store.Standing(ctx, now, now.AddDate(0, 0, soon))
+	if err != nil {
+		return fmt.Errorf("measuring open requests: %w", err)
+	}
+	var all int64
+	for _, n := range s.Open {
+		all += n
+	}
+	for due, n := range map[string]int64{"late": s.Late, "soon": s.Soon, "later": all - s.Late - s.Soon} {
+		o.ObserveInt64(open, n, metric.WithAttributes(attribute.String("due", due)))
+	}
+	o.ObserveInt64(attention, s.Attention)
 	return nil
 }
 

@@ -50,11 +50,18 @@ func TestIncidentsAreMeasured(t *testing.T) {
 
 // source is a store of which records wait, or that is down.
 type source struct {
-	records []store.Record
-	err     error
+	records  []store.Record
+	standing store.Standing
+	soon     time.Time // what was asked for
+	err      error
 }
 
 func (s *source) Trouble(context.Context) ([]store.Trouble, error) { return nil, s.err }
+
+func (s *source) Standing(_ context.Context, _, soon time.Time) (store.Standing, error) {
+	s.soon = soon
+	return s.standing, s.err
+}
 
 func (s *source) Unlogged(_ context.Context, before time.Time, limit int) ([]store.Record, error) {
 	if s.err != nil || len(s.records) == 0 || !s.records[0].CreatedAt.Before(before) {
@@ -85,6 +92,35 @@ func TestWaitingForTheLogIsMeasured(t *testing.T) {
 	want(1140)
 	s.records = nil
 	want(0)
+}
+
+// Open requests are measured by how near their last day is, each once, and an alarm ends
+// when none is late any more.
+func TestOpenRequestsAreMeasured(t *testing.T) {
+	now := time.Date(2026, 3, 2, 17, 0, 0, 0, time.UTC)
+	s, meter := &source{}, metertest.New(t)
+	if err := (alarm.Watch{Store: s, Now: func() time.Time { return now }}).Register(meter.Meter()); err != nil {
+		t.Fatal(err)
+	}
+	want := func(late, near, later, attention int64) {
+		t.Helper()
+		for due, n := range map[string]int64{"late": late, "soon": near, "later": later} {
+			if got, ok := meter.Value("habeas.requests.open", "due", due); !ok || got != n {
+				t.Errorf("%s: %d are measured, %t, want %d", due, got, ok, n)
+			}
+		}
+		if got, ok := meter.Value("habeas.requests.attention"); !ok || got != attention {
+			t.Errorf("%d need a person, %t, want %d", got, ok, attention)
+		}
+	}
+	want(0, 0, 0, 0)
+	if s.soon != now.AddDate(0, 0, 7) {
+		t.Errorf("soon is taken to be %s", s.soon)
+	}
+	s.standing = store.Standing{Open: map[request.State]int64{request.Running: 9, request.Accepted: 2}, Late: 1, Soon: 3, Attention: 4}
+	want(1, 3, 7, 4)
+	s.standing = store.Standing{}
+	want(0, 0, 0, 0)
 }
 
 // A database that is down is no reason to say that all is well: nothing is said.

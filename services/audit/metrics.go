@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/habeas-data/habeas/services/audit/keyring"
 	"github.com/habeas-data/habeas/services/audit/ledger"
 )
 
@@ -39,7 +40,15 @@ func newMetrics() (*metrics, error) {
 	m.lag, errs[6] = meter.Int64Gauge("habeas.audit.witness.lag", metric.WithDescription("Leaves of the newest signed head that a witness has not cosigned."), metric.WithUnit("{leaf}"))
 	m.asked, errs[7] = meter.Int64Counter("habeas.audit.witness.asked", metric.WithDescription("Heads that a witness was asked to cosign, and whether it did."), metric.WithUnit("{head}"))
 	m.disputed, errs[8] = meter.Int64Gauge("habeas.audit.history.disputed", metric.WithDescription("Whether the log stands still because its history is not the one that was signed, by who says so and what it is."))
-	return m, errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	// A counter that appears at 1 has not risen, for who watches how it rises: each
+	// stands at 0 from the beginning.
+	for _, reason := range append(keyring.Reasons(), incomplete) {
+		m.refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("reason", reason)))
+	}
+	return m, nil
 }
 
 // history tells whether the log stands still because somebody knows another history

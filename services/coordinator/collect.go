@@ -135,14 +135,14 @@ func (r *Room) read(ctx context.Context, m jetstream.Msg) (*wire.Record, error) 
 	}
 	rec, err := wire.ParseRecord(m.Data())
 	if err != nil {
-		r.reject(ctx, "malformed", m, err)
+		r.reject(ctx, malformed, m, err)
 		return nil, nil
 	}
 	if rec.Type != wire.RecordLocated && rec.Type != wire.RecordOutcome {
 		return nil, nil
 	}
 	if _, err := request.ParseID(rec.RequestID()); err != nil {
-		r.reject(ctx, "malformed", m, err)
+		r.reject(ctx, malformed, m, err)
 		return nil, nil
 	}
 	key, ok, err := r.keys.find(ctx, r.Store, rec.KeyID)
@@ -150,12 +150,12 @@ func (r *Room) read(ctx context.Context, m jetstream.Msg) (*wire.Record, error) 
 	case err != nil:
 		return nil, err
 	case !ok:
-		r.reject(ctx, "unknown_key", m, errors.New("the record's key was never accepted"))
+		r.reject(ctx, unknownKey, m, errors.New("the record's key was never accepted"))
 	case key.owner != issuer || rec.Issuer() != issuer:
-		r.reject(ctx, "wrong_issuer", m, fmt.Errorf("the key is %s's, and %s published the record", key.owner, issuer))
+		r.reject(ctx, wrongIssuer, m, fmt.Errorf("the key is %s's, and %s published the record", key.owner, issuer))
 	default:
 		if err := rec.Verify(key.public); err != nil {
-			r.reject(ctx, "bad_signature", m, err)
+			r.reject(ctx, badSignature, m, err)
 			return nil, nil
 		}
 		return rec, nil
@@ -173,7 +173,7 @@ func (r *Room) takeLogged(ctx context.Context, batch []jetstream.Msg) error {
 	for _, m := range batch {
 		l, err := wire.ParseLogged(m.Headers(), m.Data())
 		if err != nil {
-			r.reject(ctx, "malformed", m, err)
+			r.reject(ctx, malformed, m, err)
 			continue
 		}
 		for _, rec := range l.GetRecords() {

@@ -95,7 +95,7 @@ func (r *Room) announced(ctx context.Context, entry jetstream.KeyValueEntry) {
 		err = fmt.Errorf("manifest of %s: that is the name of a room", entry.Key())
 	}
 	if err != nil {
-		r.counters.rejected.Add(ctx, 1)
+		r.counters.rejected.Add(ctx, 1, badManifest.option())
 		r.Logger.ErrorContext(ctx, "a connector's manifest was refused", slog.Any("error", err))
 		return
 	}

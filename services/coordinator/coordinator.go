@@ -116,7 +116,18 @@ func (c *counters) init() error {
 	c.collected, errs[1] = m.Int64Counter("habeas.coordinator.collected", metric.WithDescription("Records of connectors taken in."))
 	c.rejected, errs[2] = m.Int64Counter("habeas.coordinator.rejected", metric.WithDescription("Messages refused: malformed, unsigned or for another's job."))
 	c.resent, errs[3] = m.Int64Counter("habeas.coordinator.resent", metric.WithDescription("Jobs and records sent again by the sweeper."))
-	return errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	// A counter that appears at 1 has not risen, for who watches how it rises: each
+	// stands at 0 from the beginning.
+	ctx := context.Background()
+	c.published.Add(ctx, 0)
+	c.resent.Add(ctx, 0)
+	for _, why := range refusals {
+		c.rejected.Add(ctx, 0, why.option())
+	}
+	return nil
 }
 
 // Ready reports why the coordinator can't work, or nil.

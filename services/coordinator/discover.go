@@ -52,7 +52,7 @@ func (r *Room) takeDiscovered(ctx context.Context, batch []jetstream.Msg) error 
 		req, _, err := r.Store.Get(ctx, f.request)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			r.reject(ctx, "unknown_request", m, err)
+			r.reject(ctx, unknownRequest, m, err)
 			continue
 		case err != nil:
 			return err
@@ -90,7 +90,7 @@ func (r *Room) open(ctx context.Context, m jetstream.Msg) (*find, error) {
 		id, err = request.ParseID(d.GetRequestId())
 	}
 	if err != nil {
-		r.reject(ctx, "malformed", m, err)
+		r.reject(ctx, malformed, m, err)
 		return nil, nil
 	}
 	c, known := r.connectors.get(d.GetConnector())
@@ -103,12 +103,12 @@ func (r *Room) open(ctx context.Context, m jetstream.Msg) (*find, error) {
 		c, known = r.connectors.get(d.GetConnector())
 	}
 	if !known || c.SealKey != d.GetSealerKey() {
-		r.reject(ctx, "unknown_key", m, errors.New("sealed by a key the connector did not announce"))
+		r.reject(ctx, unknownKey, m, errors.New("sealed by a key the connector did not announce"))
 		return nil, nil
 	}
 	subject, err := r.SealKey.OpenSubject(d.GetSealedSubject(), d.GetSealerKey(), d.GetJobId())
 	if err != nil {
-		r.reject(ctx, "sealed_for_another", m, err)
+		r.reject(ctx, sealedForAnother, m, err)
 		return nil, nil
 	}
 	f := &find{request: id, job: request.ID(d.GetJobId()), connector: c.Name}

@@ -297,8 +297,27 @@ func eventMessage(r *store.Request, now time.Time) (*nats.Msg, error) {
 	return msg, nil
 }
 
-func (r *Room) reject(ctx context.Context, why string, m jetstream.Msg, err error) {
-	r.counters.rejected.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", why)))
-	r.Logger.ErrorContext(ctx, "message refused", slog.String("subject", m.Subject()), slog.String("reason", why), slog.Any("error", err))
-	_ = m.TermWithReason(why) // it would be refused again
+// refusal is why a message was refused, as a code.
+type refusal string
+
+const (
+	malformed        refusal = "malformed"
+	badManifest      refusal = "manifest"
+	unknownKey       refusal = "unknown_key"
+	wrongIssuer      refusal = "wrong_issuer"
+	badSignature     refusal = "bad_signature"
+	unknownRequest   refusal = "unknown_request"
+	sealedForAnother refusal = "sealed_for_another"
+)
+
+var refusals = [...]refusal{malformed, badManifest, unknownKey, wrongIssuer, badSignature, unknownRequest, sealedForAnother}
+
+func (why refusal) option() metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String("reason", string(why)))
+}
+
+func (r *Room) reject(ctx context.Context, why refusal, m jetstream.Msg, err error) {
+	r.counters.rejected.Add(ctx, 1, why.option())
+	r.Logger.ErrorContext(ctx, "message refused", slog.String("subject", m.Subject()), slog.String("reason", string(why)), slog.Any("error", err))
+	_ = m.TermWithReason(string(why)) // it would be refused again
 }

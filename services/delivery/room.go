@@ -108,8 +108,19 @@ func New(c Config) (*Room, error) {
 	if r.took, err = meter.Float64Histogram("habeas.delivery.build.duration", metric.WithUnit("s"), metric.WithDescription("Time to make a package.")); err != nil {
 		return nil, fmt.Errorf("making a metric: %w", err)
 	}
+	// A counter that appears at 1 has not risen, for who watches how it rises: each
+	// stands at 0 from the beginning.
+	for _, result := range []string{packageMade, packageFailed} {
+		r.built.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", result)))
+	}
 	return r, nil
 }
+
+// What comes of an order, as the metric says it.
+const (
+	packageMade   = "made"
+	packageFailed = "failed"
+)
 
 // Run takes orders and makes their packages until ctx is cancelled, and sweeps
 // packages whose time is over.
@@ -154,9 +165,9 @@ func (r *Room) fulfil(ctx context.Context, orders Orders, o Order) error {
 		return nil // stopped in the middle; the order will be handed out again
 	}
 	log := r.config.Logger.With("request_id", o.RequestID, "duration", time.Since(start))
-	outcome := "made"
+	outcome := packageMade
 	if err != nil {
-		outcome = "failed"
+		outcome = packageFailed
 		log.ErrorContext(ctx, "package not made", "error", err)
 		err = orders.Fail(ctx, o.RequestID, err)
 	} else {

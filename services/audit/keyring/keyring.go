@@ -31,6 +31,11 @@ const (
 	NotAuthorised = "not_authorised"
 )
 
+// Reasons are all of them.
+func Reasons() []string {
+	return []string{Malformed, UnknownKey, BadSignature, WrongIssuer, KeyNotValid, NotAuthorised}
+}
+
 // Refusal says why a record does not count.
 type Refusal struct {
 	// Reason is one of the codes above.

@@ -133,6 +133,19 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// Each alert is seen to call somebody by alerts.test.yaml, which promtool runs.
+func TestAlertsAreTried(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deployFolder, "prometheus", "alerts.test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range alertRules(t) {
+		if !strings.Contains(string(text), `alertname="`+r.Alert+`"`) && !strings.Contains(string(text), "alertname: "+r.Alert+"\n") {
+			t.Errorf("nothing tries %s", r.Alert)
+		}
+	}
+}
+
 // The dashboard and the alerts ask for metrics that there are.
 func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	known := knownMetrics(t)
