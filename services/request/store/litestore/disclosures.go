@@ -3,7 +3,6 @@ package litestore
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -47,11 +46,7 @@ func (s *Store) PutDisclosures(ctx context.Context, rows []store.Disclosure) (ad
 
 // DisclosuresOf implements [store.Disclosures].
 func (s *Store) DisclosuresOf(ctx context.Context, digests [][]byte) ([]store.Disclosure, error) {
-	list := make([]string, len(digests))
-	for i, d := range digests {
-		list[i] = hex.EncodeToString(d)
-	}
-	out, err := query(ctx, s.db, row.Disclosures, "SELECT "+row.Names(row.Disclosures)+" FROM disclosure WHERE digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY at, key", idList(list))
+	out, err := query(ctx, s.db, row.Disclosures, "SELECT "+row.Names(row.Disclosures)+" FROM disclosure WHERE digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY at, key", hexList(digests))
 	if err != nil {
 		return nil, fmt.Errorf("reading the disclosure ledger: %w", err)
 	}

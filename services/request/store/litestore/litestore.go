@@ -12,7 +12,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"slices"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/row"
+	"github.com/habeas-data/habeas/services/request/store/schema"
 )
 
 //go:embed migrations/*.sql
@@ -71,26 +71,11 @@ func Migrate(ctx context.Context, path string, down bool) error {
 		return err
 	}
 	defer db.Close()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("habeas_migration"), goose.WithAllowOutofOrder(true))
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	if down {
-		_, err = provider.Down(ctx)
-	} else {
-		_, err = provider.Up(ctx)
-	}
+	err = schema.Migrate(ctx, goose.DialectSQLite3, db, migrations, down)
 	if bad, ok := errors.AsType[*sqlite.Error](err); ok && bad.Code()&0xff == sqlite3.SQLITE_IOERR {
-		return fmt.Errorf("migrating: %w: check that the disk is not full", err)
+		return fmt.Errorf("%w: check that the disk is not full", err)
 	}
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	return nil
+	return err
 }
 
 // SQL is the database itself, for what is kept in tables of its own beside the

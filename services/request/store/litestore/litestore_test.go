@@ -1,8 +1,6 @@
 package litestore
 
 import (
-	"database/sql"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,9 +89,9 @@ func TestMigrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { closed(t, db) })
-		p := provider(t, db)
+		p, versions := storetest.Steps(t, goose.DialectSQLite3, db, migrations)
 		return storetest.Schema{
-			Versions: versions(p),
+			Versions: versions,
 			To: func(t testing.TB, version int64) {
 				if version > 0 {
 					if _, err := p.UpTo(t.Context(), version); err != nil {
@@ -124,26 +122,6 @@ func TestMigrations(t *testing.T) {
 			Open: func(t testing.TB) store.Store { return openAt(t, path) },
 		}
 	})
-}
-
-func versions(p *goose.Provider) (out []int64) {
-	for _, source := range p.ListSources() {
-		out = append(out, source.Version)
-	}
-	return out
-}
-
-func provider(t testing.TB, db *sql.DB) *goose.Provider {
-	t.Helper()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("habeas_migration"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 func openAt(t testing.TB, path string) *Store {

@@ -31,7 +31,7 @@ func (s *Store) onward(ctx context.Context, where string, args ...any) ([]store.
 	if err != nil {
 		return nil, fmt.Errorf("reading recipients to be told: %w", err)
 	}
-	return row.Domains(rows), nil
+	return row.Map(rows, (*row.Onward).Domain), nil
 }
 
 // DueOnward implements [store.Onwards].
@@ -110,5 +110,5 @@ func (s *Store) ListOnward(ctx context.Context, f store.OnwardFilter) ([]store.O
 	if err != nil {
 		return nil, fmt.Errorf("listing recipients to be told: %w", err)
 	}
-	return row.Domains(rows), nil
+	return row.Map(rows, (*row.Onward).Domain), nil
 }

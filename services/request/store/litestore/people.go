@@ -3,8 +3,6 @@ package litestore
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -28,25 +26,11 @@ func (s *Store) Related(ctx context.Context, digests [][]byte) ([]store.Related,
 	if len(digests) == 0 {
 		return nil, nil
 	}
-	list := make([]string, len(digests))
-	for i, d := range digests {
-		list[i] = hex.EncodeToString(d)
-	}
-	text, err := json.Marshal(list)
+	rows, err := query(ctx, s.db, row.RelatedColumns, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY r.created_at, r.id", hexList(digests))
 	if err != nil {
 		return nil, fmt.Errorf("looking for a person's requests: %w", err)
 	}
-	rows, err := query(ctx, s.db, row.RelatedColumns, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY r.created_at, r.id", string(text))
-	if err != nil {
-		return nil, fmt.Errorf("looking for a person's requests: %w", err)
-	}
-	out := make([]store.Related, len(rows))
-	for i := range rows {
-		if out[i], err = rows[i].Domain(); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return row.TryMap(rows, (*row.Related).Domain)
 }
 
 // PeopleOf implements [store.Store].
@@ -68,11 +52,7 @@ func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) 
 	if err != nil {
 		return nil, fmt.Errorf("reading notices: %w", err)
 	}
-	out := make([]store.Notice, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Notice).Domain), nil
 }
 
 // Noticed implements [store.Store].

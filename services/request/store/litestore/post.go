@@ -27,11 +27,7 @@ func (s *Store) posted(ctx context.Context, where string, args ...any) ([]store.
 	if err != nil {
 		return nil, fmt.Errorf("reading notices: %w", err)
 	}
-	out := make([]store.Posted, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Posted).Domain), nil
 }
 
 // PutOffNotice implements [store.Post].

@@ -75,11 +75,7 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 	if err != nil {
 		return nil, fmt.Errorf("counting requests: %w", err)
 	}
-	out := make([]store.Tally, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Tally).Domain), nil
 }
 
 // Log implements [store.Records].
@@ -96,13 +92,7 @@ func (s *Store) Log(ctx context.Context, q store.LogQuery, after store.Cursor, l
 	if err != nil {
 		return nil, fmt.Errorf("reading the log of requests: %w", err)
 	}
-	out := make([]store.LogEntry, len(rows))
-	for i := range rows {
-		if out[i], err = rows[i].Domain(); err != nil {
-			return nil, fmt.Errorf("reading request %s of the log: %w", rows[i].ID, err)
-		}
-	}
-	return out, nil
+	return row.TryMap(rows, (*row.LogEntry).Domain)
 }
 
 // Forget implements [store.Records].
@@ -153,11 +143,7 @@ func (s *Store) Accesses(ctx context.Context, since time.Time, limit int) ([]sto
 	if err != nil {
 		return nil, fmt.Errorf("reading who looked at the log: %w", err)
 	}
-	out := make([]store.Access, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Access).Domain), nil
 }
 
 // PutTraining implements [store.Records].
@@ -194,11 +180,7 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 		if err := insert(ctx, tx, "version", row.Versions, []*store.Version{&v}); err != nil {
 			return err
 		}
-		list := make([]*store.Record, len(records))
-		for i := range records {
-			list[i] = &records[i]
-		}
-		return insert(ctx, tx, "record", row.Records, list)
+		return insert(ctx, tx, "record", row.Records, row.Pointers(records))
 	})
 	if err != nil {
 		return false, fmt.Errorf("recording a version: %w", err)
@@ -208,11 +190,7 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 
 // PutRecords implements [store.Records].
 func (s *Store) PutRecords(ctx context.Context, records []store.Record) error {
-	list := make([]*store.Record, len(records))
-	for i := range records {
-		list[i] = &records[i]
-	}
-	err := s.tx(ctx, func(tx *sql.Tx) error { return insert(ctx, tx, "record", row.Records, list) })
+	err := s.tx(ctx, func(tx *sql.Tx) error { return insert(ctx, tx, "record", row.Records, row.Pointers(records)) })
 	if err != nil {
 		return fmt.Errorf("keeping records for the log: %w", err)
 	}

@@ -22,55 +22,6 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// nullTime scans what micros wrote.
-type nullTime struct{ t *time.Time }
-
-// Scan implements [sql.Scanner].
-func (n nullTime) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*n.t = time.Time{}
-	case int64:
-		*n.t = time.UnixMicro(v).UTC()
-	default:
-		return fmt.Errorf("scanning %T into a time", src)
-	}
-	return nil
-}
-
-func value[T any](c row.Column[T], r *T) any {
-	switch p := c.Ptr(r).(type) {
-	case *string:
-		return row.CleanText(*p)
-	case *int64:
-		return *p
-	case *time.Time:
-		return micros(*p)
-	case *[]byte:
-		switch {
-		case *p == nil, c.Type == row.JSON && len(*p) == 0:
-			return nil
-		case c.Type == row.JSON:
-			return string(row.CleanJSON(*p))
-		default:
-			return *p
-		}
-	default:
-		panic(fmt.Sprintf("column %s: unknown type %T", c.Name, p))
-	}
-}
-
-func targets[T any](columns []row.Column[T], r *T) []any {
-	out := make([]any, len(columns))
-	for i, c := range columns {
-		out[i] = c.Ptr(r)
-		if t, ok := out[i].(*time.Time); ok {
-			out[i] = nullTime{t}
-		}
-	}
-	return out
-}
-
 // each runs a prepared statement once for each row. There is no network under
 // SQLite: this is what a set-based statement is elsewhere.
 func each[T any](ctx context.Context, tx *sql.Tx, query string, columns []row.Column[T], rows []*T) (err error) {
@@ -85,14 +36,18 @@ func each[T any](ctx context.Context, tx *sql.Tx, query string, columns []row.Co
 	args := make([]any, len(columns))
 	for _, r := range rows {
 		for i, c := range columns {
-			args[i] = value(c, r)
+			args[i] = row.Value(c, r, micros)
 		}
 		result, err := stmt.ExecContext(ctx, args...)
 		if err != nil {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n != 1 {
-			return fmt.Errorf("%d rows changed, want 1: %w", n, err)
+		n, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("%d rows changed, want 1", n)
 		}
 	}
 	return nil
@@ -119,20 +74,12 @@ type querier interface {
 
 // query reads every row into a new T made of the columns.
 func query[T any](ctx context.Context, q querier, columns []row.Column[T], text string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, text, args...)
+	rows, err := q.QueryContext(ctx, text, args...) //nolint:rowserrcheck // row.Scan does
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		var r T
-		if err := rows.Scan(targets(columns, &r)...); err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return row.Scan(rows, columns)
 }
 
 func queryRequests(ctx context.Context, q querier, text string, args ...any) ([]store.Request, error) {
@@ -140,13 +87,7 @@ func queryRequests(ctx context.Context, q querier, text string, args ...any) ([]
 	if err != nil {
 		return nil, err
 	}
-	out := make([]store.Request, len(rows))
-	for i := range rows {
-		if out[i], err = rows[i].Domain(); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return row.TryMap(rows, (*row.Request).Domain)
 }
 
 func queryJobs(ctx context.Context, q querier, ids []request.ID) (map[request.ID][]store.Job, error) {
@@ -154,12 +95,7 @@ func queryJobs(ctx context.Context, q querier, ids []request.ID) (map[request.ID
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[request.ID][]store.Job, len(ids))
-	for i := range rows {
-		d := rows[i].Domain()
-		out[d.RequestID] = append(out[d.RequestID], d)
-	}
-	return out, nil
+	return row.JobsByRequest(rows), nil
 }
 
 // idList is the argument of json_each for a set of ids.

@@ -3,7 +3,6 @@ package litestore
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/habeas-data/habeas/services/request/store"
@@ -12,11 +11,7 @@ import (
 
 // Suppressed implements [store.Suppressions].
 func (s *Store) Suppressed(ctx context.Context, digests [][]byte) ([]store.Suppressed, error) {
-	list := make([]string, len(digests))
-	for i, d := range digests {
-		list[i] = hex.EncodeToString(d)
-	}
-	out, err := query(ctx, s.db, row.Suppressions, "SELECT "+row.Names(row.Suppressions)+" FROM suppression WHERE digest IN (SELECT unhex(value) FROM json_each(?))", idList(list))
+	out, err := query(ctx, s.db, row.Suppressions, "SELECT "+row.Names(row.Suppressions)+" FROM suppression WHERE digest IN (SELECT unhex(value) FROM json_each(?))", hexList(digests))
 	if err != nil {
 		return nil, fmt.Errorf("reading the suppression list: %w", err)
 	}
@@ -73,11 +68,7 @@ func retain(ctx context.Context, tx *sql.Tx, kept []store.Retained) error {
 
 // Retained implements [store.Suppressions].
 func (s *Store) Retained(ctx context.Context, digests [][]byte) ([]store.Retained, error) {
-	list := make([]string, len(digests))
-	for i, d := range digests {
-		list[i] = hex.EncodeToString(d)
-	}
-	out, err := query(ctx, s.db, row.Retained, "SELECT "+row.Names(row.Retained)+" FROM retained WHERE digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY digest, connector, store, basis", idList(list))
+	out, err := query(ctx, s.db, row.Retained, "SELECT "+row.Names(row.Retained)+" FROM retained WHERE digest IN (SELECT unhex(value) FROM json_each(?)) ORDER BY digest, connector, store, basis", hexList(digests))
 	if err != nil {
 		return nil, fmt.Errorf("reading what was kept: %w", err)
 	}

@@ -45,11 +45,7 @@ func (s *Store) tokens(ctx context.Context, where string, args ...any) ([]store.
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", err)
 	}
-	out := make([]store.Token, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Token).Domain), nil
 }
 
 // UseToken implements [store.Tokens].

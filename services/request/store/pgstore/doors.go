@@ -19,14 +19,14 @@ func (s *Store) PutCase(ctx context.Context, c store.Case) error {
 	_, err := s.pool.Exec(ctx, `INSERT INTO verification_case (request_id, wrapped_key, sealed, next_at, created_at, updated_at, version)
 		VALUES ($1, $2, $3, $4, $5, $5, 1) ON CONFLICT DO NOTHING`, string(c.RequestID), c.WrappedKey, c.Sealed, orNull(c.NextAt), c.CreatedAt)
 	if err != nil {
-		return fmt.Errorf("storing a case: %w", err)
+		return fmt.Errorf("storing a case: %w", redact(err))
 	}
 	return nil
 }
 
 // GetCase implements [store.Doors].
 func (s *Store) GetCase(ctx context.Context, id request.ID) (store.Case, error) {
-	rows, err := collect(ctx, s.pool, row.Cases, "SELECT "+row.Names(row.Cases)+" FROM verification_case WHERE request_id = $1", string(id))
+	rows, err := read(ctx, s, row.Cases, "SELECT "+row.Names(row.Cases)+" FROM verification_case WHERE request_id = $1", string(id))
 	if err != nil {
 		return store.Case{}, fmt.Errorf("reading a case: %w", err)
 	}
@@ -43,7 +43,7 @@ func (s *Store) SaveCase(ctx context.Context, c store.Case) error {
 	tag, err := s.pool.Exec(ctx, `UPDATE verification_case SET wrapped_key = $3, sealed = $4, next_at = $5, updated_at = $6, version = version + 1
 		WHERE request_id = $1 AND version = $2 AND purged_at IS NULL`, string(c.RequestID), c.Version, c.WrappedKey, c.Sealed, orNull(c.NextAt), c.UpdatedAt)
 	if err != nil {
-		return fmt.Errorf("saving a case: %w", err)
+		return fmt.Errorf("saving a case: %w", redact(err))
 	}
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("case of request %s: %w", c.RequestID, store.ErrStale)
@@ -55,11 +55,11 @@ func (s *Store) SaveCase(ctx context.Context, c store.Case) error {
 func (s *Store) DueCases(ctx context.Context, now time.Time, limit int) ([]request.ID, error) {
 	rows, err := s.pool.Query(ctx, `SELECT request_id FROM verification_case WHERE next_at <= $1 ORDER BY next_at LIMIT $2`, now, limit)
 	if err != nil {
-		return nil, fmt.Errorf("looking for due cases: %w", err)
+		return nil, fmt.Errorf("looking for due cases: %w", redact(err))
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[request.ID])
 	if err != nil {
-		return nil, fmt.Errorf("looking for due cases: %w", err)
+		return nil, fmt.Errorf("looking for due cases: %w", redact(err))
 	}
 	return ids, nil
 }
@@ -88,14 +88,14 @@ func (s *Store) KeepDocument(ctx context.Context, d store.Document) error {
 	_, err := s.pool.Exec(ctx, `INSERT INTO kept_document (request_id, kind, wrapped_key, sealed, keep_until) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 		string(d.RequestID), d.Kind, d.WrappedKey, d.Sealed, d.KeepUntil)
 	if err != nil {
-		return fmt.Errorf("keeping a document: %w", err)
+		return fmt.Errorf("keeping a document: %w", redact(err))
 	}
 	return nil
 }
 
 // Documents implements [store.Doors].
 func (s *Store) Documents(ctx context.Context, id request.ID) ([]store.Document, error) {
-	rows, err := collect(ctx, s.pool, row.Documents, "SELECT "+row.Names(row.Documents)+" FROM kept_document WHERE request_id = $1 ORDER BY kind", string(id))
+	rows, err := read(ctx, s, row.Documents, "SELECT "+row.Names(row.Documents)+" FROM kept_document WHERE request_id = $1 ORDER BY kind", string(id))
 	if err != nil {
 		return nil, fmt.Errorf("reading documents: %w", err)
 	}
@@ -111,7 +111,7 @@ func (s *Store) Documents(ctx context.Context, id request.ID) ([]store.Document,
 func (s *Store) ExpireDocuments(ctx context.Context, now time.Time) (int64, error) {
 	tag, err := s.pool.Exec(ctx, `DELETE FROM kept_document WHERE keep_until <= $1`, now)
 	if err != nil {
-		return 0, fmt.Errorf("forgetting documents: %w", err)
+		return 0, fmt.Errorf("forgetting documents: %w", redact(err))
 	}
 	return tag.RowsAffected(), nil
 }
@@ -124,7 +124,7 @@ func (s *Store) Count(ctx context.Context, bucket []byte, window time.Duration, 
 			began_at = CASE WHEN a.ends_at <= $2 THEN $2 ELSE a.began_at END, ends_at = CASE WHEN a.ends_at <= $2 THEN $3 ELSE a.ends_at END
 		RETURNING n`, bucket, now, now.Add(window)).Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("counting a try: %w", err)
+		return 0, fmt.Errorf("counting a try: %w", redact(err))
 	}
 	return n, nil
 }
@@ -134,7 +134,7 @@ func (s *Store) ClaimDownload(ctx context.Context, id request.ID, claim string, 
 	tag, err := s.pool.Exec(ctx, `INSERT INTO package_download AS d (request_id, claim, claimed_at, done) VALUES ($1, $2, $3, 0)
 		ON CONFLICT (request_id) DO UPDATE SET claim = $2, claimed_at = $3 WHERE d.done = 0 AND d.claimed_at < $4`, string(id), claim, now, stale)
 	if err != nil {
-		return false, fmt.Errorf("claiming a download: %w", err)
+		return false, fmt.Errorf("claiming a download: %w", redact(err))
 	}
 	return tag.RowsAffected() == 1, nil
 }
@@ -146,7 +146,7 @@ func (s *Store) EndDownload(ctx context.Context, id request.ID, claim string, do
 		text = `UPDATE package_download SET done = 1 WHERE request_id = $1 AND claim = $2`
 	}
 	if _, err := s.pool.Exec(ctx, text, string(id), claim); err != nil {
-		return fmt.Errorf("ending a download: %w", err)
+		return fmt.Errorf("ending a download: %w", redact(err))
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func writeTying(ctx context.Context, tx pgx.Tx, t store.Tying) error {
 }
 
 func ties(ctx context.Context, q querier, digests [][]byte) ([]store.Tied, error) {
-	rows, err := collect(ctx, q, row.Ties, `SELECT c.digest, c.profile, c.carried_by, coalesce((extract(epoch FROM p.opted_out_at) * 1000000)::bigint, 0)
+	rows, err := query(ctx, q, row.Ties, `SELECT c.digest, c.profile, c.carried_by, coalesce((extract(epoch FROM p.opted_out_at) * 1000000)::bigint, 0)
 		FROM choice c JOIN choice_profile p ON p.id = c.profile WHERE c.digest = ANY($1) ORDER BY c.profile, c.digest`, digests)
 	if err != nil {
 		return nil, err
@@ -226,25 +226,7 @@ func (s *Store) Lift(ctx context.Context, digests [][]byte) error {
 // Carried implements [store.Doors].
 func (s *Store) Carried(ctx context.Context, digests [][]byte, id request.ID) error {
 	if _, err := s.pool.Exec(ctx, `UPDATE choice SET carried_by = $2 WHERE digest = ANY($1) AND carried_by = ''`, digests, string(id)); err != nil {
-		return fmt.Errorf("storing who carries a choice: %w", err)
+		return fmt.Errorf("storing who carries a choice: %w", redact(err))
 	}
 	return nil
-}
-
-// collect reads every row into a new T made of the columns.
-func collect[T any](ctx context.Context, q querier, columns []row.Column[T], text string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		var r T
-		if err := rows.Scan(targets(columns, &r)...); err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
 }

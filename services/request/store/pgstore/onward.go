@@ -20,7 +20,7 @@ func loadOnward(ctx context.Context, tx pgx.Tx, snaps []*store.Snapshot) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	rows, err := collect(ctx, tx, row.Onwards, "SELECT "+row.Names(row.Onwards)+" FROM onward WHERE request_id = ANY($1) ORDER BY decided_at, id", ids)
+	rows, err := query(ctx, tx, row.Onwards, "SELECT "+row.Names(row.Onwards)+" FROM onward WHERE request_id = ANY($1) ORDER BY decided_at, id", ids)
 	if err == nil {
 		row.Spread(snaps, rows)
 	}
@@ -32,7 +32,7 @@ func (s *Store) onward(ctx context.Context, where string, args ...any) ([]store.
 	if err != nil {
 		return nil, fmt.Errorf("reading recipients to be told: %w", err)
 	}
-	return row.Domains(rows), nil
+	return row.Map(rows, (*row.Onward).Domain), nil
 }
 
 // DueOnward implements [store.Onwards].
@@ -111,5 +111,5 @@ func (s *Store) ListOnward(ctx context.Context, f store.OnwardFilter) ([]store.O
 	if err != nil {
 		return nil, fmt.Errorf("listing recipients to be told: %w", err)
 	}
-	return row.Domains(rows), nil
+	return row.Map(rows, (*row.Onward).Domain), nil
 }

@@ -19,7 +19,7 @@ func insertNotices(ctx context.Context, tx pgx.Tx, notices []store.Notice) error
 	args := make([][]any, len(row.Notices))
 	for _, n := range row.NoticesOf(notices) {
 		for i, c := range row.Notices {
-			args[i] = append(args[i], value(c, n))
+			args[i] = append(args[i], row.Value(c, n, stamp))
 		}
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO notice (request_id, kind, key, created_at, told)
@@ -33,24 +33,11 @@ func (s *Store) Related(ctx context.Context, digests [][]byte) ([]store.Related,
 	if len(digests) == 0 {
 		return nil, nil
 	}
-	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest = ANY($1) ORDER BY r.created_at, r.id", digests)
+	rows, err := read(ctx, s, row.RelatedColumns, "SELECT "+row.Names(row.RelatedColumns)+" FROM person p JOIN request r ON r.id = p.request_id WHERE p.digest = ANY($1) ORDER BY r.created_at, r.id", digests)
 	if err != nil {
-		return nil, fmt.Errorf("looking for a person's requests: %w", redact(err))
+		return nil, fmt.Errorf("looking for a person's requests: %w", err)
 	}
-	defer rows.Close()
-	var out []store.Related
-	for rows.Next() {
-		var r row.Related
-		if err := rows.Scan(targets(row.RelatedColumns, &r)...); err != nil {
-			return nil, fmt.Errorf("looking for a person's requests: %w", redact(err))
-		}
-		d, err := r.Domain()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, redact(rows.Err())
+	return row.TryMap(rows, (*row.Related).Domain)
 }
 
 // PeopleOf implements [store.Store].
@@ -68,20 +55,11 @@ func (s *Store) PeopleOf(ctx context.Context, id request.ID) ([][]byte, error) {
 
 // Notices implements [store.Store].
 func (s *Store) Notices(ctx context.Context, limit int) ([]store.Notice, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.Notices)+" FROM notice WHERE told = 0 ORDER BY created_at, request_id, kind, key LIMIT $1", limit)
+	rows, err := read(ctx, s, row.Notices, "SELECT "+row.Names(row.Notices)+" FROM notice WHERE told = 0 ORDER BY created_at, request_id, kind, key LIMIT $1", limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading notices: %w", redact(err))
+		return nil, fmt.Errorf("reading notices: %w", err)
 	}
-	defer rows.Close()
-	var out []store.Notice
-	for rows.Next() {
-		var n row.Notice
-		if err := rows.Scan(targets(row.Notices, &n)...); err != nil {
-			return nil, fmt.Errorf("reading notices: %w", redact(err))
-		}
-		out = append(out, n.Domain())
-	}
-	return out, redact(rows.Err())
+	return row.Map(rows, (*row.Notice).Domain), nil
 }
 
 // Noticed implements [store.Store].

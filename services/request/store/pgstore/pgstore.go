@@ -12,7 +12,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/request/store/row"
+	"github.com/habeas-data/habeas/services/request/store/schema"
 )
 
 //go:embed migrations/*.sql
@@ -70,27 +70,7 @@ func Migrate(ctx context.Context, dsn string, down bool) error {
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
-	return migrate(ctx, db, down)
-}
-
-func migrate(ctx context.Context, db *sql.DB, down bool) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("habeas_migration"), goose.WithAllowOutofOrder(true))
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	if down {
-		_, err = provider.Down(ctx)
-	} else {
-		_, err = provider.Up(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	return nil
+	return schema.Migrate(ctx, goose.DialectPostgres, db, migrations, down)
 }
 
 // SQL is the database itself, for what is kept in tables of its own beside the

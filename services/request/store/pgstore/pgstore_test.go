@@ -1,8 +1,6 @@
 package pgstore
 
 import (
-	"database/sql"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -66,9 +64,9 @@ func TestMigrations(t *testing.T) {
 		config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // scripts of several statements
 		db := stdlib.OpenDB(*config)
 		t.Cleanup(func() { closed(t, db) })
-		p := provider(t, db)
+		p, versions := storetest.Steps(t, goose.DialectPostgres, db, migrations)
 		return storetest.Schema{
-			Versions: versions(p),
+			Versions: versions,
 			To: func(t testing.TB, version int64) {
 				if version > 0 {
 					if _, err := p.UpTo(t.Context(), version); err != nil {
@@ -184,26 +182,6 @@ func migrated(t testing.TB) (dsn string) {
 		t.Fatal(err)
 	}
 	return dsn
-}
-
-func versions(p *goose.Provider) (out []int64) {
-	for _, source := range p.ListSources() {
-		out = append(out, source.Version)
-	}
-	return out
-}
-
-func provider(t testing.TB, db *sql.DB) *goose.Provider {
-	t.Helper()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("habeas_migration"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 func openAt(t testing.TB, dsn string) *Store {

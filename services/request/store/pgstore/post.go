@@ -25,15 +25,11 @@ func (s *Store) NoticesOf(ctx context.Context, id request.ID) ([]store.Posted, e
 }
 
 func (s *Store) posted(ctx context.Context, where string, args ...any) ([]store.Posted, error) {
-	rows, err := collect(ctx, s.pool, row.Posteds, "SELECT "+row.Names(row.Posteds)+" FROM notice WHERE "+where, args...)
+	rows, err := read(ctx, s, row.Posteds, "SELECT "+row.Names(row.Posteds)+" FROM notice WHERE "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading notices: %w", err)
 	}
-	out := make([]store.Posted, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Posted).Domain), nil
 }
 
 // PutOffNotice implements [store.Post].

@@ -73,20 +73,11 @@ func (s *Store) Outstanding(ctx context.Context, before time.Time) ([]store.Outs
 
 // Unlogged implements [store.Store].
 func (s *Store) Unlogged(ctx context.Context, before time.Time, limit int) ([]store.Record, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+row.Names(row.Records)+" FROM record WHERE created_at < $1 ORDER BY created_at LIMIT $2", before, limit)
+	out, err := read(ctx, s, row.Records, "SELECT "+row.Names(row.Records)+" FROM record WHERE created_at < $1 ORDER BY created_at LIMIT $2", before, limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading unlogged records: %w", redact(err))
+		return nil, fmt.Errorf("reading unlogged records: %w", err)
 	}
-	defer rows.Close()
-	var out []store.Record
-	for rows.Next() {
-		var r store.Record
-		if err := rows.Scan(targets(row.Records, &r)...); err != nil {
-			return nil, fmt.Errorf("reading unlogged records: %w", redact(err))
-		}
-		out = append(out, r)
-	}
-	return out, redact(rows.Err())
+	return out, nil
 }
 
 // Logged implements [store.Store].

@@ -14,24 +14,6 @@ import (
 
 var _ store.Records = (*Store)(nil)
 
-// read reads every row into a new T made of the columns.
-func read[T any](ctx context.Context, s *Store, columns []row.Column[T], text string, args ...any) ([]T, error) {
-	rows, err := s.pool.Query(ctx, text, args...)
-	if err != nil {
-		return nil, redact(err)
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		var r T
-		if err := rows.Scan(targets(columns, &r)...); err != nil {
-			return nil, redact(err)
-		}
-		out = append(out, r)
-	}
-	return out, redact(rows.Err())
-}
-
 // received is the condition of a query: a request is stored on the day it is
 // received or later, which the index on created_at knows. What the company made up
 // itself was received from nobody.
@@ -67,11 +49,7 @@ func (s *Store) Tally(ctx context.Context, q store.LogQuery) ([]store.Tally, err
 	if err != nil {
 		return nil, fmt.Errorf("counting requests: %w", err)
 	}
-	out := make([]store.Tally, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Tally).Domain), nil
 }
 
 // Log implements [store.Records].
@@ -85,18 +63,7 @@ func (s *Store) Log(ctx context.Context, q store.LogQuery, after store.Cursor, l
 	if err != nil {
 		return nil, fmt.Errorf("reading the log of requests: %w", err)
 	}
-	return entries(rows)
-}
-
-func entries(rows []row.LogEntry) ([]store.LogEntry, error) {
-	out := make([]store.LogEntry, len(rows))
-	for i := range rows {
-		var err error
-		if out[i], err = rows[i].Domain(); err != nil {
-			return nil, fmt.Errorf("reading request %s of the log: %w", rows[i].ID, err)
-		}
-	}
-	return out, nil
+	return row.TryMap(rows, (*row.LogEntry).Domain)
 }
 
 // Forget implements [store.Records].
@@ -143,11 +110,7 @@ func (s *Store) Accesses(ctx context.Context, since time.Time, limit int) ([]sto
 	if err != nil {
 		return nil, fmt.Errorf("reading who looked at the log: %w", err)
 	}
-	out := make([]store.Access, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Access).Domain), nil
 }
 
 // PutTraining implements [store.Records].
@@ -188,11 +151,7 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 		if err := insert(ctx, tx, "version", row.Versions, []*store.Version{&v}); err != nil {
 			return err
 		}
-		list := make([]*store.Record, len(records))
-		for i := range records {
-			list[i] = &records[i]
-		}
-		return insert(ctx, tx, "record", row.Records, list)
+		return insert(ctx, tx, "record", row.Records, row.Pointers(records))
 	})
 	if err != nil {
 		return false, fmt.Errorf("recording a version: %w", err)
@@ -202,11 +161,7 @@ func (s *Store) PutVersion(ctx context.Context, v store.Version, records []store
 
 // PutRecords implements [store.Records].
 func (s *Store) PutRecords(ctx context.Context, records []store.Record) error {
-	list := make([]*store.Record, len(records))
-	for i := range records {
-		list[i] = &records[i]
-	}
-	err := s.tx(ctx, func(tx pgx.Tx) error { return insert(ctx, tx, "record", row.Records, list) })
+	err := s.tx(ctx, func(tx pgx.Tx) error { return insert(ctx, tx, "record", row.Records, row.Pointers(records)) })
 	if err != nil {
 		return fmt.Errorf("keeping records for the log: %w", err)
 	}

@@ -15,55 +15,8 @@ import (
 
 var pgTypes = map[row.Type]string{row.Text: "text", row.Int: "bigint", row.Bytes: "bytea", row.JSON: "jsonb", row.Time: "timestamptz"}
 
-// value is what is sent for one column of one row.
-func value[T any](c row.Column[T], r *T) any {
-	switch p := c.Ptr(r).(type) {
-	case *string:
-		return row.CleanText(*p)
-	case *int64:
-		return *p
-	case *time.Time:
-		return orNull(*p)
-	case *[]byte:
-		switch {
-		case *p == nil, c.Type == row.JSON && len(*p) == 0:
-			return nil
-		case c.Type == row.JSON:
-			return string(row.CleanJSON(*p))
-		default:
-			return *p
-		}
-	default:
-		panic(fmt.Sprintf("column %s: unknown type %T", c.Name, p))
-	}
-}
-
-// nullTime scans a timestamp that may be NULL.
-type nullTime struct{ t *time.Time }
-
-// Scan implements [sql.Scanner].
-func (n nullTime) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*n.t = time.Time{}
-	case time.Time:
-		*n.t = v.UTC()
-	default:
-		return fmt.Errorf("scanning %T into a time", src)
-	}
-	return nil
-}
-
-func targets[T any](columns []row.Column[T], r *T) []any {
-	out := make([]any, len(columns))
-	for i, c := range columns {
-		out[i] = c.Ptr(r)
-		if t, ok := out[i].(*time.Time); ok {
-			out[i] = nullTime{t}
-		}
-	}
-	return out
-}
+// stamp is how a time is kept: as it is.
+func stamp(t time.Time) any { return t }
 
 // insert copies rows into a table.
 func insert[T any](ctx context.Context, tx pgx.Tx, table string, columns []row.Column[T], rows []*T) error {
@@ -77,7 +30,7 @@ func insert[T any](ctx context.Context, tx pgx.Tx, table string, columns []row.C
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{table}, names, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		values := make([]any, len(columns))
 		for k, c := range columns {
-			values[k] = value(c, rows[i])
+			values[k] = row.Value(c, rows[i], stamp)
 		}
 		return values, nil
 	}))
@@ -99,7 +52,7 @@ func update[T any](ctx context.Context, tx pgx.Tx, table string, columns []row.C
 		arrays[i], names[i] = "$"+strconv.Itoa(i+1)+"::"+pgTypes[c.Type]+"[]", c.Name
 		list := make([]any, len(rows))
 		for k, r := range rows {
-			list[k] = value(c, r)
+			list[k] = row.Value(c, r, stamp)
 		}
 		args[i] = list
 	}
@@ -118,41 +71,34 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func queryRequests(ctx context.Context, q querier, query string, args ...any) ([]store.Request, error) {
-	rows, err := q.Query(ctx, query, args...)
+// query reads every row into a new T made of the columns.
+func query[T any](ctx context.Context, q querier, columns []row.Column[T], text string, args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []store.Request
-	for rows.Next() {
-		var r row.Request
-		if err := rows.Scan(targets(row.Requests, &r)...); err != nil {
-			return nil, err
-		}
-		d, err := r.Domain()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
+	return row.Scan(rows, columns)
+}
+
+// read is query outside of a transaction, whose errors quote no row.
+func read[T any](ctx context.Context, s *Store, columns []row.Column[T], text string, args ...any) ([]T, error) {
+	out, err := query(ctx, s.pool, columns, text, args...)
+	return out, redact(err)
+}
+
+func queryRequests(ctx context.Context, q querier, text string, args ...any) ([]store.Request, error) {
+	rows, err := query(ctx, q, row.Requests, text, args...)
+	if err != nil {
+		return nil, err
 	}
-	return out, rows.Err()
+	return row.TryMap(rows, (*row.Request).Domain)
 }
 
 func queryJobs(ctx context.Context, q querier, requests []string) (map[request.ID][]store.Job, error) {
-	rows, err := q.Query(ctx, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id = ANY($1) ORDER BY request_id, place", requests)
+	rows, err := query(ctx, q, row.Jobs, "SELECT "+row.Names(row.Jobs)+" FROM job WHERE request_id = ANY($1) ORDER BY request_id, place", requests)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	out := make(map[request.ID][]store.Job, len(requests))
-	for rows.Next() {
-		var j row.Job
-		if err := rows.Scan(targets(row.Jobs, &j)...); err != nil {
-			return nil, err
-		}
-		d := j.Domain()
-		out[d.RequestID] = append(out[d.RequestID], d)
-	}
-	return out, rows.Err()
+	return row.JobsByRequest(rows), nil
 }

@@ -42,15 +42,11 @@ func (s *Store) TokenOf(ctx context.Context, digest []byte) (store.Token, error)
 }
 
 func (s *Store) tokens(ctx context.Context, where string, args ...any) ([]store.Token, error) {
-	rows, err := collect(ctx, s.pool, row.Tokens, "SELECT "+row.Names(row.Tokens)+" FROM api_token"+where, args...)
+	rows, err := read(ctx, s, row.Tokens, "SELECT "+row.Names(row.Tokens)+" FROM api_token"+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", redact(err))
 	}
-	out := make([]store.Token, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out, nil
+	return row.Map(rows, (*row.Token).Domain), nil
 }
 
 // UseToken implements [store.Tokens].

@@ -63,15 +63,6 @@ func (o *Onward) Domain() store.Onward {
 	}
 }
 
-// Domains makes the recipients of rows.
-func Domains(rows []Onward) []store.Onward {
-	out := make([]store.Onward, len(rows))
-	for i := range rows {
-		out[i] = rows[i].Domain()
-	}
-	return out
-}
-
 // Onwarded is what a transaction needs to load recipients into its snapshots: the
 // requests that have any.
 func Onwarded(snaps []*store.Snapshot) []string {

@@ -1,6 +1,7 @@
 package row
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/habeas-data/habeas/services/request"
@@ -52,7 +53,7 @@ var LogEntries = []Column[LogEntry]{
 func (e *LogEntry) Domain() (store.LogEntry, error) {
 	received, err := request.ParseDate(e.Received)
 	if err != nil {
-		return store.LogEntry{}, err
+		return store.LogEntry{}, fmt.Errorf("reading request %s of the log: %w", e.ID, err)
 	}
 	out := store.LogEntry{
 		ID: request.ID(e.ID), Regime: e.Regime, Received: received, Nature: request.Right(e.Right), Manner: request.Channel(e.Channel),
@@ -63,7 +64,7 @@ func (e *LogEntry) Domain() (store.LogEntry, error) {
 	}
 	loc, err := request.Zone(e.Zone)
 	if err != nil {
-		return store.LogEntry{}, err
+		return store.LogEntry{}, fmt.Errorf("reading request %s of the log: %w", e.ID, err)
 	}
 	out.Responded, out.Response = request.DateOf(e.ClosedAt, loc), request.Result(e.Result)
 	out.Basis, out.BasisWords = e.Code, e.Reason

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"database/sql"
 	"fmt"
 	"io/fs"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
+	"github.com/habeas-data/habeas/services/request/store/schema"
+	"github.com/pressly/goose/v3"
 )
 
 // Schema is one database in the hands of [RunMigrations].
@@ -24,6 +27,20 @@ type Schema struct {
 	Exec   func(t testing.TB, script string)
 	Tables func(t testing.TB) int
 	Open   func(t testing.TB) store.Store
+}
+
+// Steps are the migrations of a store and their versions.
+func Steps(t testing.TB, dialect goose.Dialect, db *sql.DB, files fs.FS) (*goose.Provider, []int64) {
+	t.Helper()
+	steps, err := schema.Steps(dialect, db, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var versions []int64
+	for _, source := range steps.ListSources() {
+		versions = append(versions, source.Version)
+	}
+	return steps, versions
 }
 
 // RunMigrations tests that a schema goes up, down to nothing and up again, and
