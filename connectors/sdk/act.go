@@ -65,14 +65,8 @@ func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outc
 		return t.nothingThere(before.counts(nil)), nil
 	}
 	t.seen = before.counts(t.prior)
-	limit := w.Cap
-	if override := t.job.GetCapOverride(); override > 0 {
-		limit = override
-	}
-	if limit > 0 && before.all > limit {
-		return &habeasv1.Outcome{
-			Result: &habeasv1.Outcome_OverLimit{OverLimit: &habeasv1.OverLimit{MatchedCount: before.all, Cap: limit}}, Stores: t.seen,
-		}, nil
+	if o := w.overLimit(t, before.all); o != nil {
+		return o, nil
 	}
 	if o := w.takenBack(t); o != nil {
 		return o, nil
@@ -86,6 +80,21 @@ func (w *worker) doErase(ctx context.Context, t *task, e Eraser) (*habeasv1.Outc
 		return nil, err
 	}
 	return w.verify(ctx, t)
+}
+
+// overLimit answers when more is found than one person may plausibly have. Nothing
+// is done to it.
+func (w *worker) overLimit(t *task, matched int64) *habeasv1.Outcome {
+	limit := w.Cap
+	if override := t.job.GetCapOverride(); override > 0 {
+		limit = override
+	}
+	if limit <= 0 || matched <= limit {
+		return nil
+	}
+	return &habeasv1.Outcome{
+		Result: &habeasv1.Outcome_OverLimit{OverLimit: &habeasv1.OverLimit{MatchedCount: matched, Cap: limit}}, Stores: t.seen,
+	}
 }
 
 // nothingThere answers when nothing is found and nothing is known to have been

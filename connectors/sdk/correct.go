@@ -31,14 +31,8 @@ func (w *worker) doCorrect(ctx context.Context, t *task, c Corrector) (*habeasv1
 		return t.nothingThere(before.counts(nil)), nil
 	}
 	t.seen = found(before.counts(t.prior))
-	limit := w.Cap
-	if override := t.job.GetCapOverride(); override > 0 {
-		limit = override
-	}
-	if limit > 0 && before.all > limit {
-		return &habeasv1.Outcome{
-			Result: &habeasv1.Outcome_OverLimit{OverLimit: &habeasv1.OverLimit{MatchedCount: before.all, Cap: limit}}, Stores: t.seen,
-		}, nil
+	if o := w.overLimit(t, before.all); o != nil {
+		return o, nil
 	}
 	if o := w.takenBack(t); o != nil {
 		return o, nil

@@ -3,11 +3,9 @@ package sdk
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -45,28 +43,9 @@ func (w *worker) answerDesk(ctx context.Context) (stop func(), err error) {
 		w.Logger.Warn("nobody can see or do the tasks of this connector: set desk_key to the console's public key")
 		return func() {}, nil
 	}
-	slots := make(chan struct{}, deskAtOnce)
-	sub, err := w.Conn.QueueSubscribe(wire.TaskSubject(w.Manifest.Name), w.Manifest.Name, func(m *nats.Msg) {
-		select {
-		case slots <- struct{}{}:
-		default:
-			return // it is asked again
-		}
-		go func() {
-			defer func() { <-slots }()
-			answer, err := w.askedByDesk(ctx, d, m.Data)
-			if err == nil {
-				err = m.Respond(answer)
-			}
-			if err != nil && ctx.Err() == nil {
-				w.Logger.Warn("a question about tasks was not answered", "error", redact(err.Error(), Person{}))
-			}
-		}()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("subscribing to questions about tasks: %w", err)
-	}
-	return func() { _ = sub.Unsubscribe() }, nil // the connection may be closed already
+	return w.answering(ctx, questions{"about tasks", wire.TaskSubject(w.Manifest.Name), deskAtOnce, func(ctx context.Context, question []byte) ([]byte, error) {
+		return w.askedByDesk(ctx, d, question)
+	}})
 }
 
 // askedByDesk answers one question.

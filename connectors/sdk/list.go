@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -71,28 +70,7 @@ func (w *worker) answerLists(ctx context.Context) (stop func(), err error) {
 	if w.ListKey == "" || !lists(w.Connector) {
 		return func() {}, nil
 	}
-	slots := make(chan struct{}, listsAtOnce)
-	sub, err := w.Conn.QueueSubscribe(wire.PeopleSubject(w.Manifest.Name), w.Manifest.Name, func(m *nats.Msg) {
-		select {
-		case slots <- struct{}{}:
-		default:
-			return // it is asked again
-		}
-		go func() {
-			defer func() { <-slots }()
-			answer, err := w.askedForPeople(ctx, m.Data)
-			if err == nil {
-				err = m.Respond(answer)
-			}
-			if err != nil && ctx.Err() == nil {
-				w.Logger.Warn("a question about people was not answered", "error", redact(err.Error(), Person{}))
-			}
-		}()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("subscribing to questions about people: %w", err)
-	}
-	return func() { _ = sub.Unsubscribe() }, nil // the connection may be closed already
+	return w.answering(ctx, questions{"about people", wire.PeopleSubject(w.Manifest.Name), listsAtOnce, w.askedForPeople})
 }
 
 // askedForPeople answers one question.

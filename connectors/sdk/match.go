@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
 	habeasv1 "github.com/habeas-data/habeas/proto/gen/go/habeas/v1"
@@ -34,28 +33,7 @@ func (w *worker) answerMatches(ctx context.Context) (stop func(), err error) {
 	if w.MatchKey == "" {
 		return func() {}, nil
 	}
-	slots := make(chan struct{}, matchesAtOnce)
-	sub, err := w.Conn.QueueSubscribe(wire.MatchSubject(w.Manifest.Name), w.Manifest.Name, func(m *nats.Msg) {
-		select {
-		case slots <- struct{}{}:
-		default:
-			return // it is asked again
-		}
-		go func() {
-			defer func() { <-slots }()
-			answer, err := w.match(ctx, m.Data)
-			if err == nil {
-				err = m.Respond(answer)
-			}
-			if err != nil && ctx.Err() == nil {
-				w.Logger.Warn("a question was not answered", "error", redact(err.Error(), Person{}))
-			}
-		}()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("subscribing to questions: %w", err)
-	}
-	return func() { _ = sub.Unsubscribe() }, nil // the connection may be closed already
+	return w.answering(ctx, questions{"about what a person says", wire.MatchSubject(w.Manifest.Name), matchesAtOnce, w.match})
 }
 
 // match answers one question.

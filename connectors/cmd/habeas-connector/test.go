@@ -115,39 +115,22 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	url, options := f.natsURL, wire.StreamOptions{}
-	var access busAccess
-	var own *bus
-	if url == "" {
-		if own, err = startBus(f.listen, filepath.Join(dir, "bus"), name); err != nil {
-			return err
-		}
+	own, access, err := f.ownBus(filepath.Join(dir, "bus"), name)
+	if err != nil {
+		return err
+	}
+	if own != nil {
 		defer own.stop()
-		url, access = own.coordinatorURL, own.access
-		// A job whose connector was killed comes again soon.
-		options.AckWait = 3 * time.Second
 	}
-	conn, err := nats.Connect(url, nats.MaxReconnects(-1))
-	if err != nil {
-		return fmt.Errorf("connecting to the bus: %w", err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
+	js, disconnect, err := f.join(ctx, own, name)
 	if err != nil {
 		return err
 	}
-	if err := wire.EnsureStreams(ctx, js, options); err != nil {
-		return err
-	}
-	if err := wire.EnsureConnector(ctx, js, name, options); err != nil {
-		return err
-	}
+	defer disconnect()
 	if f.config != "" {
-		self, err := os.Executable()
-		if err != nil {
+		if program, err = fromYAML(f.config); err != nil {
 			return err
 		}
-		program = []string{self, "run", f.config}
 	}
 	log := watchLog(errOut, people)
 	start := func() (*child, error) { return startProgram(ctx, program, access, dir, coordinator.Public(), log) }
@@ -185,4 +168,48 @@ func runTest(ctx context.Context, name string, program []string, f testFlags, ou
 		return err
 	}
 	return e.verdict()
+}
+
+// ownBus is the tool's own bus and what a connector needs to join it; nothing where
+// one is there already.
+func (f *testFlags) ownBus(dir, name string) (*bus, busAccess, error) {
+	if f.natsURL != "" {
+		return nil, busAccess{}, nil
+	}
+	own, err := startBus(f.listen, dir, name)
+	if err != nil {
+		return nil, busAccess{}, err
+	}
+	return own, own.access, nil
+}
+
+// join reaches the bus with the coordinator's rights and makes what the connector
+// reads from.
+func (f *testFlags) join(ctx context.Context, own *bus, name string) (js jetstream.JetStream, disconnect func(), err error) {
+	url, options := f.natsURL, wire.StreamOptions{}
+	if own != nil {
+		// A job whose connector was killed comes again soon.
+		url, options.AckWait = own.coordinatorURL, 3*time.Second
+	}
+	conn, err := nats.Connect(url, nats.MaxReconnects(-1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("connecting to the bus: %w", err)
+	}
+	if js, err = jetstream.New(conn); err == nil {
+		err = wire.EnsureStreams(ctx, js, options)
+	}
+	if err == nil {
+		err = wire.EnsureConnector(ctx, js, name, options)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return js, conn.Close, nil
+}
+
+// fromYAML is the program of a connector that is made from a YAML alone.
+func fromYAML(config string) ([]string, error) {
+	self, err := os.Executable()
+	return []string{self, "run", config}, err
 }
