@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 )
@@ -460,31 +461,7 @@ func (r *Room) send(w http.ResponseWriter, req *http.Request, what, typ, name st
 		r.fail(w, req, err)
 		return
 	}
-	out := &fileAnswer{w: w, typ: typ, name: name}
-	err := write(req.Context(), out)
-	switch {
-	case err == nil:
-	case out.begun:
-		r.config.Logger.WarnContext(req.Context(), "sending evidence", slog.Any("error", err))
-		panic(http.ErrAbortHandler)
-	default:
-		r.failEvidence(w, req, err)
-	}
-}
-
-// fileAnswer is a download that begins with its first byte.
-type fileAnswer struct {
-	w         http.ResponseWriter
-	typ, name string
-	begun     bool
-}
-
-// Write implements [io.Writer].
-func (a *fileAnswer) Write(p []byte) (int, error) {
-	if !a.begun {
-		a.begun = true
-		a.w.Header().Set("Content-Type", a.typ)
-		a.w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
-	}
-	return a.w.Write(p)
+	room.Download{
+		Type: typ, Name: name, Write: write, Logger: r.config.Logger, Fail: func(err error) { r.failEvidence(w, req, err) },
+	}.Send(w, req)
 }

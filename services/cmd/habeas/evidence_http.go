@@ -13,6 +13,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/audit/auditapi"
 	"github.com/habeas-data/habeas/services/audit/pack"
+	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
 )
 
@@ -104,34 +105,14 @@ func isDay(text string) bool {
 // sendFile answers with what write writes. An error before the first byte is
 // answered; after it the connection breaks, and a zip lacks its end.
 func sendFile(w http.ResponseWriter, req *http.Request, logger *slog.Logger, typ, name string, write func(context.Context, io.Writer) error) {
-	out := &fileAnswer{w: w, typ: typ, name: name}
-	err := write(req.Context(), out)
-	switch {
-	case err == nil:
-	case out.begun:
-		logger.WarnContext(req.Context(), "sending evidence", slog.Any("error", err))
-		panic(http.ErrAbortHandler)
-	case errors.Is(err, auditapi.ErrNotFound):
-		http.Error(w, "the log has no records of this", http.StatusNotFound)
-	default:
+	room.Download{Type: typ, Name: name, Write: write, Logger: logger, Fail: func(err error) {
+		if errors.Is(err, auditapi.ErrNotFound) {
+			http.Error(w, "the log has no records of this", http.StatusNotFound)
+			return
+		}
 		logger.ErrorContext(req.Context(), "gathering evidence", slog.Any("error", err))
 		http.Error(w, "the evidence can't be gathered now", http.StatusServiceUnavailable)
-	}
-}
-
-type fileAnswer struct {
-	w         http.ResponseWriter
-	typ, name string
-	begun     bool
-}
-
-func (a *fileAnswer) Write(p []byte) (int, error) {
-	if !a.begun {
-		a.begun = true
-		a.w.Header().Set("Content-Type", a.typ)
-		a.w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
-	}
-	return a.w.Write(p)
+	}}.Send(w, req)
 }
 
 // requestPack writes the pack of a request as a zip, once it is made and checked.
