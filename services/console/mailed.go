@@ -44,7 +44,7 @@ func (r *Room) mailOf(of *store.Request, who access.Identity) *mailView {
 	}
 	return &mailView{
 		Waits: true, Print: who.May(access.Handle), Mark: who.May(access.Operate), Known: r.config.Answers != nil,
-		Today: r.config.Now().UTC().Format(time.DateOnly),
+		Today: today(of.Request, r.config.Now()).String(),
 	}
 }
 

@@ -144,33 +144,61 @@ func (r *Room) readTasks(ctx context.Context, p *tasksPage, desks []*habeasv1.Ma
 		})
 	}
 	group.Wait()
-	now := r.config.Now()
+	due := r.dueOfAll(ctx, answers...)
 	for i, a := range answers {
 		if a == nil {
 			p.Away = append(p.Away, desks[i].GetName())
 			continue
 		}
 		for _, t := range a.GetTasks() {
-			p.Rows = append(p.Rows, taskRowOf(desks[i].GetName(), t, now))
+			p.Rows = append(p.Rows, taskRowOf(desks[i].GetName(), t, due(t)))
 		}
 	}
 }
 
-func taskRowOf(connector string, t *habeasv1.Task, now time.Time) taskRow {
+// dueOfAll says of the tasks in answers when their requests must be answered. Their
+// systems were told an instant, before any extension; the day is one of the law's own
+// time zone, and stands with the request.
+func (r *Room) dueOfAll(ctx context.Context, answers ...*habeasv1.TaskAnswer) func(*habeasv1.Task) deadline {
+	now := r.config.Now()
+	var ids []request.ID
+	for _, a := range answers {
+		for _, t := range a.GetTasks() {
+			ids = append(ids, request.ID(t.GetRequestId()))
+		}
+	}
+	stored, err := r.config.Store.Several(ctx, ids)
+	if err != nil {
+		r.config.Logger.WarnContext(ctx, "reading when tasks are due", slog.Any("error", err))
+	}
+	byID := make(map[request.ID]deadline, len(stored))
+	for i := range stored {
+		byID[stored[i].ID] = deadlineOf(stored[i].Request, now)
+	}
+	return func(t *habeasv1.Task) deadline {
+		if d, known := byID[request.ID(t.GetRequestId())]; known || !t.GetDueTime().IsValid() {
+			return d
+		}
+		return dueOf(t.GetDueTime().AsTime(), now)
+	}
+}
+
+func taskRowOf(connector string, t *habeasv1.Task, due deadline) taskRow {
 	row := taskRow{
 		Connector: connector, ID: t.GetTaskId(), Link: "/tasks/" + url.PathEscape(connector) + "/" + url.PathEscape(t.GetTaskId()),
 		Right: label(rightLabels, request.Right(t.GetRight())), Step: stepWord(t), Assignee: t.GetAssignee(), Came: momentOf(t.GetCreateTime().AsTime()),
 		Due: deadline{Tone: idle},
 	}
-	if d := t.GetDueTime(); d.IsValid() && !t.GetDone() {
-		row.Due = dueOf(d.AsTime(), now)
+	if !t.GetDone() {
+		row.Due = due
 	}
 	return row
 }
 
-// dueOf says how far an instant is at which an answer is late.
+// dueOf says how far an instant is at which an answer is late. It is said as it is: which
+// day that ends depends on the law.
 func dueOf(at, now time.Time) deadline {
-	d := deadline{Day: at.Add(-time.Second).UTC().Format(time.DateOnly), Tone: idle}
+	d := deadline{Day: momentOf(at).Text, Tone: idle}
 	left := int(at.Sub(now).Hours() / 24)
 	switch {
 	case !at.After(now):
@@ -215,15 +243,15 @@ func (r *Room) showTask(w http.ResponseWriter, req *http.Request, status int, fa
 		r.fail(w, req, err)
 		return
 	}
-	p := taskPageOf(m.GetName(), a, r.config.Now(), req.PostForm)
+	p := taskPageOf(m.GetName(), a, r.dueOfAll(req.Context(), a)(a.GetTasks()[0]), req.PostForm)
 	p.Failed, p.Problem, p.Me = failed, problem, access.Of(req.Context()).Who
 	r.render(w, req, status, "task.html", p)
 }
 
-func taskPageOf(connector string, a *habeasv1.TaskAnswer, now time.Time, typed url.Values) *taskPage {
+func taskPageOf(connector string, a *habeasv1.TaskAnswer, due deadline, typed url.Values) *taskPage {
 	t := a.GetTasks()[0]
 	p := &taskPage{
-		page: page{Title: "Task for " + connector}, taskRow: taskRowOf(connector, t, now), Request: t.GetRequestId(), Version: t.GetVersion(), Person: a.GetPerson(),
+		page: page{Title: "Task for " + connector}, taskRow: taskRowOf(connector, t, due), Request: t.GetRequestId(), Version: t.GetVersion(), Person: a.GetPerson(),
 		Excluded: t.GetExcluded(), Found: taskCounts(t.GetFound()), Left: taskCounts(t.GetLeft()), Bases: wire.Bases(), Types: strings.Join(proofTypes, ","),
 		Answered: t.GetAnswered(), Done: t.GetDone(), Typed: typed, Ask: "count",
 	}

@@ -2,7 +2,9 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"mime/multipart"
 	"net/http"
@@ -57,9 +59,13 @@ func newArchivist(t testing.TB, d *desk) *archivist {
 	id := d.add(t, made{right: request.Delete, state: request.Running, received: now.AddDate(0, 0, -12), jobs: []store.Job{
 		{Connector: "archive", Action: request.ActionErase, State: request.JobDeferred, Attempt: 1, Code: "accepted", NextAt: now.Add(20 * time.Hour)},
 	}})
+	r, _, err := d.store.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := &archivist{task: &habeasv1.Task{
 		TaskId: taskID, RequestId: string(id), Right: "delete", Step: "look", Version: 3, CreateTime: timestamppb.New(now.Add(-time.Hour)),
-		DueTime: timestamppb.New(now.AddDate(0, 0, 5)), Stores: []string{"cabinet", "tapes"}, Instructions: "Ask the archive for the box.\nWear gloves.",
+		DueTime: timestamppb.New(r.RespondBy), Stores: []string{"cabinet", "tapes"}, Instructions: "Ask the archive for the box.\nWear gloves.",
 	}}
 	d.connect(t, append(sites(), announced("archive", []string{"email", "name"}, nil, func(m *habeasv1.Manifest) { m.Desk, m.SealKey = true, seal.Public() }))...)
 	desk := d.room.config.Seal.Public()
@@ -269,7 +275,11 @@ func TestTasks(t *testing.T) {
 	a := newArchivist(t, d)
 	list := d.fetch(t, "/tasks")
 	list.decent(t, true)
-	list.says(t, "archive: Deletion "+taskID+" Look nobody yet 2026-06-20 5 days left")
+	// Its last day ends at seven the next morning, UTC.
+	if due := a.task.GetDueTime().AsTime(); due.Format(time.DateTime) != "2026-07-19 07:00:00" {
+		t.Fatalf("it is due at %s", due)
+	}
+	list.says(t, "archive: Deletion "+taskID+" Look nobody yet 2026-07-18 33 days left")
 	if views := d.views(t); views != "" {
 		t.Errorf("the list is on record as %s", views)
 	}
@@ -287,6 +297,32 @@ func TestTasks(t *testing.T) {
 	}
 	d.fetch(t, "/tasks").says(t, "Answered")
 	d.fetch(t, "/tasks/archive/"+taskID).says(t, "The connector takes it up now")
+}
+
+// When a task is due stands with its request, which may have been extended since the
+// system was told; without it, the instant is said that the system was told.
+func TestTaskIsDueWithItsRequest(t *testing.T) {
+	d := newDesk(t)
+	a := newArchivist(t, d)
+	extended := request.Date{Year: 2026, Month: time.September, Day: 1}
+	_, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{request.ID(a.task.GetRequestId())}}, false, func(snaps []*store.Snapshot) error {
+		snaps[0].Changed = true
+		return snaps[0].Request.Extend(request.DateOf(now, time.UTC), "many systems")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.fetch(t, "/tasks").says(t, extended.String())
+	d.fetch(t, "/tasks/archive/"+taskID).says(t, extended.String())
+	d.room.config.Store = forgetful{d.store}
+	d.fetch(t, "/tasks").says(t, "19 Jul 2026, 07:00 UTC")
+}
+
+// forgetful is a store that can't say which requests there are.
+type forgetful struct{ store.Store }
+
+func (forgetful) Several(context.Context, []request.ID) ([]store.Request, error) {
+	return nil, errors.New("lost the database of " + planted)
 }
 
 // views are the views of tasks on record.

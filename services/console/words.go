@@ -157,11 +157,7 @@ func deadlineOf(r *request.Request, now time.Time) deadline {
 	if r.State() == request.Closed || day.IsZero() {
 		return d
 	}
-	loc, err := time.LoadLocation(r.Terms.Due.Zone)
-	if err != nil {
-		loc = time.UTC
-	}
-	today := request.DateOf(now, loc)
+	today := today(r, now)
 	left := int(day.Start(time.UTC).Sub(today.Start(time.UTC)).Hours() / 24)
 	alarm := r.Terms.Due.Alarm()
 	switch {
@@ -176,6 +172,15 @@ func deadlineOf(r *request.Request, now time.Time) deadline {
 		}
 	}
 	return d
+}
+
+// today is the day it is where the request's law counts days.
+func today(r *request.Request, now time.Time) request.Date {
+	loc, err := time.LoadLocation(r.Terms.Due.Zone)
+	if err != nil {
+		loc = time.UTC
+	}
+	return request.DateOf(now, loc)
 }
 
 func days(n int) string {

@@ -130,23 +130,33 @@ func (c *Client) stream(ctx context.Context, path string, fn func(Line) error) (
 	return readLines(resp.Body, fn)
 }
 
+// answered is an answer that is none, in the room's own words, and what it means to
+// who asked.
+type answered struct {
+	text  string
+	means error
+}
+
+func (a *answered) Error() string { return a.text }
+
+func (a *answered) Unwrap() error { return a.means }
+
 func answerError(resp *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if err != nil {
 		return fmt.Errorf("asking the audit room: %s", resp.Status)
 	}
-	said := fmt.Errorf("asking the audit room: %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	switch resp.StatusCode {
-	case http.StatusNotFound:
-		return errors.Join(said, ErrNotFound)
-	case http.StatusConflict:
-		return errors.Join(said, ErrInconsistent)
-	case http.StatusBadRequest:
-		if strings.HasSuffix(said.Error(), ErrNoHead.Error()) {
-			return errors.Join(said, ErrNoHead)
-		}
+	said := strings.TrimSpace(string(text))
+	out := &answered{text: "asking the audit room: " + resp.Status + ": " + said}
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		out.means = ErrNotFound
+	case resp.StatusCode == http.StatusConflict:
+		out.means = ErrInconsistent
+	case resp.StatusCode == http.StatusBadRequest && strings.HasSuffix(said, ErrNoHead.Error()):
+		out.means = ErrNoHead
 	}
-	return said
+	return out
 }
 
 func readLines(body io.Reader, fn func(Line) error) error {

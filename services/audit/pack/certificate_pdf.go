@@ -60,12 +60,12 @@ func writeAsked(d *pdf.Document, a *Account) {
 	d.Heading("The request")
 	d.Field("Request", a.RequestID)
 	d.Field("Asked for", words(a.Right)+" ("+a.Regime+")")
-	d.Field("Received", a.ReceiveDate+", by "+words(a.Channel))
+	d.Field("Received", a.ReceiveDate+", by "+words(a.Channel)+" ("+moment(a.ReceiveTime)+"; the day is counted where the law applies)")
 	if !a.Closed {
 		d.Field("Answer", "the request is still open")
 		return
 	}
-	d.Field("Answered", day(a.AnswerTime))
+	d.Field("Answered", moment(a.AnswerTime))
 	answer := words(a.Result)
 	if a.ReasonCode != "" {
 		answer += " (" + a.ReasonCode + ")"
@@ -97,7 +97,7 @@ func writeLine(d *pdf.Document, l *Line) {
 		d.Table(columns, rows)
 	}
 	if l.Digest != "" {
-		text := "Said " + l.Time.UTC().Format("2006-01-02 15:04:05 UTC") + ", leaf " + strconv.FormatInt(l.Leaf, 10) + " of the log."
+		text := "Said " + moment(l.Time) + ", leaf " + strconv.FormatInt(l.Leaf, 10) + " of the log."
 		if end := day(l.BackupExpiry); end != "" {
 			text += " Backups of this system will have forgotten by " + end + "."
 		}

@@ -23,7 +23,7 @@ var certificateText string
 
 var certificateTemplate = template.Must(template.New("certificate").Funcs(template.FuncMap{
 	"day":  day,
-	"when": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"when": moment,
 	"sum":  sumLine,
 }).Parse(certificateText))
 
@@ -67,6 +67,8 @@ func day(t time.Time) string {
 	}
 	return t.UTC().Format(time.DateOnly)
 }
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // sumLine adds up the stores of a line.
 func sumLine(l Line) (all Store) {

@@ -302,6 +302,8 @@ type Store interface {
 	// List returns a page of requests in the filter's order, newest first when
 	// it names none.
 	List(ctx context.Context, f Filter) ([]Request, error)
+	// Several returns those of the requests that there are, in no order.
+	Several(ctx context.Context, ids []request.ID) ([]Request, error)
 	// JobsOf returns the jobs of several requests, oldest first.
 	JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]Job, error)
 	// Counts returns how many requests are in each state.

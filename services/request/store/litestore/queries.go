@@ -24,6 +24,15 @@ func (s *Store) Get(ctx context.Context, id request.ID) (store.Request, []store.
 	return requests[0], jobs[id], err
 }
 
+// Several implements [store.Store].
+func (s *Store) Several(ctx context.Context, ids []request.ID) ([]store.Request, error) {
+	requests, err := queryRequests(ctx, s.db, "SELECT "+row.Names(row.Requests)+" FROM request WHERE id IN (SELECT value FROM json_each(?))", idList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("reading requests: %w", err)
+	}
+	return requests, nil
+}
+
 // JobsOf implements [store.Store].
 func (s *Store) JobsOf(ctx context.Context, ids []request.ID) (map[request.ID][]store.Job, error) {
 	jobs, err := queryJobs(ctx, s.db, ids)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,26 @@ func testListFilters(t *testing.T, s store.Store) {
 				}
 			}
 		}
+	}
+}
+
+func testSeveral(t *testing.T, s store.Store) {
+	a, b := two(t, s)
+	two(t, s)
+	got, err := s.Several(t.Context(), []request.ID{b, request.NewID(), a, b})
+	ok(t, err)
+	var want []store.Request
+	for _, id := range []request.ID{a, b} {
+		one, _, err := s.Get(t.Context(), id)
+		ok(t, err)
+		want = append(want, one)
+	}
+	slices.SortFunc(got, func(x, y store.Request) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	slices.SortFunc(want, func(x, y store.Request) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	same(t, "requests", want, got)
+	none, err := s.Several(t.Context(), nil)
+	if err != nil || len(none) != 0 {
+		t.Errorf("of none: %v, %v", none, err)
 	}
 }
 

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"get", testGet},
 		{"list pages", testListPages},
 		{"list filters", testListFilters},
+		{"several", testSeveral},
 		{"jobs of", testJobsOf},
 		{"counts", testCounts},
 		{"list by regime", testListRegime},
