@@ -144,6 +144,9 @@ func TestImport(t *testing.T) {
 	}
 	files, err := os.ReadDir(dir)
 	ok(t, err)
+	if len(files) == 0 {
+		t.Error("there is no database to look into")
+	}
 	for _, f := range files {
 		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
 		ok(t, err)
