@@ -48,6 +48,13 @@ func (s *exportStore) open(ctx context.Context, js jetstream.JetStream, connecto
 	return s.store, nil
 }
 
+// forget has the bucket opened anew: it may have been made anew, or changed.
+func (s *exportStore) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store = nil
+}
+
 // doExport copies records out and checks that the copy holds what was located.
 // A record that comes or goes meanwhile is allowed for by looking before and
 // after.
@@ -128,6 +135,9 @@ func (w *worker) export(ctx context.Context, t *task, e Exporter, recipient age.
 		}
 		return out.finish()
 	})
+	if err != nil {
+		w.exports.forget()
+	}
 	return out.parts, err
 }
 

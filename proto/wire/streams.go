@@ -79,14 +79,32 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, opts StreamOptio
 			return fmt.Errorf("creating consumer %s: %w", c.config.Durable, err)
 		}
 	}
-	bucket := jetstream.KeyValueConfig{Bucket: BucketConnectors, Replicas: o.Replicas, Description: "Manifests and signs of life."}
-	if upToDate(ctx, js, "KV_"+BucketConnectors, jetstream.StreamConfig{Replicas: bucket.Replicas, Description: bucket.Description}) {
-		return nil
-	}
-	if _, err := js.CreateOrUpdateKeyValue(ctx, bucket); err != nil {
+	if err := ensureBucket(ctx, js, connectorsBucket(o)); err != nil {
 		return fmt.Errorf("creating bucket %s: %w", BucketConnectors, err)
 	}
 	return nil
+}
+
+// connectorsBucket is the stream of the bucket of connectors, as a key-value
+// client makes it, but without roll-ups: whoever may write one line could
+// otherwise take all others away with it.
+func connectorsBucket(o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "KV_" + BucketConnectors, Subjects: []string{"$KV." + BucketConnectors + ".>"}, Description: "Manifests and signs of life.",
+		MaxMsgsPerSubject: 1, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1, Duplicates: duplicateWindow,
+		Discard: jetstream.DiscardNew, DenyDelete: true, AllowDirect: true, Replicas: o.Replicas,
+	}
+}
+
+// exportBucket is the stream of a connector's export bucket, as an object-store
+// client makes it, but without direct reads: those answer with the bytes that were
+// stored, to whatever subject the reader names, and nobody asks whether it may
+// publish there. A connector could so speak for others.
+func exportBucket(name string, o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "OBJ_" + ExportBucket(name), Subjects: []string{"$O." + ExportBucket(name) + ".C.>", "$O." + ExportBucket(name) + ".M.>"},
+		Description: "Sealed export parts.", MaxAge: o.ExportTTL, MaxBytes: -1, Discard: jetstream.DiscardNew, AllowRollup: true, Replicas: o.Replicas,
+	}
 }
 
 // ensureStream makes a stream, and changes one that is there only where it is
@@ -112,10 +130,16 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, s jetstream.Strea
 	return err
 }
 
-// upToDate reports whether a bucket's stream is there as it should be.
-func upToDate(ctx context.Context, js jetstream.JetStream, name string, want jetstream.StreamConfig) bool {
-	have, err := js.Stream(ctx, name)
-	return err == nil && same(have.CachedInfo().Config, want)
+// ensureBucket makes a bucket's stream, or brings one that is there up to date.
+func ensureBucket(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	if have, err := js.Stream(ctx, want.Name); err == nil {
+		is := have.CachedInfo().Config
+		if same(is, want) && is.AllowDirect == want.AllowDirect && is.AllowRollup == want.AllowRollup {
+			return nil
+		}
+	}
+	_, err := js.CreateOrUpdateStream(ctx, want)
+	return err
 }
 
 func same(have, want jetstream.StreamConfig) bool {
@@ -140,11 +164,7 @@ func EnsureConnector(ctx context.Context, js jetstream.JetStream, name string, o
 	if _, err := js.CreateOrUpdateConsumer(ctx, StreamJobs, config); err != nil {
 		return fmt.Errorf("creating consumer of %s: %w", name, err)
 	}
-	bucket := jetstream.ObjectStoreConfig{Bucket: ExportBucket(name), TTL: o.ExportTTL, Replicas: o.Replicas, Description: "Sealed export parts."}
-	if upToDate(ctx, js, "OBJ_"+bucket.Bucket, jetstream.StreamConfig{Replicas: bucket.Replicas, Description: bucket.Description, MaxAge: bucket.TTL}) {
-		return nil
-	}
-	if _, err := js.CreateOrUpdateObjectStore(ctx, bucket); err != nil {
+	if err := ensureBucket(ctx, js, exportBucket(name, o)); err != nil {
 		return fmt.Errorf("creating export bucket of %s: %w", name, err)
 	}
 	return nil
@@ -167,7 +187,6 @@ func Permissions(name string) (publish, subscribe []string) {
 		"$JS.API.STREAM.INFO." + bucket,
 		"$JS.API.STREAM.PURGE." + bucket,
 		"$JS.API.STREAM.MSG.GET." + bucket,
-		"$JS.API.DIRECT.GET." + bucket + ".>",
 		"$O." + ExportBucket(name) + ".>",
 		MatchedSubject(name, ">"),
 		TaskedSubject(name, ">"),

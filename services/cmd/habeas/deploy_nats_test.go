@@ -250,7 +250,7 @@ var notForConnectors = []string{
 	"$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.UPDATE.HABEAS_JOBS", "$JS.API.STREAM.DELETE.HABEAS_JOBS", "$JS.API.STREAM.PURGE.HABEAS_JOBS",
 	"$JS.API.STREAM.PURGE.HABEAS_EVIDENCE", "$JS.API.STREAM.MSG.GET.HABEAS_JOBS", "$JS.API.STREAM.MSG.GET.HABEAS_EVIDENCE",
 	"$JS.API.STREAM.MSG.GET.KV_habeas_connectors", "$JS.API.DIRECT.GET.KV_habeas_connectors", "$JS.API.DIRECT.GET.KV_habeas_connectors.$KV.habeas_connectors.OTHER",
-	"$JS.API.STREAM.MSG.DELETE.OBJ_habeas_exports_SELF", "$JS.API.CONSUMER.CREATE.HABEAS_JOBS", "$JS.API.CONSUMER.CREATE.HABEAS_JOBS.x",
+	"$JS.API.STREAM.MSG.DELETE.OBJ_habeas_exports_SELF", "$JS.API.DIRECT.GET.OBJ_habeas_exports_SELF.$O.habeas_exports_SELF.M.x", "$JS.API.CONSUMER.CREATE.HABEAS_JOBS", "$JS.API.CONSUMER.CREATE.HABEAS_JOBS.x",
 	"$JS.API.CONSUMER.CREATE.HABEAS_JOBS.connector-SELF.habeas.v1.job.OTHER", "$JS.API.CONSUMER.CREATE.KV_habeas_connectors.x",
 	"$JS.API.CONSUMER.DURABLE.CREATE.HABEAS_JOBS.x", "$JS.API.CONSUMER.DELETE.HABEAS_JOBS.connector-SELF",
 	"$JS.API.CONSUMER.MSG.NEXT.HABEAS_EVIDENCE.audit", "$JS.ACK.HABEAS_EVIDENCE.audit.1.1.1.1.1",
@@ -281,6 +281,8 @@ func TestDeployedRoomsKeepToThemselves(t *testing.T) {
 			"$JS.API.CONSUMER.DELETE.HABEAS_JOBS.connector-billing", "$JS.API.CONSUMER.DELETE.KV_habeas_connectors.x", "$JS.API.CONSUMER.CREATE.HABEAS_JOBS.x.habeas.v1.job.billing",
 			"$JS.API.CONSUMER.CREATE.HABEAS_EVIDENCE.x", "$JS.API.DIRECT.GET.KV_habeas_connectors.$KV.habeas_connectors.billing", "$O.habeas_exports_billing.M.x",
 			"$JS.API.STREAM.PURGE.OBJ_habeas_exports_billing", "$JS.API.STREAM.DELETE.OBJ_habeas_exports_billing",
+			"$JS.API.STREAM.MSG.GET.HABEAS_JOBS", "$JS.API.STREAM.MSG.GET.HABEAS_EVIDENCE", "$JS.API.STREAM.MSG.GET.HABEAS_DISCOVERED",
+			"$JS.API.STREAM.MSG.GET.HABEAS_EVENTS", "$JS.API.STREAM.MSG.GET.KV_habeas_connectors", "$JS.API.STREAM.MSG.GET.KV_habeas_log_head",
 		},
 		"audit": {
 			"habeas.v1.job.billing", "habeas.v1.evidence.billing", "habeas.v1.evidence.audit", "$KV.habeas_connectors.billing", "$JS.API.STREAM.DELETE.HABEAS_EVIDENCE",
