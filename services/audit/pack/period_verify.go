@@ -407,7 +407,7 @@ func ExportPeriodFolder(source func(Sink) (*Summary, error), dir string, progres
 	if err != nil {
 		return err
 	}
-	progress(fmt.Sprintf("%d leaves, %d of them intakes, %d requests", s.Leaves(), s.Types[string(wire.RecordIntake)], s.Requests))
+	progress(fmt.Sprintf("leaves: %d, intakes among them: %d, requests: %d", s.Leaves(), s.Types[string(wire.RecordIntake)], s.Requests))
 	report, err := Verify(temp, Trust{})
 	if err != nil && (report == nil || !errors.Is(err, ErrIncomplete)) {
 		return err

@@ -256,7 +256,7 @@ func printReport(w io.Writer, r *pack.Report, asJSON bool) error {
 		return nil
 	}
 	if p := r.Period; p != nil {
-		if _, err := fmt.Fprintf(w, "From %s to before %s: leaves %d to %d, all %d are here. %d of them are intakes; the list has %d requests, %d still open.\n",
+		if _, err := fmt.Fprintf(w, "From %s to before %s: leaves %d to %d, all %d are here. Intakes among them: %d. Requests in the list: %d, still open: %d.\n",
 			p.From, p.To, p.Start, p.Close-1, p.Leaves(), p.Types["intake"], p.Requests, p.Open); err != nil {
 			return err
 		}
