@@ -6,7 +6,8 @@
 // remembers every request before it is sent, so that a lost answer or a crash
 // leads to a look-up and never to a second request. A [Controller] joins the
 // two into one call, [Controller.Ensure], that a connector makes on every
-// attempt of a job. A [Callbacks] handler takes the processors' notifications.
+// attempt of a job. Served as an HTTP handler, it takes the processors'
+// notifications.
 //
 // Processors are configured, never discovered from a message: neither a header
 // nor a body can make this package open a connection to a host that is not in

@@ -100,7 +100,7 @@ func parse(text []byte) ([]Row, error) {
 	return rows, errors.Join(errs...)
 }
 
-// check reports what is wrong with a row as such; see [Row.Verify] for what it
+// check reports what is wrong with a row as such; see [Verify] for what it
 // claims of the code.
 func (r Row) check() error {
 	switch {

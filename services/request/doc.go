@@ -4,8 +4,8 @@
 //
 // It promises its callers three things. A request to opt out of sale or to
 // limit the use of sensitive data has no verification state; there is no value
-// of [Request] that holds one. A request moves only along [Transitions], so two
-// rooms that race can compare and set. And what is personal, the
+// of [Request] that holds one. A request moves only along a fixed table of
+// transitions, so two rooms that race can compare and set. And what is personal, the
 // identifiers, never sits in a [Request]: it travels in a [Submission] and in
 // [Identifier], which print without their values.
 //

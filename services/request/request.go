@@ -228,7 +228,7 @@ func (r *Request) suffices(v Verified) error {
 	return v.pointsSuffice(r.Case.Disputed)
 }
 
-// Move takes one step of [Transitions] that does not end the request; for
+// Move takes one step of the table of transitions that does not end the request; for
 // ending it there is [Request.Close], for holding it and letting it go
 // [Request.Restrain], for verifying it anew [Request.Raise] and [Request.Doubt].
 // Errors are [ErrTransition], [ErrUnconfirmed] and [ErrNotVerified].

@@ -55,7 +55,7 @@ func (r Result) Answered() bool {
 	return r == ResultComplete || r == ResultCompleteWithExceptions || r == ResultPartial
 }
 
-// Condition says when a row of [Transitions] holds.
+// Condition says when a [Transition] is open.
 type Condition string
 
 // The conditions.

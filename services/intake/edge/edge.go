@@ -36,7 +36,7 @@ type Config struct {
 	Doors store.Doors
 	// Take takes in the request that carries a choice to the systems.
 	Take func(ctx context.Context, entries []intake.Entry, by string) ([]intake.Taken, error)
-	// Allow bounds what one source may set going; see [verify.Room.Allow].
+	// Allow bounds what one source may set going; see Allow of the room verify.
 	Allow func(ctx context.Context, source string) error
 	// Chosen reports whether a visitor opted out in another way than here: one
 	// opt-out reaches the pages too, whichever door it came by.

@@ -263,15 +263,6 @@ func (r *Room) LoggedIn(ctx context.Context, id request.ID, at time.Time, ids ..
 	return err
 }
 
-// Suspect marks a request: a login alone is no longer enough for it (11 CCR
-// 7061(b)).
-func (r *Room) Suspect(ctx context.Context, id request.ID) error {
-	return r.change(ctx, id, func(_ *store.Case, f *file) error {
-		f.Suspicion = true
-		return nil
-	})
-}
-
 // ErrTooMany says that something was tried too often.
 var ErrTooMany = errors.New("this was tried too often; wait and try again")
 
