@@ -13,7 +13,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/habeas-data/habeas/services/internal/room"
-	"github.com/habeas-data/habeas/services/request"
 )
 
 // Run looks into the mailbox until ctx ends. A server that is away is waited
@@ -94,16 +93,9 @@ func (r *Room) connect(ctx context.Context) (*imapclient.Client, error) {
 // marked read, so that it does not hold up the rest.
 func (r *Room) takeOne(ctx context.Context, client *imapclient.Client, uid imap.UID) error {
 	set := imap.UIDSetNum(uid)
-	section := &imap.FetchItemBodySection{Peek: true}
-	fetched, err := client.Fetch(set, &imap.FetchOptions{InternalDate: true, RFC822Size: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
-	if err != nil || len(fetched) != 1 {
-		return errors.New("reading a message: the server does not give it")
-	}
 	flags := []imap.Flag{imap.FlagSeen}
-	_, err = r.Take(ctx, fetched[0].FindBodySection(section), fetched[0].InternalDate)
-	var fields request.FieldErrors
-	switch {
-	case errors.Is(err, ErrUnreadable), errors.As(err, &fields):
+	switch err := r.fetch(ctx, client, set); {
+	case ForAPerson(err):
 		r.Logger.WarnContext(ctx, "a message in the mailbox can't be taken as a request; a person must look", slog.Any("error", err))
 		flags = append(flags, imap.FlagFlagged)
 	case err != nil:
@@ -113,4 +105,24 @@ func (r *Room) takeOne(ctx context.Context, client *imapclient.Client, uid imap.
 		return errors.New("marking a message as read: the server refuses")
 	}
 	return nil
+}
+
+// fetch reads one message and takes it. Its size is asked for first: what is read
+// is read into memory.
+func (r *Room) fetch(ctx context.Context, client *imapclient.Client, set imap.UIDSet) error {
+	gone := errors.New("reading a message: the server does not give it")
+	sizes, err := client.Fetch(set, &imap.FetchOptions{InternalDate: true, RFC822Size: true}).Collect()
+	switch {
+	case err != nil || len(sizes) != 1:
+		return gone
+	case sizes[0].RFC822Size > maxMessage:
+		return ErrLarge
+	}
+	section := &imap.FetchItemBodySection{Peek: true}
+	fetched, err := client.Fetch(set, &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{section}}).Collect()
+	if err != nil || len(fetched) != 1 {
+		return gone
+	}
+	_, err = r.Take(ctx, fetched[0].FindBodySection(section), sizes[0].InternalDate)
+	return err
 }

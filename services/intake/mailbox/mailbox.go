@@ -10,7 +10,6 @@
 package mailbox
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -23,13 +22,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emersion/go-message/mail"
-
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/intake/verify"
 	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/internal/room"
 	"github.com/habeas-data/habeas/services/request"
+	"github.com/habeas-data/habeas/services/request/store"
 )
 
 // Config says where the mailbox is.
@@ -70,13 +68,37 @@ func New(r Room) *Room {
 	return &r
 }
 
-// ErrUnreadable says that a message has no sender or is no message.
-var ErrUnreadable = errors.New("the message can't be read, or has no sender")
-
-const (
-	maxMessage = 10 << 20
-	maxText    = 256 << 10
+// Errors of [Room.Take] for messages that are left to a person.
+var (
+	// ErrUnreadable says that a message has no sender or is no message.
+	ErrUnreadable = errors.New("the message can't be read, or has no sender")
+	// ErrMachine says that nobody wrote a message: it is a machine's answer, a
+	// report of a message that did not arrive, or one of ours. To answer it would
+	// be to talk to machines for ever (RFC 3834, 2).
+	ErrMachine = errors.New("a machine wrote the message")
+	// ErrMany says that so many messages came from one sender that somebody else
+	// may be sending them in that name, and each would be acknowledged.
+	ErrMany = errors.New("too many messages came from one sender in a day")
+	// ErrLarge says that a message is larger than any request.
+	ErrLarge = errors.New("the message is over 10 MiB")
 )
+
+const maxMessage = 10 << 20
+
+// limitSender is how many messages of one sender are taken as requests.
+var limitSender = verify.Limit{What: "mail", Most: 20, Window: 24 * time.Hour}
+
+// ForAPerson reports whether an error of [Room.Take] says that the message is left
+// to a person, and that trying again can't help.
+func ForAPerson(err error) bool {
+	var fields request.FieldErrors
+	for _, one := range []error{ErrUnreadable, ErrMachine, ErrMany, ErrLarge, store.ErrConflict} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return errors.As(err, &fields)
+}
 
 // Take takes a request from a message (RFC 5322) that reached the company at
 // received.
@@ -89,12 +111,20 @@ func (r *Room) Take(ctx context.Context, raw []byte, received time.Time) (reques
 	if right == "" {
 		right = request.Right(r.FallbackRight)
 	}
+	from := request.NewIdentifier(request.Email, m.from)
+	switch err := r.Verify.Allow(ctx, limitSender, m.from); {
+	case errors.Is(err, verify.ErrTooMany):
+		return "", ErrMany
+	case err != nil:
+		return "", err
+	}
+	// Anybody can send a second message under the id of another, so that its
+	// sender and what it asks are part of what tells them apart.
 	mac := hmac.New(sha256.New, r.Secret)
-	_, _ = io.WriteString(mac, "mail\x00"+m.id) // a hash never fails
+	_, _ = io.WriteString(mac, "mail\x00"+m.id+"\x00"+m.from+"\x00"+string(right)) // a hash never fails
 	if m.id == "" {
 		mac.Write(raw)
 	}
-	from := request.NewIdentifier(request.Email, m.from)
 	taken, err := r.Intake.Take(ctx, []intake.Entry{{
 		IdempotencyKey: "mail/" + hex.EncodeToString(mac.Sum(nil)), ReceivedAt: received,
 		Submission: request.Submission{Right: right, Channel: request.ChannelEmail, Identifiers: []request.Identifier{from}},
@@ -117,57 +147,6 @@ func (r *Room) Take(ctx context.Context, raw []byte, received time.Time) (reques
 		return id, nil
 	}
 	return id, r.Verify.Open(ctx, id, verify.Claimed{Language: m.language(), Anchor: from})
-}
-
-type message struct{ id, from, subject, text string }
-
-// read reads the parts of a message that matter.
-func read(raw []byte) (message, error) {
-	mr, err := mail.CreateReader(bytes.NewReader(raw))
-	if mr == nil {
-		return message{}, ErrUnreadable
-	}
-	_ = err                           // an unknown charset leaves what can be read
-	defer func() { _ = mr.Close() }() // it reads from memory
-	var m message
-	from, err := mr.Header.AddressList("From")
-	if err != nil || len(from) == 0 {
-		return message{}, ErrUnreadable
-	}
-	m.from = from[0].Address
-	if _, err := request.NewIdentifier(request.Email, m.from).Normalize(); err != nil {
-		return message{}, ErrUnreadable
-	}
-	m.subject, _ = mr.Header.Subject()
-	m.id, _ = mr.Header.MessageID()
-	for {
-		part, err := mr.NextPart()
-		if err != nil {
-			return m, nil // the end, or a broken part: what was read counts
-		}
-		header, inline := part.Header.(*mail.InlineHeader)
-		if !inline {
-			continue
-		}
-		if kind, _, err := header.ContentType(); err == nil && strings.HasPrefix(kind, "text/") {
-			text, _ := io.ReadAll(io.LimitReader(part.Body, maxText)) // what was read counts
-			m.text += string(text) + "\n"
-		}
-	}
-}
-
-func (m message) language() string {
-	text := strings.ToLower(m.subject + " " + m.text)
-	spanish := 0
-	for _, word := range []string{"mis datos", "información", "solicito", "borrar", "eliminar", "privacidad", "quiero", "gracias", "por favor"} {
-		if strings.Contains(text, word) {
-			spanish++
-		}
-	}
-	if spanish >= 2 {
-		return "es"
-	}
-	return "en"
 }
 
 // words that say what is asked, in both languages, the clearest first. An
@@ -221,12 +200,9 @@ func (r *Room) Handler() http.Handler {
 			return
 		}
 		id, err := r.Take(req.Context(), raw, received)
-		var fields request.FieldErrors
 		switch {
-		case errors.Is(err, ErrUnreadable):
-			problem.Write(w, http.StatusUnprocessableEntity, ErrUnreadable.Error())
-		case errors.As(err, &fields):
-			problem.Write(w, http.StatusUnprocessableEntity, fields.Error())
+		case ForAPerson(err):
+			problem.Write(w, http.StatusUnprocessableEntity, "no request was made of this; a person must look at it: "+err.Error())
 		case err != nil:
 			r.Logger.ErrorContext(req.Context(), "taking a message", slog.Any("error", err))
 			problem.Write(w, http.StatusServiceUnavailable, "the message could not be handled now; send it again")

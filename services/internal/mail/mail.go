@@ -35,6 +35,10 @@ type Message struct {
 	Language string
 }
 
+// IDHost is what the Message-IDs of all messages end with: a host that there is
+// not (RFC 2606).
+const IDHost = "habeas.invalid"
+
 // Sender sends messages.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
@@ -77,7 +81,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	}
 	msg.Subject(m.Subject)
 	if m.ID != "" {
-		msg.SetMessageIDWithValue(m.ID + "@habeas.invalid")
+		msg.SetMessageIDWithValue(m.ID + "@" + IDHost)
 	}
 	msg.SetGenHeader(gomail.HeaderContentLang, m.Language)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no answer by machines, please
