@@ -179,8 +179,7 @@ type LoggedRecord struct {
 	Leaf int64 `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	// The request it belongs to, or empty.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The record's type: intake, plan, located, outcome, verification, closure,
-	// key or retention.
+	// The record's type, the word in its predicateType: "intake", "outcome", …
 	Type          string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -138,7 +138,9 @@ type IntakeRecord struct {
 	RegimeVersion string `protobuf:"bytes,4,opt,name=regime_version,json=regimeVersion,proto3" json:"regime_version,omitempty"`
 	// The right.
 	Right string `protobuf:"bytes,5,opt,name=right,proto3" json:"right,omitempty"`
-	// How it was made: "api", "web", "email", "gpc", "phone", "mail".
+	// How it was made: "api", "web", "email", "phone", "mail", "in_person",
+	// "agent_api" (an authorised agent's system), "gpc" (an opt-out preference
+	// signal) or "drop" (the state's deletion platform).
 	Channel string `protobuf:"bytes,6,opt,name=channel,proto3" json:"channel,omitempty"`
 	// When it was received.
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
@@ -558,7 +560,9 @@ type PlanOmission struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connector.
 	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
-	// Why: "not_supported", "needs_identifier", "role_service_provider".
+	// Why: "not_supported", "needs_identifier", a basis as in StoreExclusion when
+	// that leaves nothing of it, or "not_searched:" and the stores that a request
+	// to know leaves out, joined by "+" (11 CCR 7024(c)).
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Kinds that would have helped.
 	Kinds         []string `protobuf:"bytes,3,rep,name=kinds,proto3" json:"kinds,omitempty"`
@@ -1259,7 +1263,7 @@ type VersionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where it comes from.
 	Origin *Origin `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
-	// What it is: "form", "regime", "calendar", "notice", "tenant".
+	// What it is, such as "form", "regime", "calendar", "notice" or "tenant".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Its name, such as that of its file.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`

@@ -21,9 +21,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Subject is the person a job is about. It is the only message that holds
-// personal data, and it travels only sealed: encrypted to one reader's X25519
-// key, inside Job.sealed_subject or Discovered.sealed_subject.
+// Subject is the person a job is about. It travels only sealed: encrypted to one
+// reader's X25519 key, inside Job.sealed_subject or Discovered.sealed_subject.
 type Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job these identifiers were sealed for. A reader refuses a Subject

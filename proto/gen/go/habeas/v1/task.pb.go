@@ -1347,10 +1347,10 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12'\n" +
 	"\x0fsealed_question\x18\x03 \x01(\fR\x0esealedQuestion\x12\x1d\n" +
 	"\n" +
-	"sealer_key\x18\x04 \x01(\tR\tsealerKey\"\xfe\x01\n" +
+	"sealer_key\x18\x04 \x01(\tR\tsealerKey\"\x83\x02\n" +
 	"\fTaskQuestion\x12\x17\n" +
-	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x10\n" +
-	"\x03who\x18\x02 \x01(\tR\x03who\x12)\n" +
+	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x15\n" +
+	"\x03who\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03who\x12)\n" +
 	"\x04list\x18\x03 \x01(\v2\x13.habeas.v1.TaskListH\x00R\x04list\x12)\n" +
 	"\x04open\x18\x04 \x01(\v2\x13.habeas.v1.TaskOpenH\x00R\x04open\x12/\n" +
 	"\x06change\x18\x05 \x01(\v2\x15.habeas.v1.TaskChangeH\x00R\x06change\x120\n" +
@@ -1363,17 +1363,17 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\"@\n" +
 	"\rTaskProofOpen\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\x89\x02\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\x8e\x02\n" +
 	"\n" +
 	"TaskChange\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x18\n" +
-	"\x06assign\x18\x03 \x01(\tH\x00R\x06assign\x12.\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x1d\n" +
+	"\x06assign\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x06assign\x12.\n" +
 	"\x06attach\x18\x04 \x01(\v2\x14.habeas.v1.TaskProofH\x00R\x06attach\x12/\n" +
 	"\x06result\x18\x05 \x01(\v2\x15.habeas.v1.TaskResultH\x00R\x06result\x12)\n" +
 	"\x04copy\x18\x06 \x01(\v2\x13.habeas.v1.TaskFileH\x00R\x04copy\x12\x18\n" +
 	"\x06uncopy\x18\a \x01(\fH\x00R\x06uncopyB\b\n" +
-	"\x06change\"\xf0\x01\n" +
+	"\x06change\"\xf5\x01\n" +
 	"\bTaskFile\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1d\n" +
 	"\n" +
@@ -1381,15 +1381,15 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05store\x18\x04 \x01(\tR\x05store\x12!\n" +
 	"\frecord_count\x18\x05 \x01(\x03R\vrecordCount\x12\x16\n" +
-	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x18\n" +
-	"\acontent\x18\a \x01(\fR\acontent\x12.\n" +
-	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa0\x01\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x1d\n" +
+	"\acontent\x18\a \x01(\fB\x03\x80\x01\x01R\acontent\x12.\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa5\x01\n" +
 	"\tTaskProof\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x18\n" +
-	"\acontent\x18\x04 \x01(\fR\acontent\x12.\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x1d\n" +
+	"\acontent\x18\x04 \x01(\fB\x03\x80\x01\x01R\acontent\x12.\n" +
 	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa3\x01\n" +
 	"\n" +
 	"TaskResult\x12,\n" +
@@ -1411,7 +1411,7 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x04kept\x18\x03 \x01(\x03R\x04kept\x12\x14\n" +
 	"\x05basis\x18\x04 \x01(\tR\x05basis\x129\n" +
 	"\n" +
-	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xca\x05\n" +
+	"until_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xcf\x05\n" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n" +
 	"\n" +
@@ -1421,8 +1421,8 @@ const file_habeas_v1_task_proto_rawDesc = "" +
 	"\x04step\x18\x05 \x01(\tR\x04step\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x125\n" +
-	"\bdue_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x1a\n" +
-	"\bassignee\x18\b \x01(\tR\bassignee\x12\x18\n" +
+	"\bdue_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x1f\n" +
+	"\bassignee\x18\b \x01(\tB\x03\x80\x01\x01R\bassignee\x12\x18\n" +
 	"\aversion\x18\t \x01(\x03R\aversion\x12\x12\n" +
 	"\x04done\x18\n" +
 	" \x01(\bR\x04done\x12\x1a\n" +
