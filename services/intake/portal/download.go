@@ -41,7 +41,11 @@ const (
 	sendWithin = time.Minute
 )
 
-var limitTicket = verify.Limit{What: "download_code", Most: 5, Window: ticketLife}
+// How often a code may be tried: one, and all of a request.
+var (
+	limitTicket = verify.Limit{What: "download_code", Most: 5, Window: ticketLife}
+	limitTries  = verify.Limit{What: "download_try", Most: 30, Window: 24 * time.Hour}
+)
 
 // downloadCode sends a code for one download. The page is the same and as
 // quick whether the address is known or not: sending goes on behind it.
@@ -139,6 +143,9 @@ func (p *Portal) mayDownload(v *visit, req *store.Request) (bool, error) {
 		return false, nil
 	}
 	if err := p.Verify.Allow(v.r.Context(), limitTicket, t.ID); err != nil {
+		return false, err
+	}
+	if err := p.Verify.Allow(v.r.Context(), limitTries, string(req.ID)); err != nil {
 		return false, err
 	}
 	return subtle.ConstantTimeCompare(t.Digest, codeDigest(t.ID, digitsOf(v.r.PostForm.Get("code")))) == 1, nil

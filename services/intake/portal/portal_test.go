@@ -443,6 +443,41 @@ func TestDownload_VE2_KN8(t *testing.T) {
 	}
 }
 
+// The code for a download is not guessed by asking for code after code.
+func TestDownloadCodesAreGuessedInVain_VE2(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	link := b.submit("/privacy/know-specific", "email", planted)
+	r.finished(link)
+	r.pack = func() (io.ReadCloser, int64, error) { return io.NopCloser(strings.NewReader("the package")), 11, nil }
+	ask := func(n int) (ticket, code string) {
+		page := b.post(link+"/download-code", "lang", "en").body
+		return regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(page)[1], r.code(n)
+	}
+	for n := 1; n <= 6; n++ {
+		ticket, code := ask(n)
+		wrong := "111111"
+		if wrong == code {
+			wrong = "222222"
+		}
+		for range 5 {
+			if a := b.post(link+"/download", "ticket", ticket, "code", wrong); a.code != http.StatusForbidden {
+				t.Fatalf("a wrong code: status %d", a.code)
+			}
+		}
+		r.pass(time.Hour)
+	}
+	ticket, code := ask(7)
+	if a := b.post(link+"/download", "ticket", ticket, "code", code); a.code != http.StatusTooManyRequests {
+		t.Errorf("after thirty wrong codes a right one: status %d", a.code)
+	}
+	r.pass(24 * time.Hour)
+	ticket, code = ask(8)
+	if a := b.post(link+"/download", "ticket", ticket, "code", code); a.code != http.StatusOK {
+		t.Errorf("a day later: status %d", a.code)
+	}
+}
+
 // KN-4: a person chooses how the answer comes; what is no way is refused, and
 // nobody is asked who does not ask to know.
 func TestAnswerByMail_KN4(t *testing.T) {

@@ -153,10 +153,32 @@ func (r *Room) Open(ctx context.Context, id request.ID, c Claimed) error {
 // ErrCode says that a code is wrong, used up or too old. It does not say which.
 var ErrCode = errors.New("this code can't be used")
 
+// Limits on what is tried out about one person, over all requests in her name: a
+// request more would otherwise be tries more.
+var (
+	limitCodes  = Limit{What: "codes", Most: 100, Window: 24 * time.Hour}
+	limitClaims = Limit{What: "claims", Most: 20, Window: 24 * time.Hour}
+)
+
+// allowPerson counts a try by whom the person of a case is looked up.
+func (r *Room) allowPerson(ctx context.Context, id request.ID, l Limit) error {
+	_, f, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return r.Allow(ctx, l, f.Anchor[0]+"\x00"+f.Anchor[1])
+}
+
 // Answer takes a code that was sent to the person, by e-mail or by text
 // message. A case is stored again whether it has a code or not, so that the
 // time it takes says nothing.
 func (r *Room) Answer(ctx context.Context, id request.ID, code string) error {
+	switch err := r.allowPerson(ctx, id, limitCodes); {
+	case errors.Is(err, ErrTooMany), errors.Is(err, ErrGone):
+		return ErrCode
+	case err != nil:
+		return err
+	}
 	right := false
 	err := r.change(ctx, id, func(c *store.Case, f *file) error {
 		if right = r.compare(f, code); right {
@@ -221,12 +243,16 @@ func NewCode() string {
 	return fmt.Sprintf("%06d", n)
 }
 
-// Add takes further data points or a declaration, and looks again.
+// Add takes further data points or a declaration, and looks again. Past the limits
+// it is [ErrTooMany].
 func (r *Room) Add(ctx context.Context, id request.ID, points map[string]string, d *Declaration) error {
 	if d != nil {
 		if err := d.Check(); err != nil {
 			return request.FieldErrors{{Field: "declaration", Problem: err.Error(), Fix: "sign the declaration as it is shown"}}
 		}
+	}
+	if err := r.allowPerson(ctx, id, limitClaims); err != nil {
+		return err
 	}
 	err := r.change(ctx, id, func(c *store.Case, f *file) error {
 		if f.Asks >= maxAsks {

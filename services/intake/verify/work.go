@@ -273,8 +273,8 @@ func (r *Room) Resend(ctx context.Context, id request.ID) error {
 			f.Phone.Challenge, c.NextAt = nil, r.Now().UTC()
 			return nil
 		}
-		if f.Challenge == nil || f.Challenge.Passed {
-			return nil
+		if f.Challenge == nil || f.Challenge.Passed || f.sends(viaMail) >= maxSends {
+			return nil // a code that is never sent can only be guessed
 		}
 		f.Challenge = &challenge{ID: newID(), Code: NewCode(), Expires: r.Now().UTC().Add(r.Policy.CodeLife), Sends: f.Challenge.Sends}
 		c.NextAt = r.Now().UTC()
