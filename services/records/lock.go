@@ -21,6 +21,9 @@ var Readers = []string{"auditor", "operator", "privacy"}
 // purpose.
 var ErrPurpose = errors.New("the log of requests is for compliance alone (11 CCR 7101(d))")
 
+// ErrNobody says that who reads the log did not say who they are.
+var ErrNobody = errors.New("each look at the log of requests goes on record: say who looks")
+
 // Reader is who reads the log, and what for.
 type Reader struct{ Who, Role, Purpose string }
 
@@ -35,7 +38,7 @@ type Log struct {
 }
 
 // enter records a look at the log, before anything is shown, and refuses what
-// is not for compliance. The error is [ErrPurpose], or that of the store: a look
+// is not for compliance. The error is [ErrPurpose], [ErrNobody], or that of the store: a look
 // that cannot be recorded is not allowed.
 func (l Log) enter(ctx context.Context, r Reader) error {
 	now := time.Now
@@ -49,6 +52,9 @@ func (l Log) enter(ctx context.Context, r Reader) error {
 	err := l.Store.PutAccess(ctx, store.Access{At: now().UTC(), Who: who, Role: r.Role, Purpose: r.Purpose, Allowed: r.allowed()})
 	if err != nil {
 		return err
+	}
+	if r.Who == "" {
+		return ErrNobody
 	}
 	if !r.allowed() {
 		return fmt.Errorf("role %q, purpose %q: %w", r.Role, r.Purpose, ErrPurpose)

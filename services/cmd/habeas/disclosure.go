@@ -230,6 +230,6 @@ func disclosureAcknowledge() *cobra.Command {
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&by, "by", os.Getenv("USER"), "who of the staff was told")
+	cmd.Flags().StringVar(&by, "by", myself(), "who of the staff was told")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,11 +22,22 @@ type recordsFlags struct{ config, who, role, purpose, tenant, regime string }
 
 func (f *recordsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (YAML); of it the store is used")
-	cmd.Flags().StringVar(&f.who, "by", os.Getenv("USER"), "who looks; it goes on record")
+	cmd.Flags().StringVar(&f.who, "by", myself(), "who looks; it goes on record")
 	cmd.Flags().StringVar(&f.role, "role", "operator", "in which role: auditor, operator or privacy")
 	cmd.Flags().StringVar(&f.purpose, "purpose", records.Compliance, "what for; the log serves compliance alone")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "requests of one tenant alone")
 	cmd.Flags().StringVar(&f.regime, "regime", "us-ca-ccpa", `requests under one law alone; "" is every one`)
+}
+
+// myself is who works here, as the machine knows them; --by says otherwise.
+func myself() string {
+	if name := os.Getenv("USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
 }
 
 func (f *recordsFlags) reader() records.Reader {
