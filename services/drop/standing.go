@@ -21,6 +21,9 @@ const firstDay = "2026-08-01"
 
 // Standing is how a broker stands with the platform.
 type Standing struct {
+	// Used says that the platform was accessed, or tried to be. Only data brokers
+	// have to (Civ. Code 1798.99.86(c)).
+	Used bool `json:"used"`
 	// Last is the day of the last access that worked; nil before the first.
 	Last *request.Date `json:"last,omitempty"`
 	Session
@@ -58,7 +61,7 @@ func Today(now time.Time) (request.Date, error) {
 // Standing says how the broker stands on a day. Days are those of the regime's
 // zone.
 func (l *Ledger) Standing(ctx context.Context, set *regimes.Set, today request.Date) (s Standing, err error) {
-	if s, _, err = l.Deadlines(ctx, set, today); err != nil {
+	if s, s.Used, err = l.Deadlines(ctx, set, today); err != nil {
 		return s, err
 	}
 	open, err := l.OpenBatch(ctx)
@@ -118,6 +121,9 @@ func (l *Ledger) Deadlines(ctx context.Context, set *regimes.Set, today request.
 // Write writes how the broker stands, for a terminal.
 func (s Standing) Write(w io.Writer) error {
 	var b strings.Builder
+	if !s.Used {
+		b.WriteString("Nothing was ever fetched from the platform. A company that is no data broker has nothing to do; for a data broker:\n")
+	}
 	last := "never"
 	if s.Last != nil {
 		last = s.Last.String()

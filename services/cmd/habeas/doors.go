@@ -99,6 +99,7 @@ func (r *runtime) loadDoors() (c doorsConfig, ok bool, err error) {
 
 // addDoors adds what consumers and the company's own sites reach.
 func (r *runtime) addDoors(ctx context.Context) error {
+	r.mounts["/v1/recipients/"] = r.protect(http.HandlerFunc(noRecipients))
 	c, ok, err := r.loadDoors()
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/habeas-data/habeas/services/disclosure"
 	"github.com/habeas-data/habeas/services/intake"
 	"github.com/habeas-data/habeas/services/internal/mail"
+	"github.com/habeas-data/habeas/services/internal/problem"
 	"github.com/habeas-data/habeas/services/regimes"
 	"github.com/habeas-data/habeas/services/regimes/tenant"
 	"github.com/habeas-data/habeas/services/request"
@@ -78,6 +79,11 @@ func (r *runtime) recipients() []disclosure.Recipient {
 		return nil
 	}
 	return r.ledger.Book.Recipients()
+}
+
+// noRecipients answers who asks for notices where none are sent.
+func noRecipients(w http.ResponseWriter, _ *http.Request) {
+	problem.Write(w, http.StatusNotFound, "nobody is told of deletions and opt-outs here: it takes recipients in the company's file (intake.tenant), and intake.doors")
 }
 
 // addRecipients tells those who got data of deletions and opt-outs.
