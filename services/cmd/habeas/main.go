@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := rootCommand().ExecuteContext(ctx)
+	root := rootCommand()
+	err := misspelt(root, os.Args[1:])
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	stop()
 	switch {
 	case err == nil:
@@ -49,6 +54,22 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(r)
 	}
 	return root
+}
+
+// misspelt refuses a word where a command of a group is wanted: the library would show
+// help and end well, and a script would take that for done.
+func misspelt(root *cobra.Command, args []string) error {
+	group, rest, err := root.Find(args)
+	if err != nil || !group.HasSubCommands() || group.Runnable() || group.ParseFlags(rest) != nil || group.Flags().NArg() == 0 {
+		return nil //nolint:nilerr // the library says what it does not find
+	}
+	word := group.Flags().Arg(0)
+	text := fmt.Sprintf("unknown command %.40q for %q", word, group.CommandPath())
+	group.SuggestionsMinimumDistance = 2
+	if near := group.SuggestionsFor(word); len(near) > 0 {
+		text += ", is it " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Errorf("%s; %s --help lists them", text, group.CommandPath())
 }
 
 // version is what the program was built from.
