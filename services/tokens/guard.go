@@ -157,10 +157,11 @@ func withHeld(ctx context.Context, t store.Token) context.Context {
 }
 
 // gives says whether who calls may hand a scope on: nobody gives more than they
-// have. Who came by the deployment's token or by another way has everything.
+// have, and nobody makes a second decider of themselves. Who came by the
+// deployment's token or by another way has everything.
 func gives(ctx context.Context, s Scope) bool {
 	t, ok := ctx.Value(heldKey{}).(store.Token)
-	return !ok || Allows(t, s)
+	return !ok || Allows(t, s) && s != Decide && s != All
 }
 
 // check finds the token of a call that is not the deployment's, or answers why

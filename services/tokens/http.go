@@ -85,7 +85,7 @@ func (k *Keeper) Handler(logger *slog.Logger, by string) http.Handler {
 		}
 		for _, scope := range b.Scopes {
 			if !gives(req.Context(), scope) {
-				problem.Write(w, http.StatusForbidden, "a token gives nobody more than it has itself")
+				problem.Write(w, http.StatusForbidden, "a token gives nobody more than it has itself, and never decide or all: what takes two people would take one with two tokens")
 				return
 			}
 		}

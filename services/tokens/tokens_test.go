@@ -226,6 +226,22 @@ func TestWishesThatAreRefused(t *testing.T) {
 	}
 }
 
+// What takes two people is not done by one who makes a token more.
+func TestNobodyMakesASecondDecider(t *testing.T) {
+	a := newAPI(t)
+	for _, holder := range [][]string{{"manage", "decide"}, {"all"}} {
+		held := a.make(holder...)
+		for _, scope := range []string{"decide", "all"} {
+			if w := a.call(held.Secret, "POST", "/v1/tokens", `{"name":"x","scopes":["read","`+scope+`"],"days":1}`); w.Code != http.StatusForbidden {
+				t.Errorf("a token for %v made one for %s: status %d", holder, scope, w.Code)
+			}
+		}
+	}
+	if w := a.call(deployment, "POST", "/v1/tokens", `{"name":"x","scopes":["decide"],"days":1}`); w.Code != http.StatusCreated {
+		t.Errorf("the deployment's own: status %d", w.Code)
+	}
+}
+
 // Who guesses is kept out for a while, also with a token that is right; calls
 // without any token are no guesses.
 func TestGuessing(t *testing.T) {

@@ -118,6 +118,13 @@ func (p *Portal) login(v *visit) {
 		}
 	}
 	if id, ok := p.fromLink(q.Get("request"), q.Get("token")); ok {
+		// To sign in for a request is to vouch for it. Whoever comes from another
+		// site or from a mail, which anybody may have sent with anybody's request in
+		// it, is shown first what it is about.
+		if from := v.r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" {
+			http.Redirect(v.w, v.r, p.link(id)+"?lang="+v.language, http.StatusSeeOther)
+			return
+		}
 		u.Request = id
 	}
 	p.cookie(v, cookieLogin, p.seal(cookieLogin, u), loginTakes)

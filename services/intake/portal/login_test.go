@@ -201,3 +201,37 @@ func TestLoginOfUncheckedNumber(t *testing.T) {
 		}
 	}
 }
+
+// To sign in for a request is to vouch for it: nobody is led to it by a link in
+// somebody's mail or on another site, without seeing what the request is.
+func TestLoginForARequestBeginsOnItsPage_VE2(t *testing.T) {
+	r, is := loginRig(t)
+	strangers := r.browser()
+	link := strangers.submit("/privacy/delete", "email", planted)
+	parts := strings.Split(strings.TrimPrefix(link, "/privacy/r/"), "/")
+	query := "request=" + parts[0] + "&token=" + parts[1]
+	for _, site := range []string{"cross-site", "same-site", "none"} {
+		b := r.browser()
+		b.header.Set("Sec-Fetch-Site", site)
+		a := b.get("/privacy/login?" + query)
+		if to := a.header.Get("Location"); a.code != http.StatusSeeOther || !strings.HasPrefix(to, link) {
+			t.Errorf("%s: status %d, to %q, want the page of the request", site, a.code, to)
+		}
+		b.header.Del("Sec-Fetch-Site")
+		if a := b.get("/privacy/callback?code=c&state=x"); a.code != http.StatusBadRequest {
+			t.Errorf("%s: a login is under way: status %d", site, a.code)
+		}
+	}
+	if s := r.request(link).State(); s != request.AwaitingVerification {
+		t.Errorf("the request is %s", s)
+	}
+	b := r.browser()
+	b.header.Set("Sec-Fetch-Site", "same-origin")
+	if a := b.signIn(is, query, person(r, time.Second)); !strings.HasPrefix(a.header.Get("Location"), link) {
+		t.Errorf("from its page: status %d to %q", a.code, a.header.Get("Location"))
+	}
+	r.work()
+	if s := r.request(link).State(); s != request.Accepted {
+		t.Errorf("after the login the request is %s", s)
+	}
+}
