@@ -9,8 +9,8 @@
 //
 // The driver is what the author cannot avoid; all else is ours. An author
 // writes [Connector] and, for each ability the system has, one more method:
-// [Eraser], [Exporter], [Corrector], [OptOuter], [Resumer], [Resolver]. The runtime finds
-// abilities by type assertion. [Main] makes a program of it, and package
+// [Eraser], [Exporter], [Corrector], [OptOuter], [Resumer], [Limiter],
+// [LimitLifter], [Resolver], [Lister]. The runtime finds abilities by type assertion. [Main] makes a program of it, and package
 // sdktest holds the promises every connector must keep.
 //
 // Errors are instructions, a closed set: [Permanent] ends the job as failed,

@@ -1,12 +1,14 @@
 // Package console shows staff how every request stands and lets them decide
 // what a person must decide.
 //
-// It owes its callers three things. No personal data is on any page: pages are
-// made of states, counts, codes, dates and digests, and of texts that by
-// contract name nobody. A page never says more than is known: what was counted
-// before an act is not shown as what is left after it. And nothing is changed
-// without a session, from another site, or by a safe method; what is changed
-// goes through the same door as the API's calls.
+// It owes its callers three things. Personal data is on no page but those where
+// staff do the work themselves, the task of a system without an API and the answer
+// that goes by mail: these are for the roles that handle them, and each look is on
+// record before anything is shown. All other pages are made of states, counts,
+// codes, dates and digests, and of texts that by contract name nobody. A page never
+// says more than is known: what was counted before an act is not shown as what is
+// left after it. And nothing is changed without a session, from another site, or by
+// a safe method; what is changed goes through the same door as the API's calls.
 //
 // Pages work without scripts. With them, the parts that change are replaced as
 // soon as the coordinator tells of a change.

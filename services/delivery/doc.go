@@ -19,5 +19,5 @@
 //
 // Parts are objects "<job>/<run>/<n>" of a connector's export bucket: age-encrypted
 // gzip of JSON Lines, first {"store","category"}, then one record a line,
-// {"category","fields":[{"name","value"} or {"name","withheld"}]}.
+// {"category","fields":[{"name","value"}, {"name","file"} or {"name","withheld"}]}.
 package delivery

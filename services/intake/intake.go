@@ -4,8 +4,8 @@
 // running and its arrival on record, or refused with an error that names the
 // field, and then nothing of it is kept. The same idempotency key gives the
 // same request however often it is sent. Identifiers are encrypted before they
-// are stored. A request to opt out goes straight on; the others wait until
-// somebody attests who the requester is.
+// are stored. A request to opt out or to limit goes straight on; the others wait
+// until it is verified who the requester is, here or by whoever attests it.
 package intake
 
 import (
