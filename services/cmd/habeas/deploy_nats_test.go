@@ -262,6 +262,47 @@ func wildcards(theirs []string, self string) []string {
 	return slices.DeleteFunc(theirs, func(s string) bool { return slices.Contains(own, s) })
 }
 
+// A coordinator can take jobs back: it tells the connector that has one in hand, and
+// removes from the bus what waits there.
+func TestDeployedCoordinatorTakesJobsBack(t *testing.T) {
+	d := deployBus(t, deploySecrets(t))
+	conn, connector := d.connect(t, "coordinator"), d.connect(t, "crm")
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.EnsureStreams(t.Context(), js, wire.StreamOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	told, err := connector.SubscribeSync(wire.WithdrawnSubject("crm"))
+	if err == nil {
+		err = connector.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Publish(wire.WithdrawnSubject("crm"), []byte("job")); err != nil || refused(t, conn, wire.WithdrawnSubject("crm")) {
+		t.Fatalf("the coordinator may not tell a connector: %v", err)
+	}
+	if m, err := told.NextMsg(time.Minute); err != nil || string(m.Data) != "job" {
+		t.Errorf("the connector is not told: %v", err)
+	}
+	if _, err := js.Publish(t.Context(), wire.JobSubject("crm"), []byte("a job")); err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := js.Stream(t.Context(), wire.StreamJobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := jobs.GetMsg(t.Context(), 1, jetstream.WithGetMsgSubject(wire.JobSubject("crm")))
+	if err != nil {
+		t.Fatalf("the coordinator can't look for a job: %v", err)
+	}
+	if err := jobs.DeleteMsg(t.Context(), m.Sequence); err != nil {
+		t.Errorf("the coordinator can't remove a job: %v", err)
+	}
+}
+
 // No room can do another's work.
 func TestDeployedRoomsKeepToThemselves(t *testing.T) {
 	d := deployBus(t, deploySecrets(t))
