@@ -111,8 +111,8 @@ func (p *Portal) sendDownloadCode(ctx context.Context, req *store.Request, id, c
 	if i < 0 || p.Verify.Mail == nil {
 		return nil
 	}
-	held, err := p.Matcher.Match(ctx, ids[i], nil)
-	if err != nil || !held.Known {
+	held, err := p.Matcher.Match(ctx, ids[i], verify.MailClaims(ids[i]))
+	if err != nil || !held.HoldsMail(ids[i]) {
 		return err
 	}
 	m := downloadText(language, p.Brand.Company, code)

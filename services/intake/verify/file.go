@@ -32,6 +32,8 @@ type file struct {
 	Asks    int      `json:"asks,omitempty"`
 	Known   bool     `json:"known,omitempty"`
 	Matched []string `json:"matched,omitempty"`
+	// MailHeld says that a system holds the anchor, an address, letter by letter.
+	MailHeld bool `json:"mail_held,omitempty"`
 	// Tied are further identifiers, kind and value, that systems hold for the
 	// person of the anchor, and Login those of the account that signed in.
 	Tied  [][2]string `json:"tied,omitempty"`

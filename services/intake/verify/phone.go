@@ -122,7 +122,7 @@ func (f *file) number(p Policy) string {
 // asks are the claims that the systems are asked about. Where somebody lives is
 // asked with others and not alone: it would make systems read all they hold.
 func (f *file) asks(p Policy, regime string) []Claim {
-	claims := f.claims(p.Points)
+	claims := append(f.claims(p.Points), MailClaims(f.anchor())...)
 	if f.Phone != nil {
 		claims = append(claims, p.HeldClaim(request.NewSecret(f.Phone.Number)))
 	}
@@ -134,7 +134,7 @@ func (f *file) asks(p Policy, regime string) []Claim {
 
 // ours reports whether a claim is none of the person's: it counts for nothing.
 func ours(name string) bool {
-	return name == claimHeld || strings.HasPrefix(name, claimLives) || strings.HasPrefix(name, claimSame)
+	return name == claimHeld || name == claimMail || strings.HasPrefix(name, claimLives) || strings.HasPrefix(name, claimSame)
 }
 
 // sameAsks reports whether g asks the systems nothing that f did not ask.
@@ -202,7 +202,7 @@ func (f *file) passed(v via) bool {
 // reaches reports whether a way leads to who a system knows.
 func (r *Room) reaches(v via, f *file) bool {
 	if v == viaMail {
-		return r.Mail != nil && f.Known && f.Anchor[0] == string(request.Email)
+		return r.Mail != nil && f.Known && f.Anchor[0] == string(request.Email) && (f.MailHeld || len(MailClaims(f.anchor())) == 0)
 	}
 	return r.Text != nil && f.Phone != nil && f.Phone.Held && !r.Policy.disputesPhone(f.Disputed)
 }

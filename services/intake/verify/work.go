@@ -164,6 +164,7 @@ func (r *Room) ask(ctx context.Context, req *store.Request, f *file) (*file, err
 	err = r.change(ctx, req.ID, func(c *store.Case, now *file) error {
 		now.Asks++
 		now.Known = now.Known || answer.Known
+		now.MailHeld = now.MailHeld || answer.HoldsMail(f.anchor())
 		now.Matched = slices.DeleteFunc(slices.Clone(answer.Matched), ours)
 		// A system that was away is asked again for as long as it may matter, and
 		// all are when the person has given more meanwhile.
