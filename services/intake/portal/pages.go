@@ -253,7 +253,9 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 	if key := values.Get("key"); key != "" && len(key) <= 100 {
 		e.IdempotencyKey = "portal/" + key
 	}
-	e.Probe = p.probes(v.r, e)
+	if e.Probe = p.probes(v.r, e); !e.Probe && strings.HasPrefix(e.IdempotencyKey, probeKeys) {
+		e.IdempotencyKey = "" // else whoever takes a day's key first raises the alarm on that day
+	}
 	if values.Get("scope") == "some" {
 		if e.Submission.Portions = values["portion"]; len(e.Submission.Portions) == 0 {
 			return e, "required_choice"

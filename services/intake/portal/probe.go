@@ -51,6 +51,9 @@ const probeWithin = time.Hour
 // probeHeader says that a submission is a made-up one, and proves it.
 const probeHeader = "Habeas-Probe"
 
+// probeKeys begins the idempotency keys of made-up requests; the day follows.
+const probeKeys = "portal/probe-"
+
 // probeHost is where the addresses of made-up people are; no mail ever gets there
 // (RFC 2606).
 const probeHost = "probe.invalid"
@@ -73,7 +76,7 @@ func probeSum(key []byte, what, day string) string {
 // day's made-up person, with the proof of that day.
 func (p *Portal) probes(r *http.Request, e intake.Entry) bool {
 	proof := r.Header.Get(probeHeader)
-	day, ok := strings.CutPrefix(e.IdempotencyKey, "portal/probe-")
+	day, ok := strings.CutPrefix(e.IdempotencyKey, probeKeys)
 	return proof != "" && ok && e.Submission.Right == request.OptOutSaleShare && len(e.Submission.Identifiers) == 1 &&
 		e.Submission.Identifiers[0].Reveal() == probeSum(p.keys.probe, "person", day)+"@"+probeHost &&
 		hmac.Equal([]byte(proof), []byte(probeSum(p.keys.probe, "proof", day)))

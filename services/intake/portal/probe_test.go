@@ -75,6 +75,22 @@ func TestProbe_IN7(t *testing.T) {
 	}
 }
 
+// IN-7: nobody keeps the day's request from being made by having used its key.
+func TestProbeKeyIsTaken_IN7(t *testing.T) {
+	r := newRig(t)
+	site := r.site()
+	b := r.browser()
+	for range 2 { // the form works all the same
+		if a := b.post("/privacy/opt-out", "email", "stranger@example.org", "key", "probe-"+r.clock().Format(time.DateOnly)); a.code != http.StatusOK {
+			t.Fatalf("status %d", a.code)
+		}
+	}
+	p := r.probe(site.URL)
+	if err := p.Step(t.Context()); err != nil {
+		t.Errorf("the day's request: %v", err)
+	}
+}
+
 // IN-7: a request that ends without every system is no success.
 func TestProbeInPart_IN7(t *testing.T) {
 	r := newRig(t)
