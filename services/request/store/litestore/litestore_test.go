@@ -1,8 +1,11 @@
 package litestore
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/pressly/goose/v3"
@@ -12,73 +15,31 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.Run(t, func(t testing.TB) store.Store { return openAt(t, migrated(t)) })
 }
 
 func TestDoors(t *testing.T) {
-	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore { return openAt(t, migrated(t)) })
 }
 
 func TestRecords(t *testing.T) {
-	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore { return openAt(t, migrated(t)) })
 }
 
 func TestPost(t *testing.T) {
-	storetest.RunPost(t, func(t testing.TB) storetest.PostStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunPost(t, func(t testing.TB) storetest.PostStore { return openAt(t, migrated(t)) })
 }
 
 func TestTokens(t *testing.T) {
-	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore { return openAt(t, migrated(t)) })
 }
 
 func TestDisclosures(t *testing.T) {
-	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore { return openAt(t, migrated(t)) })
 }
 
 func TestOnward(t *testing.T) {
-	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore {
-		path := filepath.Join(t.TempDir(), "habeas.db")
-		if err := Migrate(t.Context(), path, false); err != nil {
-			t.Fatal(err)
-		}
-		return openAt(t, path)
-	})
+	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore { return openAt(t, migrated(t)) })
 }
 
 func TestMigrations(t *testing.T) {
@@ -123,6 +84,34 @@ func TestMigrations(t *testing.T) {
 		}
 	})
 }
+
+// migrated is the path of an empty database of the newest version. The migrations
+// run once; TestMigrations looks at them.
+func migrated(t testing.TB) (path string) {
+	t.Helper()
+	content, err := empty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "habeas.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var empty = sync.OnceValues(func() (content []byte, err error) {
+	folder, err := os.MkdirTemp("", "litestore")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	path := filepath.Join(folder, "empty.db")
+	if err := Migrate(context.Background(), path, false); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 func openAt(t testing.TB, path string) *Store {
 	t.Helper()
