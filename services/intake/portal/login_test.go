@@ -235,3 +235,22 @@ func TestLoginForARequestBeginsOnItsPage_VE2(t *testing.T) {
 		t.Errorf("after the login the request is %s", s)
 	}
 }
+
+// Strangers who type a person's address in again and again don't keep her from
+// asking: she signs in.
+func TestStrangersDontUseUpAPersonsRequests(t *testing.T) {
+	r, is := loginRig(t)
+	stranger := r.browser()
+	refused := false
+	for range 12 {
+		refused = stranger.post("/privacy/delete", "email", planted).code == http.StatusTooManyRequests
+	}
+	if !refused {
+		t.Error("nothing limits what is asked in a person's name")
+	}
+	b := r.browser()
+	b.signIn(is, "then=delete", person(r, time.Second))
+	if a := b.post("/privacy/delete"); a.code != http.StatusSeeOther {
+		t.Errorf("the person herself: status %d", a.code)
+	}
+}

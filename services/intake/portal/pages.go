@@ -110,7 +110,7 @@ func (p *Portal) submit(v *visit, path string) {
 			return
 		}
 	}
-	if err := p.limit(v, f, ids[0]); err != nil {
+	if err := p.limit(v, f, ids[0], loggedIn); err != nil {
 		p.tooMany(v, "limiting submissions", err)
 		return
 	}
@@ -214,13 +214,18 @@ func (p *Portal) whom(email, phone string, s session, loggedIn bool) (ids []requ
 	}
 }
 
-func (p *Portal) limit(v *visit, f form, who request.Identifier) error {
+// limit counts a submission by where it comes from and whom it is about. Who has
+// just signed in is not counted with whoever types her address in.
+func (p *Portal) limit(v *visit, f form, who request.Identifier, loggedIn bool) error {
 	ctx, source := v.r.Context(), intake.Source(v.r, p.Proxied)
 	if !f.Right.Verifiable() && !f.Right.OptsIn() {
 		return p.Verify.Allow(ctx, limitOptOut, source)
 	}
 	if err := p.Verify.Allow(ctx, limitSubmit, source); err != nil {
 		return err
+	}
+	if loggedIn {
+		return p.Verify.Allow(ctx, limitPerson, "signed in\x00"+who.Reveal())
 	}
 	return p.Verify.Allow(ctx, limitPerson, who.Reveal())
 }
