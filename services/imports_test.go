@@ -80,7 +80,7 @@ func broken(from source, to string) string {
 	case under(from.dir, engines...):
 		// What lies below an engine belongs to it.
 		own := engines[slices.IndexFunc(engines, func(engine string) bool { return under(from.dir, engine) })]
-		return allow("an engine imports the SDK, what reads declarations, and no connector", append([]string{"connectors/sdk", "connectors/internal/declared", own}, demoFor(from)...)...)
+		return allow("an engine imports the SDK, what reads declarations and locks files, and no connector", append([]string{"connectors/sdk", "connectors/internal/declared", "connectors/internal/filelock", own}, demoFor(from)...)...)
 	case under(from.dir, "connectors/internal/declared"):
 		return allow("what reads declarations knows the SDK's words and none who declares", "connectors/sdk")
 	case under(from.dir, "connectors/internal") && under(to, "connectors/internal/leash"):
@@ -90,7 +90,7 @@ func broken(from source, to string) string {
 	case under(from.dir, "connectors/manual") && under(to, "proto"):
 		return "" // its work is done by people, who speak to it over the bus
 	case under(from.dir, "connectors"):
-		return allow("a connector imports the SDK and the engines", slices.Concat(engines, []string{"connectors/sdk"}, demoFor(from))...)
+		return allow("a connector imports the SDK and the engines", slices.Concat(engines, []string{"connectors/sdk", "connectors/internal/filelock"}, demoFor(from))...)
 	case from.dir == "services/request":
 		return allow("the domain imports nothing of ours")
 	case under(from.dir, "services/regimes"):

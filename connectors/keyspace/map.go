@@ -103,15 +103,11 @@ func ReadMap(file string) (*Map, error) {
 // ParseMap reads and checks a map. The error names every fault with the file,
 // its line and its field; file is only a name.
 func ParseMap(file string, data []byte) (*Map, error) {
-	m := &Map{}
-	var err error
-	if m.source, err = declared.Decode(file, data, m); err != nil {
-		return nil, err
-	}
-	if _, err = m.compile(); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return declared.Map(file, data, func(m *Map, f *declared.File) error {
+		m.source = f
+		_, err := m.compile()
+		return err
+	})
 }
 
 // fault is an error about one field of a store: file, line and path.

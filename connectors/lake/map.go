@@ -100,15 +100,13 @@ func ReadMap(file string) (*Map, error) {
 // ParseMap reads and checks a map. The error names the file, the line and the
 // field; file is only a name.
 func ParseMap(file string, data []byte) (*Map, error) {
-	m := &Map{}
-	var err error
-	if m.source, err = declared.Decode(file, data, m); err != nil {
-		return nil, err
-	}
-	if _, err = m.compile(); err != nil {
-		return nil, m.source.Placed(err)
-	}
-	return m, nil
+	return declared.Map(file, data, func(m *Map, f *declared.File) error {
+		m.source = f
+		if _, err := m.compile(); err != nil {
+			return f.Placed(err)
+		}
+		return nil
+	})
 }
 
 // Manifest is what the map says of the system: stores, categories, roles and

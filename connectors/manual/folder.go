@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/habeas-data/habeas/connectors/internal/filelock"
 )
 
 // folder keeps tasks and documents in encrypted files. All instances of the
@@ -59,10 +61,10 @@ func (f *folder) exclusively(ctx context.Context, do func() error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := lockFile(f.lock); err != nil {
+	if err := filelock.Lock(f.lock); err != nil {
 		return fmt.Errorf("locking the folder of tasks: %w", err)
 	}
-	defer func() { err = errors.Join(err, unlockFile(f.lock)) }()
+	defer func() { err = errors.Join(err, filelock.Unlock(f.lock)) }()
 	return do()
 }
 

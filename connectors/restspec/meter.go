@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/habeas-data/habeas/connectors/internal/filelock"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -66,10 +67,10 @@ func (m *meter) update(ctx context.Context, f func(now time.Time, slots []int64)
 			err = sdk.WithCode(sdk.Internal, fmt.Errorf("sharing the quota: %w", err))
 		}
 	}()
-	if err := lockFile(m.file); err != nil {
+	if err := filelock.Lock(m.file); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unlockFile(m.file)) }()
+	defer func() { err = errors.Join(err, filelock.Unlock(m.file)) }()
 	buf := make([]byte, 8*len(m.slots))
 	if _, err := m.file.ReadAt(buf, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -171,15 +171,27 @@ func joined(v any) (string, bool) {
 	return strings.Join(words, ","), true
 }
 
-// verbatim fills t with values as they are, empty ones too: a text that is
-// signed is no request.
-func (t *template) verbatim(s scope) (string, error) {
+// fill is t with what value makes of each of its places.
+func (t *template) fill(value func(part) (string, error)) (string, error) {
 	var b strings.Builder
 	for _, p := range t.parts {
 		if p.path == nil {
 			b.WriteString(p.literal)
 			continue
 		}
+		str, err := value(p)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(str)
+	}
+	return b.String(), nil
+}
+
+// verbatim fills t with values as they are, empty ones too: a text that is
+// signed is no request.
+func (t *template) verbatim(s scope) (string, error) {
+	return t.fill(func(p part) (string, error) {
 		v, ok := s.lookup(p.path)
 		str, scalar := scalarText(v)
 		if !ok || !scalar {
@@ -191,39 +203,21 @@ func (t *template) verbatim(s scope) (string, error) {
 				return "", err
 			}
 		}
-		b.WriteString(str)
-	}
-	return b.String(), nil
+		return str, nil
+	})
 }
 
 // plain fills t with no escaping, for positions that escape as a whole: query
 // values, form values, JSON strings.
 func (t *template) plain(s scope) (string, error) {
-	var b strings.Builder
-	for _, p := range t.parts {
-		if p.path == nil {
-			b.WriteString(p.literal)
-			continue
-		}
-		str, err := p.text(s)
-		if err != nil {
-			return "", err
-		}
-		b.WriteString(str)
-	}
-	return b.String(), nil
+	return t.fill(func(p part) (string, error) { return p.text(s) })
 }
 
 // urlPath fills t as the path of a URL, each value within its own segment. One
 // with dot segments would climb out of it even when escaped, because servers
 // unescape before they clean; it is refused.
 func (t *template) urlPath(s scope) (string, error) {
-	var b strings.Builder
-	for _, p := range t.parts {
-		if p.path == nil {
-			b.WriteString(p.literal)
-			continue
-		}
+	return t.fill(func(p part) (string, error) {
 		str, err := p.text(s)
 		if err != nil {
 			return "", err
@@ -231,9 +225,8 @@ func (t *template) urlPath(s scope) (string, error) {
 		if !safeInPath(str) {
 			return "", fmt.Errorf("putting %s into a path: %w", strings.Join(p.path, "."), errUnsafe)
 		}
-		b.WriteString(url.PathEscape(str))
-	}
-	return b.String(), nil
+		return url.PathEscape(str), nil
+	})
 }
 
 func safeInPath(s string) bool {

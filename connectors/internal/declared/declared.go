@@ -64,6 +64,19 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	return &File{Name: name, Digest: hex.EncodeToString(sum[:]), tree: tree}, nil
 }
 
+// Map reads data into a new map, and lets check look at it before anybody has it.
+func Map[T any](name string, data []byte, check func(*T, *File) error) (*T, error) {
+	m := new(T)
+	f, err := Decode(name, data, m)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(m, f); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
 // Located puts file and line before what the YAML library says.
 func Located(name string, err error) error {
 	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {

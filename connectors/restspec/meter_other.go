@@ -1,9 +1,0 @@
-//go:build !unix || solaris || aix
-
-package restspec
-
-import "os"
-
-// lockFile does nothing: without advisory locks, run one instance.
-func lockFile(*os.File) error   { return nil }
-func unlockFile(*os.File) error { return nil }
