@@ -20,7 +20,8 @@ const (
 	maxBody        = 1 << 20          // no document of the protocol comes near this
 	callTimeout    = 30 * time.Second // for one HTTP exchange
 	discoveryFresh = time.Hour
-	refetchAfter   = time.Minute // bad signatures lead to at most one fetch in this time
+	refetchAfter   = time.Minute      // bad signatures lead to at most one fetch in this time
+	failedAfter    = 10 * time.Second // and to one in this time while fetching fails
 )
 
 // Client speaks OpenDSR with one processor. It is safe for concurrent use.
@@ -34,6 +35,9 @@ type Client struct {
 	discoveredAt time.Time
 	certificate  []byte // PEM, as fetched
 	fetchedAt    time.Time
+	// failed is why the last fetch failed, at failedAt; nil when it did not.
+	failed   error
+	failedAt time.Time
 }
 
 // NewClient makes a client. A nil httpClient means one with sane limits; a nil
@@ -165,8 +169,16 @@ func (c *Client) Verify(ctx context.Context, header http.Header, body []byte) er
 	if err == nil || c.certificate != nil && c.now().Sub(c.fetchedAt) < refetchAfter {
 		return err
 	}
+	if c.failed != nil && c.now().Sub(c.failedAt) < failedAfter {
+		return c.failed
+	}
+	c.failed = nil
 	if err := c.fetchCertificate(ctx); err != nil {
-		return fmt.Errorf("fetching the certificate of processor %s: %w", c.Name(), err)
+		err = fmt.Errorf("fetching the certificate of processor %s: %w", c.Name(), err)
+		if ctx.Err() == nil { // else the caller gave up, which says nothing
+			c.failed, c.failedAt = err, c.now()
+		}
+		return err
 	}
 	return c.verify(body, signature)
 }

@@ -424,6 +424,47 @@ func TestCertificateRenewed(t *testing.T) {
 	}
 }
 
+// TestForgedCallbacksFetchNothing: while a processor's certificate can't be had,
+// messages that anybody may send drive no more fetches than a few.
+func TestForgedCallbacksFetchNothing(t *testing.T) {
+	b := newBench(t, 0)
+	var fetches atomic.Int32
+	var broken atomic.Bool
+	var front *httptest.Server
+	front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/discovery"):
+			_, _ = w.Write([]byte(`{"processor_certificate":"` + front.URL + `/cert.pem"}`))
+		case r.URL.Path == "/cert.pem":
+			fetches.Add(1)
+			if broken.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			b.partner.ServeHTTP(w, r)
+		default:
+			b.partner.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	b.processor.BaseURL = front.URL + "/v2"
+	b.restart(t)
+	broken.Store(true)
+	for range 20 {
+		if got := b.callback(demo.PartnerDomain, "Zm9yZ2Vk", "{}"); got != http.StatusServiceUnavailable {
+			t.Errorf("a forged callback was answered %d", got)
+		}
+	}
+	if n := fetches.Load(); n != 1 {
+		t.Errorf("20 forged callbacks drove %d fetches, want 1", n)
+	}
+	broken.Store(false)
+	b.pass(time.Minute)
+	if err := b.ensure(t); err != nil {
+		t.Errorf("once the certificate is there again: %v", err)
+	}
+}
+
 func TestRequestID(t *testing.T) {
 	a, again, other := opendsr.RequestID("a"), opendsr.RequestID("a"), opendsr.RequestID("b")
 	if a != again || a == other || !opendsr.ValidID(a) || a[14] != '4' || !strings.ContainsRune("89ab", rune(a[19])) {
