@@ -112,83 +112,104 @@ func (r *Room) readToday(ctx context.Context) (*todayPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	now := r.config.Now().UTC()
-	first := now.Truncate(24*time.Hour).AddDate(0, 0, 1-chartDays)
-	var standing store.Standing
-	var recipients []figure
-	var plans int64
-	var trouble []store.Trouble
-	var first25, persons listed
-	var each []store.Day
-	var stuck []store.Stuck
-	var ahead []forecast
-	parts := []struct {
-		name string
-		read func() error
-		err  error
-	}{
-		{name: "figures", read: func() (err error) {
-			if standing, err = r.config.Store.Standing(ctx, now, now.AddDate(0, 0, soon)); err == nil {
-				recipients, err = r.recipientFigures(ctx, now)
-			}
-			if err == nil {
-				plans, err = r.config.Store.Matches(ctx, plansWaiting)
-			}
-			return err
-		}},
-		{name: "trouble", read: func() (err error) {
-			trouble, err = r.config.Store.Trouble(ctx)
-			return err
-		}},
-		{name: "charts", read: func() (err error) {
-			each, err = r.config.Store.Days(ctx, first)
-			return err
-		}},
-		{name: "pressing", read: func() (err error) {
-			if first25.requests, err = r.config.Store.Pressing(ctx, pressingRows); err == nil {
-				first25.jobs, err = r.config.Store.JobsOf(ctx, idsOf(first25.requests))
-			}
-			return err
-		}},
-		{name: "persons", read: func() (err error) {
-			if persons.requests, err = r.config.Store.List(ctx, store.Filter{Attention: true, Sort: store.SortDue, Limit: personRows}); err == nil {
-				persons.jobs, err = r.config.Store.JobsOf(ctx, idsOf(persons.requests))
-			}
-			return err
-		}},
-		{name: "stuck", read: func() (err error) {
-			if stuck, err = r.config.Store.Stuck(ctx); err == nil {
-				ahead, err = r.forecast(ctx, stuck, now)
-			}
-			return err
-		}},
-	}
+	t := &todayRead{now: now, first: now.Truncate(24*time.Hour).AddDate(0, 0, 1-chartDays)}
+	parts := t.parts(ctx, r)
 	var g sync.WaitGroup
 	for i := range parts {
 		g.Go(func() { parts[i].err = parts[i].read() })
 	}
 	g.Wait()
-	p := &todayPage{page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Down: make(map[string]bool)}
+	down := make(map[string]bool)
 	var last error
 	for _, part := range parts {
 		if part.err != nil {
-			p.Down[part.name], last = true, part.err
+			down[part.name], last = true, part.err
 			r.config.Logger.ErrorContext(ctx, "reading a part of today", slog.String("part", part.name), slog.Any("error", part.err))
 		}
 	}
-	if len(p.Down) == len(parts) {
+	if len(down) == len(parts) {
 		return nil, last
 	}
+	return t.page(down), nil
+}
+
+// todayRead is what the page is made of.
+type todayRead struct {
+	now, first        time.Time // first is the first day of the charts
+	standing          store.Standing
+	recipients        []figure
+	plans             int64
+	trouble           []store.Trouble
+	pressing, persons listed
+	days              []store.Day
+	stuck             []store.Stuck
+	ahead             []forecast
+}
+
+// todayPart is one part of the page and how it is read.
+type todayPart struct {
+	name string
+	read func() error
+	err  error
+}
+
+// parts read the fields of t, each its own.
+func (t *todayRead) parts(ctx context.Context, r *Room) []todayPart {
+	s := r.config.Store
+	return []todayPart{
+		{name: "figures", read: func() (err error) {
+			if t.standing, err = s.Standing(ctx, t.now, t.now.AddDate(0, 0, soon)); err == nil {
+				t.recipients, err = r.recipientFigures(ctx, t.now)
+			}
+			if err == nil {
+				t.plans, err = s.Matches(ctx, plansWaiting)
+			}
+			return err
+		}},
+		{name: "trouble", read: func() (err error) {
+			t.trouble, err = s.Trouble(ctx)
+			return err
+		}},
+		{name: "charts", read: func() (err error) {
+			t.days, err = s.Days(ctx, t.first)
+			return err
+		}},
+		{name: "pressing", read: func() (err error) {
+			if t.pressing.requests, err = s.Pressing(ctx, pressingRows); err == nil {
+				t.pressing.jobs, err = s.JobsOf(ctx, idsOf(t.pressing.requests))
+			}
+			return err
+		}},
+		{name: "persons", read: func() (err error) {
+			if t.persons.requests, err = s.List(ctx, store.Filter{Attention: true, Sort: store.SortDue, Limit: personRows}); err == nil {
+				t.persons.jobs, err = s.JobsOf(ctx, idsOf(t.persons.requests))
+			}
+			return err
+		}},
+		{name: "stuck", read: func() (err error) {
+			if t.stuck, err = s.Stuck(ctx); err == nil {
+				t.ahead, err = r.forecast(ctx, t.stuck, t.now)
+			}
+			return err
+		}},
+	}
+}
+
+// page is what staff see, without the parts that could not be read.
+func (t *todayRead) page(down map[string]bool) *todayPage {
 	slow := make(map[string]time.Time)
-	for _, f := range ahead {
+	for _, f := range t.ahead {
 		slow[f.Connector] = f.free
 	}
-	p.Forecast, p.Trouble, p.Figures = ahead, troubleOf(trouble), append(append(figuresOf(standing, ahead), planFigure(plans)...), recipients...)
-	p.Pressing, p.Persons = first25.rows(now, slow), persons.rows(now, slow)
-	for _, s := range stuck {
+	p := &todayPage{
+		page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Down: down, Forecast: t.ahead, Trouble: troubleOf(t.trouble),
+		Figures:  append(append(figuresOf(t.standing, t.ahead), planFigure(t.plans)...), t.recipients...),
+		Pressing: t.pressing.rows(t.now, slow), Persons: t.persons.rows(t.now, slow), Charts: chartsOf(t.days, t.first),
+	}
+	for _, s := range t.stuck {
 		p.Stuck = append(p.Stuck, stuckRow{s.Connector, inWords(jobWords, s.State), s.Code, number(s.Jobs), momentOf(s.Oldest)})
 	}
-	p.Charts = chartsOf(each, first)
-	return p, nil
+	return p
 }
 
 // plansWaiting are the requests whose plan waits to be approved. A request that was
