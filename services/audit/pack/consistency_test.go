@@ -2,12 +2,8 @@ package pack
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -199,25 +195,4 @@ for g in json.load(sys.stdin):
         print(g["name"], "holds is", holds)
 `
 
-func TestPythonConsistencyAgainstMerkle(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	input, err := json.Marshal(growths(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string][]byte{"verify.py": verifyScript, "driver.py": []byte(growthDriver), "growths.json": input} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	command := exec.CommandContext(t.Context(), "python3", filepath.Join(dir, "driver.py"))
-	if command.Stdin, err = os.Open(filepath.Join(dir, "growths.json")); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := command.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
+func TestPythonConsistencyAgainstMerkle(t *testing.T) { pythonAgrees(t, growthDriver, growths(t)) }
