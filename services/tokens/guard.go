@@ -137,6 +137,9 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		if route == listing && !g.mayList(w, req, look{token.ID, need, allowed}) {
 			return
 		}
+		if route == packages && !g.mayTake(w, req, look{token.ID, need, allowed}) {
+			return
+		}
 		if !allowed {
 			problem.Write(w, http.StatusForbidden, fmt.Sprintf("this token is not for that: it needs the scope %s", need))
 			return

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/habeas-data/habeas/services/request"
 	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/tokens"
 )
@@ -63,5 +64,45 @@ func TestTheListIsForComplianceAlone_RE2(t *testing.T) {
 		if status := list(secret, ""); status != http.StatusServiceUnavailable {
 			t.Errorf("shown without a record: status %d", status)
 		}
+	}
+}
+
+// Who takes a person's package by a token of their own is on record before anything
+// is given out, refused tries too.
+func TestTakingAPackageIsOnRecord(t *testing.T) {
+	a := newAPI(t)
+	taker, reader := a.make("package"), a.make("read")
+	id := request.NewID()
+	path := "/v1/requests/" + string(id) + "/package"
+	for _, c := range []struct {
+		secret, method, path string
+		status               int
+	}{
+		{taker.Secret, http.MethodGet, path, http.StatusOK},
+		{taker.Secret, http.MethodHead, path, http.StatusOK},
+		{reader.Secret, http.MethodGet, path, http.StatusForbidden},
+		{taker.Secret, http.MethodGet, "/v1/requests/none/package", http.StatusOK},
+		{deployment, http.MethodGet, path, http.StatusOK},
+	} {
+		if w := a.call(c.secret, c.method, c.path, ""); w.Code != c.status {
+			t.Errorf("%s %s: status %d, want %d", c.method, c.path, w.Code, c.status)
+		}
+	}
+	all, err := a.store.Accesses(t.Context(), time.Time{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = all[2:] // two tokens were made
+	for i, want := range []struct {
+		who     string
+		allowed bool
+	}{{taker.ID, true}, {taker.ID, true}, {reader.ID, false}} {
+		if len(all) != 3 || all[i].Who != want.who || all[i].Allowed != want.allowed || all[i].Purpose != "API: the package of request "+string(id) {
+			t.Fatalf("on record: %+v", all)
+		}
+	}
+	a.keeper.Record = func(context.Context, store.Access) error { return errors.New("the database is down") }
+	if w := a.call(taker.Secret, http.MethodGet, path, ""); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("given out without a record: status %d", w.Code)
 	}
 }
