@@ -214,9 +214,14 @@ func TestWritersGoOn(t *testing.T) {
 		var group sync.WaitGroup
 		group.Go(func() {
 			for i := range others {
-				d.run(t, "SADD", "newsletter", fmt.Sprintf("bob%d@example.com", i))
-				d.run(t, "XADD", "clicks:1", "*", "u", "bob")
-				d.run(t, "HSET", "presence", fmt.Sprintf("bob:%d", i), "x")
+				for _, words := range [][]any{
+					{"SADD", "newsletter", fmt.Sprintf("bob%d@example.com", i)}, {"XADD", "clicks:1", "*", "u", "bob"},
+					{"HSET", "presence", fmt.Sprintf("bob:%d", i), "x"},
+				} {
+					if err := d.Do(t.Context(), words...).Err(); err != nil {
+						t.Errorf("%v: %v", words[0], err)
+					}
+				}
 			}
 		})
 		group.Go(func() {

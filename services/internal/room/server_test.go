@@ -51,16 +51,22 @@ func serve(t *testing.T, s *room.Server) (url string, stop func() error) {
 
 func get(t *testing.T, url string) (int, http.Header, string) {
 	t.Helper()
+	status, header, body, err := fetch(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, header, body
+}
+
+// fetch is get for a goroutine of a test.
+func fetch(url string) (status int, header http.Header, body string, err error) {
 	res, err := http.Get(url)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, "", err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, res.Header, string(body)
+	content, err := io.ReadAll(res.Body)
+	return res.StatusCode, res.Header, string(content), err
 }
 
 func TestServer(t *testing.T) {
@@ -180,10 +186,17 @@ func TestServerStopLetsRequestsFinish(t *testing.T) {
 	}
 	slow := make(chan string, 1)
 	go func() {
-		_, _, body := get(t, url+"/slow")
+		_, _, body, err := fetch(url + "/slow")
+		if err != nil {
+			body = err.Error()
+		}
 		slow <- body
 	}()
-	<-entered
+	select {
+	case <-entered:
+	case body := <-slow:
+		t.Fatalf("the slow request ended at once: %s", body)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	if !lines.Scan() || lines.Text() != "data: bye" {
