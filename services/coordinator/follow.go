@@ -33,7 +33,7 @@ func (r *Room) follow(ctx context.Context, steps []*step) {
 			r.Vault.Forget(st.forgotten)
 		}
 		if len(st.look) > 0 {
-			r.lookAt(ctx, req.ID, st.look)
+			r.lookAt(ctx, req, st.look)
 		}
 		if st.closing && len(req.Case.Blocks) > 0 {
 			r.letGo(ctx, req.Case.Blocks, req.ID)
@@ -48,12 +48,30 @@ func (r *Room) follow(ctx context.Context, steps []*step) {
 	}
 }
 
-// lookAt lets a request go whose predecessors have been answered. What can't be
-// read now is looked at again later.
-func (r *Room) lookAt(ctx context.Context, id request.ID, others []request.ID) {
+// waitUnproven is how long after it came an erasure waits for requests of which
+// nobody has shown to be the person: anybody can make them in her name, one after
+// the other.
+const waitUnproven = 7 * 24 * time.Hour
+
+// unproven reports whether nobody has shown yet that a request is the person's.
+func unproven(r *store.Request) bool {
+	if !r.Right().Verifiable() || r.Case.Reached != "" {
+		return false
+	}
+	v, _ := r.Verification()
+	_, done := v.(request.Verified)
+	return !done
+}
+
+// lookAt lets a request go whose predecessors have been answered, or were made in
+// the person's name by nobody knows whom. What can't be read now is looked at again
+// later.
+func (r *Room) lookAt(ctx context.Context, of *store.Request, others []request.ID) {
+	long := r.Now().Sub(of.CreatedAt) >= waitUnproven
+	id := of.ID
 	for _, other := range others {
 		was, _, err := r.Store.Get(ctx, other)
-		if err == nil && was.State() != request.Closing && was.State() != request.Closed {
+		if err == nil && was.State() != request.Closing && was.State() != request.Closed && (!long || !unproven(&was)) {
 			continue
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

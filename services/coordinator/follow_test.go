@@ -132,6 +132,34 @@ func TestErasureWaitsForTheCopy_DE15(t *testing.T) {
 	})
 }
 
+// A stranger who asks to know in a person's name, and is never verified, puts her
+// erasure off by a week and no more.
+func TestErasureDoesNotWaitForStrangers(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		standin.Join(t, r.bus.JS, standin.Script{Name: "crm", Accepts: acceptsEmail})
+		know := r.waiting(request.KnowSpecific, "")
+		know.Request.Extension = nil
+		know.Request.Terms.Due.Respond = request.DateOf(time.Now().UTC(), time.UTC).AddDays(45)
+		erasure := func(came time.Duration) store.New {
+			n := r.fresh(request.Delete, id("email", "jane@example.com"))
+			n.Request.CreatedAt = time.Now().Add(-came).UTC()
+			if err := n.Request.Hold(request.Hold{
+				ID: request.NewID(), Kind: request.OrderHold, Ref: string(know.Request.ID), Since: time.Now(), Until: time.Now().AddDate(0, 1, 0), Look: time.Now(),
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if _, err := r.store.Create(t.Context(), []store.New{know}); err != nil {
+			t.Fatal(err)
+		}
+		ids := r.submit(erasure(6*24*time.Hour), erasure(8*24*time.Hour))
+		r.start(nil)
+		r.closed(request.ResultComplete, ids[1])
+		r.state(ids[0], request.Held)
+	})
+}
+
 func TestCorrectFromEndToEnd_CO1(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const right = "2 Righted Road"
