@@ -256,7 +256,7 @@ func (l *login) identity(claims map[string]any) (Identity, error) {
 }
 
 // listed reads a claim that is a text, a list of texts, or an object whose keys
-// are the groups.
+// are the groups. A key that is there to say no, false or null, is no group.
 func listed(claim any) []string {
 	var out []string
 	switch c := claim.(type) {
@@ -269,8 +269,10 @@ func listed(claim any) []string {
 			}
 		}
 	case map[string]any:
-		for key := range c {
-			out = append(out, key)
+		for key, value := range c {
+			if value != nil && value != false {
+				out = append(out, key)
+			}
 		}
 	}
 	return out

@@ -213,6 +213,14 @@ func TestUnverifiedAddressIsNobody(t *testing.T) {
 	}
 }
 
+func TestGroupsAsAnObject(t *testing.T) {
+	l := &login{config: LoginConfig{NameClaim: "sub", RolesClaim: "groups", Roles: map[string]Role{"a": Viewer, "b": Operator, "c": Admin}}}
+	i, err := l.identity(map[string]any{"sub": "x", "groups": map[string]any{"a": map[string]any{"org": "1"}, "b": false, "c": nil}})
+	if err != nil || !i.May(Look) || i.May(Operate) || i.May(Manage) {
+		t.Errorf("%v, %v", i, err)
+	}
+}
+
 func TestRolesAddUp(t *testing.T) {
 	for role, may := range map[Role][]Permission{
 		Viewer: {See, Look}, Operator: {See, Look, Operate}, Approver: {See, Look, Decide}, Auditor: {See}, Admin: {See, Look, Operate, Decide}, "": nil,

@@ -86,7 +86,7 @@ func TestOneSendersFlood(t *testing.T) {
 	}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/mail", strings.NewReader(from(planted, "Message-ID: <w@x>\r\n", "x")))
 	rec := httptest.NewRecorder()
-	if r.box.Handler().ServeHTTP(rec, req); rec.Code != http.StatusUnprocessableEntity || strings.Contains(rec.Body.String(), "planted") {
+	if r.box.Handler().ServeHTTP(rec, req); rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || strings.Contains(rec.Body.String(), "planted") {
 		t.Errorf("by the service: status %d, %s", rec.Code, rec.Body)
 	}
 	r.now = r.now.Add(48 * time.Hour)

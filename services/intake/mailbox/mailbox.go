@@ -201,7 +201,12 @@ func (r *Room) Handler() http.Handler {
 		}
 		id, err := r.Take(req.Context(), raw, received)
 		switch {
+		case errors.Is(err, ErrMany): // the service keeps it and tries again
+			r.Logger.WarnContext(req.Context(), "a message is put off", slog.Any("error", err))
+			w.Header().Set("Retry-After", "3600")
+			problem.Write(w, http.StatusTooManyRequests, err.Error()+"; send it again later")
 		case ForAPerson(err):
+			r.Logger.WarnContext(req.Context(), "a message that was handed over can't be taken as a request; a person must look", slog.Any("error", err))
 			problem.Write(w, http.StatusUnprocessableEntity, "no request was made of this; a person must look at it: "+err.Error())
 		case err != nil:
 			r.Logger.ErrorContext(req.Context(), "taking a message", slog.Any("error", err))
