@@ -82,12 +82,17 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // Open opens a package with the identity it was made for and gives the zip and
-// its size in bytes. A read that meets damage returns an error that wraps
+// its size in bytes. One whose time is over is [ErrNotFound] whether or not it was
+// swept. A read that meets damage returns an error that wraps
 // [ErrNotReadable]; what was read before it is genuine.
 func (r *Room) Open(ctx context.Context, key string, identity age.Identity) (io.ReadCloser, int64, error) {
-	sealed, size, err := r.shelf.open(ctx, key)
+	sealed, size, made, err := r.shelf.open(ctx, key)
 	if err != nil {
 		return nil, 0, err
+	}
+	if r.config.Now().Sub(made) > r.config.TTL {
+		_ = sealed.Close() // nothing was read from it
+		return nil, 0, ErrNotFound
 	}
 	plain, zipSize, err := unseal(sealed, size, identity)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 // group is a run of digits in a text.
 type group struct {
 	start, end int
-	// sep is the one separator between this group and the next, or 0 when
-	// something else follows.
+	// sep is the separator between this group and the next, without the spaces
+	// around it, or 0 when something else follows.
 	sep byte
 	// loose says that the digits are in the middle of letters, as in a hash.
 	loose bool
@@ -49,13 +49,52 @@ func digitGroups(text string) []group {
 			i++
 		}
 		g.end = i
-		if i+1 < len(text) && strings.IndexByte(" -._", text[i]) >= 0 && isDigit(text[i+1]) {
-			g.sep = text[i]
-		}
+		g.sep = groupSeparator(text[i:])
 		g.loose = insideToken(text, g)
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+// widestSeparator is the most bytes between two groups of one number.
+const widestSeparator = 4
+
+// groupSeparator is what a text that follows digits separates them by from the next
+// ones: spaces, or a dash, dot, underscore or slash. A dash or slash may have
+// spaces around it; a dot with one ends a sentence.
+func groupSeparator(text string) (sep byte) {
+	for i := 0; i < len(text) && i <= widestSeparator; i++ {
+		switch c := text[i]; {
+		case isDigit(c):
+			return sep
+		case c == ' ' || c == '\t':
+			if sep == '.' || sep == '_' {
+				return 0
+			}
+			if sep == 0 {
+				sep = ' '
+			}
+		case c == '-' || c == '/':
+			if sep != 0 && sep != ' ' {
+				return 0
+			}
+			sep = c
+		case c == '.' || c == '_':
+			if sep != 0 {
+				return 0
+			}
+			sep = c
+		default:
+			return 0
+		}
+	}
+	return 0
+}
+
+// alike reports whether two separators may be in one number: people who type a
+// dash in one place type a space in another.
+func alike(a, b byte) bool {
+	return a == b && a != 0 || (a == ' ' || a == '-') && (b == ' ' || b == '-')
 }
 
 // insideToken reports whether the digits have letters on one side and more
@@ -77,7 +116,7 @@ func insideToken(text string, g group) bool {
 func ssnAt(text string, groups []group, labelled func() bool) string {
 	size := func(i int) int { return groups[i].end - groups[i].start }
 	switch {
-	case size(0) == 3 && len(groups) >= 3 && groups[0].sep != 0 && groups[0].sep == groups[1].sep && size(1) == 2 && size(2) == 4:
+	case size(0) == 3 && len(groups) >= 3 && alike(groups[0].sep, groups[1].sep) && size(1) == 2 && size(2) == 4:
 		return ssnKind(text[groups[0].start:groups[0].end], text[groups[1].start:groups[1].end], text[groups[2].start:groups[2].end])
 	case size(0) == 9 && labelled():
 		t := text[groups[0].start:groups[0].end]
@@ -104,13 +143,22 @@ func ssnKind(area, grp, serial string) string {
 
 // cardAt reports whether a card number begins with the first group: 13 to 19
 // digits with one kind of separator throughout. Dots separate groups only when
-// there are two or more: a single one is a decimal point.
+// there are two or more: a single one is a decimal point. Slashes, and dashes mixed
+// with spaces, separate groups of four alone: dates and telephone numbers have them.
 func cardAt(text string, groups []group) bool {
 	var digits [19]byte
-	n := 0
+	n, fours, strict := 0, true, groups[0].sep == '/'
 	for i, g := range groups[:min(len(groups), maxGroups)] {
-		if i > 0 && (groups[i-1].sep == 0 || groups[i-1].sep != groups[0].sep) {
-			return false
+		if i > 0 {
+			before := groups[i-1]
+			if !alike(before.sep, groups[0].sep) {
+				return false
+			}
+			fours = fours && before.end-before.start == 4
+			strict = strict || before.sep != groups[0].sep
+			if strict && !fours {
+				return false
+			}
 		}
 		if n+g.end-g.start > len(digits) {
 			return false

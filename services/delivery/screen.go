@@ -214,11 +214,15 @@ func (s *screen) value(name string, raw json.RawMessage) (json.RawMessage, []str
 	if number {
 		return raw, nil, nil
 	}
-	if masked, kinds := s.own.mask(name, text); len(kinds) > 0 {
-		raw, err = marshal(masked)
-		return raw, kinds, err
+	clean, kinds, err := s.text(name, text)
+	switch {
+	case err != nil || len(kinds) == 0:
+		return raw, nil, err
+	case clean == nil:
+		return nil, kinds[:1], nil
 	}
-	return raw, nil, nil
+	raw, err = marshal(*clean)
+	return raw, kinds, err
 }
 
 // nested screens every name and value inside an object or array. Untouched
@@ -328,12 +332,20 @@ func (w *nestedScreen) leaf(name, text string, number bool, token any) error {
 		return err
 	}
 	if kind == "" {
-		if !number {
-			if masked, kinds := w.own.mask(name, text); len(kinds) > 0 {
-				w.kinds, token = append(w.kinds, kinds...), masked
-			}
+		if number {
+			return w.write(token)
 		}
-		return w.write(token)
+		clean, kinds, err := w.text(name, text)
+		switch {
+		case err != nil:
+			return err
+		case len(kinds) == 0:
+			return w.write(token)
+		case clean != nil:
+			w.kinds = append(w.kinds, kinds...)
+			return w.write(*clean)
+		}
+		kind = kinds[0]
 	}
 	w.kinds = append(w.kinds, kind)
 	w.out.Write(withheldJSON(kind, ""))

@@ -19,7 +19,7 @@ import (
 type shelf interface {
 	// create begins a package. Nothing is there until commit.
 	create(ctx context.Context, key string) (shelfWriter, error)
-	open(ctx context.Context, key string) (r io.ReadCloser, size int64, err error)
+	open(ctx context.Context, key string) (r io.ReadCloser, size int64, made time.Time, err error)
 	// remove removes a package; one that is not there is no error.
 	remove(ctx context.Context, key string) error
 	list(ctx context.Context, fn func(key string, made time.Time) error) error
@@ -128,15 +128,15 @@ func (w *bucketWriter) abort() error {
 	return nil
 }
 
-func (s *bucketShelf) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+func (s *bucketShelf) open(ctx context.Context, key string) (io.ReadCloser, int64, time.Time, error) {
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nil, 0, ErrNotFound
+		return nil, 0, time.Time{}, ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening a package: %w", err)
+		return nil, 0, time.Time{}, fmt.Errorf("opening a package: %w", err)
 	}
-	return r, r.Size(), nil
+	return r, r.Size(), r.ModTime(), nil
 }
 
 func (s *bucketShelf) remove(ctx context.Context, key string) error {
