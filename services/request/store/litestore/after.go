@@ -88,6 +88,7 @@ func (s *Store) DropKept(ctx context.Context, now time.Time, limit int, sign fun
 	if err != nil {
 		return 0, fmt.Errorf("destroying identifiers kept for restores: %w", err)
 	}
+	s.wipe(ctx, n > 0)
 	return n, nil
 }
 

@@ -97,6 +97,7 @@ func (s *Store) PurgeCase(ctx context.Context, id request.ID, at time.Time, r st
 	if err != nil {
 		return false, fmt.Errorf("purging a case: %w", err)
 	}
+	s.wipe(ctx, fresh)
 	return fresh, nil
 }
 
@@ -130,6 +131,7 @@ func (s *Store) ExpireDocuments(ctx context.Context, now time.Time) (int64, erro
 	if err != nil {
 		return 0, fmt.Errorf("forgetting documents: %w", err)
 	}
+	s.wipe(ctx, n > 0)
 	return n, nil
 }
 

@@ -3,7 +3,8 @@
 //
 // There is one writer at a time, and every write transaction is immediate, so
 // that a transaction that read can't lose against another one. The journal is
-// a write-ahead log with synchronous=FULL: what was returned is on disk.
+// a write-ahead log with synchronous=FULL: what was returned is on disk. What was
+// destroyed is overwritten, and the log is begun anew after it.
 package litestore
 
 import (
@@ -35,13 +36,15 @@ type Store struct {
 	// writing keeps writers in this process in a fair queue; SQLite's own lock
 	// makes the rest wait by polling.
 	writing sync.Mutex
+	// unwiped says that the log may hold what was destroyed; writing guards it.
+	unwiped bool
 }
 
 var _ store.Store = (*Store)(nil)
 
 func open(path string) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(on)", "cache_size(-16000)",
+		"journal_mode(WAL)", "synchronous(FULL)", fmt.Sprintf("busy_timeout(%d)", busyTimeout), "foreign_keys(on)", "cache_size(-16000)", "secure_delete(on)",
 	}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
@@ -60,7 +63,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database: %w", err), db.Close())
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, unwiped: true}, nil
 }
 
 // Migrate makes the file if need be and brings its schema to the newest

@@ -123,6 +123,7 @@ func (s *Store) Forget(ctx context.Context, closedBefore time.Time, limit int) (
 	if err != nil {
 		return 0, fmt.Errorf("deleting old requests: %w", err)
 	}
+	s.wipe(ctx, n > 0)
 	return n, nil
 }
 

@@ -47,5 +47,6 @@ func (s *Store) Shred(ctx context.Context, q store.Shreddable, sign func([]reque
 	if err != nil {
 		return nil, fmt.Errorf("destroying the data of closed requests: %w", err)
 	}
+	s.wipe(ctx, len(gone) > 0)
 	return gone, nil
 }

@@ -149,3 +149,9 @@ func testShredAtOnce(t *testing.T, s store.Store) {
 		t.Errorf("%d requests destroyed with %d records, want %d", len(times), len(unlogged(t, s))-before, n)
 	}
 }
+
+// ClosedSample is a request for deletion that can be destroyed at the time given.
+func ClosedSample() (n store.New, at time.Time) { return closedSample(0), start.Add(time.Hour) }
+
+// Gone is a retention record for each request that is destroyed.
+func Gone(ids []request.ID) ([]store.Record, error) { return gone(ids) }
