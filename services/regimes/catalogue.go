@@ -216,29 +216,14 @@ func within(day, from, to request.Date) bool {
 // Exceptions returns the bases that may be used for a record when right was
 // asked for on the day of these rules.
 func (r Rules) Exceptions(right request.Right) []Exception {
-	var list []Exception
-	for _, e := range r.regime.Exceptions {
-		if slices.Contains(e.Rights, right) && within(r.day, e.ValidFrom, e.ValidTo) {
-			list = append(list, e)
-		}
-	}
-	return list
+	return inForce(r, r.regime.Exceptions, right)
 }
 
 // Exception returns the basis of a code. Errors are [ErrUnknown] when the
 // regime has no such basis for the right and [ErrNotInForce] when it had one
 // and it has ended, or not begun.
 func (r Rules) Exception(right request.Right, code string) (Exception, error) {
-	for _, e := range r.regime.Exceptions {
-		if e.Code != code || !slices.Contains(e.Rights, right) {
-			continue
-		}
-		if !within(r.day, e.ValidFrom, e.ValidTo) {
-			return Exception{}, fmt.Errorf("exception %s of regime %s on %s (%s): %w", code, r.regime.ID, r.day, e.Citation, ErrNotInForce)
-		}
-		return e, nil
-	}
-	return Exception{}, fmt.Errorf("exception %q for %s in regime %s: %w", code, right, r.regime.ID, ErrUnknown)
+	return find(r, "exception", r.regime.Exceptions, right, code)
 }
 
 // Catalogued reports whether the regime's file lists the bases for keeping a
@@ -282,27 +267,52 @@ func (r Rules) Basis(right request.Right, name string) (e Exception, outside boo
 
 // Denials returns the reasons for which a request for right may be refused.
 func (r Rules) Denials(right request.Right) []Denial {
-	var list []Denial
-	for _, d := range r.regime.Denials {
-		if slices.Contains(d.Rights, right) && within(r.day, d.ValidFrom, d.ValidTo) {
-			list = append(list, d)
+	return inForce(r, r.regime.Denials, right)
+}
+
+// Denial returns the reason of a code. Errors are those of [Rules.Exception].
+func (r Rules) Denial(right request.Right, code string) (Denial, error) {
+	return find(r, "denial", r.regime.Denials, right, code)
+}
+
+// An entry of a catalogue is for some rights, and for receipts of some days.
+type entry interface {
+	about() (code, citation string, rights []request.Right, from, to request.Date)
+}
+
+func (e Exception) about() (code, citation string, rights []request.Right, from, to request.Date) {
+	return e.Code, e.Citation, e.Rights, e.ValidFrom, e.ValidTo
+}
+
+func (d Denial) about() (code, citation string, rights []request.Right, from, to request.Date) {
+	return d.Code, d.Citation, d.Rights, d.ValidFrom, d.ValidTo
+}
+
+// inForce are the entries for a right on the day of the rules.
+func inForce[E entry](r Rules, all []E, right request.Right) []E {
+	var list []E
+	for _, e := range all {
+		if _, _, rights, from, to := e.about(); slices.Contains(rights, right) && within(r.day, from, to) {
+			list = append(list, e)
 		}
 	}
 	return list
 }
 
-// Denial returns the reason of a code. Errors are those of [Rules.Exception].
-func (r Rules) Denial(right request.Right, code string) (Denial, error) {
-	for _, d := range r.regime.Denials {
-		if d.Code != code || !slices.Contains(d.Rights, right) {
+// find is the first entry of a code for a right, which must be in force.
+func find[E entry](r Rules, what string, all []E, right request.Right, code string) (E, error) {
+	var none E
+	for _, e := range all {
+		of, citation, rights, from, to := e.about()
+		if of != code || !slices.Contains(rights, right) {
 			continue
 		}
-		if !within(r.day, d.ValidFrom, d.ValidTo) {
-			return Denial{}, fmt.Errorf("denial %s of regime %s on %s (%s): %w", code, r.regime.ID, r.day, d.Citation, ErrNotInForce)
+		if !within(r.day, from, to) {
+			return none, fmt.Errorf("%s %s of regime %s on %s (%s): %w", what, code, r.regime.ID, r.day, citation, ErrNotInForce)
 		}
-		return d, nil
+		return e, nil
 	}
-	return Denial{}, fmt.Errorf("denial %q for %s in regime %s: %w", code, right, r.regime.ID, ErrUnknown)
+	return none, fmt.Errorf("%s %q for %s in regime %s: %w", what, code, right, r.regime.ID, ErrUnknown)
 }
 
 // NeverDisclose returns the kinds of value that no answer to a request to know
