@@ -31,10 +31,18 @@ const dropTimeout = 30 * time.Second
 // one process share a server.
 func New(t testing.TB) (dsn string) {
 	t.Helper()
-	if admin := os.Getenv("HABEAS_TEST_POSTGRES"); admin != "" {
-		return create(t, admin)
+	return create(t, "template0")
+}
+
+// Copy returns the DSN of a database that has what the one of another DSN from
+// [New] has, dropped when t ends. Nobody may be connected to that one.
+func Copy(t testing.TB, of string) (dsn string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(of)
+	if err != nil {
+		t.Fatal("copying a test's database: not a DSN of New")
 	}
-	return create(t, shared(t).admin())
+	return create(t, config.Database)
 }
 
 // Start returns a server of the test's own, which it may stop and start again.
@@ -72,11 +80,16 @@ func unavailable(t testing.TB, err error) {
 	t.Skipf("starting PostgreSQL: %v", err)
 }
 
-// create makes a database on the server that admin names.
-func create(t testing.TB, admin string) string {
+// create makes a database like another on the server that is named, or else on the
+// one that the tests of this process share.
+func create(t testing.TB, like string) string {
 	t.Helper()
+	admin := os.Getenv("HABEAS_TEST_POSTGRES")
+	if admin == "" {
+		admin = shared(t).admin()
+	}
 	name := "t_" + strings.ToLower(rand.Text())
-	execute(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0")
+	execute(t, admin, "CREATE DATABASE "+name+" TEMPLATE "+like)
 	t.Cleanup(func() { execute(t, admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	dsn, err := withDatabase(admin, name)
 	if err != nil {

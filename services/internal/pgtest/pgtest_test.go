@@ -40,6 +40,21 @@ func TestDatabasesAreApart(t *testing.T) {
 	exec1(t, connect(t, two), "CREATE TABLE t (n int)")
 }
 
+func TestCopy(t *testing.T) {
+	first := New(t)
+	conn := connect(t, first)
+	exec1(t, conn, "CREATE TABLE t (n int)")
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := connect(t, Copy(t, first))
+	exec1(t, second, "INSERT INTO t VALUES (1)")
+	var n int
+	if err := connect(t, first).QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&n); err != nil || n != 0 {
+		t.Errorf("what was written to the copy is in the other: %d, %v", n, err)
+	}
+}
+
 func TestDatabaseGoesWithItsTest(t *testing.T) {
 	var dsn string
 	t.Run("inner", func(t *testing.T) {

@@ -18,7 +18,8 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.Run(t, func(t testing.TB) store.Store { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestCrash(t *testing.T) {
@@ -31,27 +32,33 @@ func TestCrash(t *testing.T) {
 }
 
 func TestDoors(t *testing.T) {
-	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunDoors(t, func(t testing.TB) storetest.DoorStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestRecords(t *testing.T) {
-	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunRecords(t, func(t testing.TB) storetest.RecordStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestPost(t *testing.T) {
-	storetest.RunPost(t, func(t testing.TB) storetest.PostStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunPost(t, func(t testing.TB) storetest.PostStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestTokens(t *testing.T) {
-	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunTokens(t, func(t testing.TB) storetest.TokenStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestDisclosures(t *testing.T) {
-	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunDisclosures(t, func(t testing.TB) storetest.DisclosureStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestOnward(t *testing.T) {
-	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore { return openAt(t, migrated(t)) })
+	empty := migrated(t)
+	storetest.RunOnward(t, func(t testing.TB) storetest.OnwardStore { return openAt(t, pgtest.Copy(t, empty)) })
 }
 
 func TestMigrations(t *testing.T) {
