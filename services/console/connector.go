@@ -130,7 +130,7 @@ func connectorDetailOf(m *member, now time.Time, f *fleet) connectorDetail {
 		d.Activity = activityOf(a)
 	}
 	for _, s := range m.Stuck {
-		d.Stuck = append(d.Stuck, stuckRow{Connector: s.Connector, State: inWords(jobWords, s.State), Code: s.Code, Jobs: number(s.Jobs), Oldest: momentOf(s.Oldest)})
+		d.Stuck = append(d.Stuck, stuckRowOf(s))
 	}
 	if m.Pause != nil {
 		v := pauseViewOf(m.Pause)

@@ -156,7 +156,7 @@ func newDesk(t testing.TB) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.room.todays.age, d.room.todays.rest = 0, 0 // what a test changes shows at once
+	d.room.todays.age, d.room.todays.rest, d.room.fleets.age = 0, 0, 0 // what a test changes shows at once
 	d.server = httptest.NewServer(d.room.Handler())
 	t.Cleanup(func() {
 		if err := d.room.Close(); err != nil {

@@ -53,7 +53,9 @@ type member struct {
 // fleet is all connectors. StoreDown and BusDown say what could not be asked:
 // what is left is shown.
 type fleet struct {
-	Members            []member
+	Members []member
+	// Dead are all jobs that came to a dead end.
+	Dead               []store.Stuck
 	StoreDown, BusDown bool
 }
 
@@ -160,6 +162,7 @@ func (r *Room) fleetFromStore(ctx context.Context, f *fleet) error {
 	if err != nil {
 		return err
 	}
+	f.Dead = dead
 	for _, d := range dead {
 		if m := at[d.Connector]; m != nil {
 			m.Dead = append(m.Dead, d)

@@ -168,7 +168,7 @@ func TestConnectorTells(t *testing.T) {
 	}
 	a.says(t, "160 answers an hour, counted over 1 hour; 4 in hand", "Done 118", "Nothing held 40", "The system's quota is used up 2",
 		"all calls 90 600 requests", "erasures 88 100 people", "12 % left", "24 kept, 0 broken, 0 could not be checked", "It makes no comparison",
-		"Deleting a contact leaves its tickets.", "Somebody else's word", "Failed exhausted 1", "crm.people A user.contact.email Ours The person")
+		"Deleting a contact leaves its tickets.", "Somebody else's word", "Failed It failed again and again 1", "crm.people A user.contact.email Ours The person")
 	if a := d.fetch(t, "/connectors/crm/live"); a.status != http.StatusOK || !strings.Contains(a.body, `data-part="health"`) {
 		t.Errorf("the live part: status %d", a.status)
 	}
@@ -213,7 +213,7 @@ func TestConnectorsWithoutASource(t *testing.T) {
 		a := d.fetch(t, "/connectors")
 		a.decent(t, true)
 		a.says(t, "The bus does not answer", "crm 1.4.0 Not known now – – – – 1", "Who is found by what")
-		d.fetch(t, "/connectors/crm").says(t, "The bus does not answer", "Failed exhausted 1", "crm.people")
+		d.fetch(t, "/connectors/crm").says(t, "The bus does not answer", "Failed It failed again and again 1", "crm.people")
 	})
 	t.Run("database", func(t *testing.T) {
 		d := newDesk(t)

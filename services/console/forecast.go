@@ -18,17 +18,22 @@ type forecast struct {
 	Connector     string
 	Waiting, Pace string
 	Free          moment
-	// Risk is how many requests will be late by then.
-	Risk string
-	Tone tone
+	// Risk is how many requests will be late by then, and Late how many of them
+	// are late now.
+	Risk, Late string
+	Tone       tone
 
-	risk int64
-	free time.Time
+	// more are at risk and not late yet.
+	more       int64
+	free, asOf time.Time
+	// halted says why it answers nothing at all, such as that it is down.
+	halted string
 }
 
 // forecast looks ahead for every system that something waits for. One that has
-// answered nothing lately is taken to answer nothing for another week.
-func (r *Room) forecast(ctx context.Context, stuck []store.Stuck, now time.Time) ([]forecast, error) {
+// answered nothing lately, or can't now, is taken to answer nothing for another
+// week.
+func (r *Room) forecast(ctx context.Context, stuck []store.Stuck, all *fleet, now time.Time) ([]forecast, error) {
 	paces, err := r.config.Store.Pace(ctx, now.Add(-paceOver))
 	if err != nil {
 		return nil, err
@@ -38,7 +43,11 @@ func (r *Room) forecast(ctx context.Context, stuck []store.Stuck, now time.Time)
 		pace[p.Connector] = p
 	}
 	var out []forecast
-	waiting, free := make(map[string]int64), make(map[string]time.Time)
+	waiting, free, late := make(map[string]int64), make(map[string]time.Time), make(map[string]time.Time)
+	halted := make(map[string]string)
+	for i := range all.Members {
+		halted[all.Members[i].Name] = short(&all.Members[i], now, all.BusDown)
+	}
 	for _, s := range stuck {
 		if s.State.Terminal() {
 			continue
@@ -51,15 +60,17 @@ func (r *Room) forecast(ctx context.Context, stuck []store.Stuck, now time.Time)
 	for i := range out {
 		f := &out[i]
 		n := waiting[f.Connector]
-		f.Waiting, f.Tone = number(n), idle
+		f.Waiting, f.Tone, f.halted, f.asOf = number(n), idle, halted[f.Connector], now
 		hourly := paceOf(pace[f.Connector], now)
-		if hourly == 0 {
+		if f.halted != "" {
+			f.Pace, f.free = "none: it "+f.halted, now.AddDate(0, 0, soon)
+		} else if hourly == 0 {
 			f.Pace, f.free = "nothing in "+strconv.Itoa(int(paceOver.Hours()))+" hours", now.AddDate(0, 0, soon)
 		} else {
 			f.Pace, f.free = perHour(hourly), now.Add(time.Duration(min(float64(n)/hourly, 24*366)*float64(time.Hour)))
 			f.Free = momentOf(f.free)
 		}
-		free[f.Connector] = f.free
+		free[f.Connector], late[f.Connector] = f.free, now
 	}
 	if len(out) == 0 {
 		return nil, nil
@@ -68,10 +79,14 @@ func (r *Room) forecast(ctx context.Context, stuck []store.Stuck, now time.Time)
 	if err != nil {
 		return nil, err
 	}
+	already, err := r.config.Store.AtRisk(ctx, late)
+	if err != nil {
+		return nil, err
+	}
 	for i := range out {
 		f := &out[i]
-		f.risk, f.Risk = risk[f.Connector], number(risk[f.Connector])
-		if f.risk > 0 {
+		f.more, f.Risk, f.Late = risk[f.Connector]-already[f.Connector], number(risk[f.Connector]), number(already[f.Connector])
+		if risk[f.Connector] > 0 {
 			f.Tone = bad
 		}
 	}
@@ -95,12 +110,22 @@ func perHour(v float64) string {
 	return number(int64(v)) + " an hour"
 }
 
-// riskOf says which system's queue ends after a request is late.
-func riskOf(r *store.Request, jobs []store.Job, free map[string]time.Time) string {
+// riskOf says which system a request waits for in vain: one that answers nothing
+// now, or whose queue ends only after the request is late.
+func riskOf(r *store.Request, jobs []store.Job, ahead map[string]*forecast) string {
+	if r.State() == request.Closed {
+		return ""
+	}
+	slow := ""
 	for i := range jobs {
-		if at, slow := free[jobs[i].Connector]; slow && !jobs[i].State.Terminal() && at.After(r.RespondBy) && r.State() != request.Closed {
-			return jobs[i].Connector + " will be too slow at its pace"
+		f := ahead[jobs[i].Connector]
+		switch {
+		case f == nil || jobs[i].State.Terminal():
+		case f.halted != "":
+			return f.Connector + " " + f.halted
+		case slow == "" && f.free.After(r.RespondBy) && r.RespondBy.After(f.asOf):
+			slow = f.Connector + " will be too slow at its pace"
 		}
 	}
-	return ""
+	return slow
 }

@@ -275,7 +275,7 @@ func TestRequestTells(t *testing.T) {
 		"crm Erase Planned : done Sent : done Located : not reached Answered : not well Failed 10 tries", "The request came in by web", "crm, erase: failed")
 	d.fetch(t, "/requests/"+string(ids["deletion"])).says(t, "33 days left. It waits for this:", "warehouse failed after 10 tries: the credentials are not allowed to delete from events.",
 		"analytics could not finish yet, after 3 tries: the bucket does not answer. It is tried again by itself. 15 Jun 2026, 18:20 UTC",
-		"adtech has had its job since 15 Jun 2026, 17:59 UTC and has not answered.", "crm waits until others are done.",
+		"adtech has had its job to erase since 15 Jun 2026, 17:59 UTC and has not answered.", "crm waits until others are done.",
 		"17 located 6 erased 0 left 11 kept by law Tax records until 30 Jun 2033", "43 located", "adtech was asked to erase", "The plan was made",
 		"unverified_delete (11 CCR 7022(a))", "fraud (11 CCR 7026(e)), takes two", "Needed for fraud")
 	d.fetch(t, "/requests/"+string(ids["waiting"])).says(t, "4 days left. It waits for this: Nobody has shown yet that the person is who they say.")

@@ -152,7 +152,7 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), readTimeout)
 	defer cancel()
-	d, who := detailOf(&stored, jobs, r.config.Now()), access.Of(ctx)
+	d, who := detailOf(&stored, jobs, r.fleet(ctx), r.config.Now()), access.Of(ctx)
 	d.allow(who)
 	d.Me, d.Pending = who.Who, pendingOf(&stored, jobs, who.Who)
 	if post, ok := r.config.Store.(store.Post); ok {

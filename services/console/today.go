@@ -2,10 +2,12 @@ package console
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,8 +34,10 @@ type stuckRow struct {
 	Connector string
 	State     word
 	Code      string
-	Jobs      string
-	Oldest    moment
+	// Why is the code in words.
+	Why    string
+	Jobs   string
+	Oldest moment
 }
 
 // troubleRow is the open incidents at one source.
@@ -70,6 +74,7 @@ type todayPage struct {
 	Pressing []row
 	Persons  []row
 	Stuck    []stuckRow
+	Holdups  []holdup
 	Forecast []forecast
 	Charts   []chart
 	// Down names the parts that could not be read.
@@ -97,12 +102,12 @@ type listed struct {
 	jobs     map[request.ID][]store.Job
 }
 
-func (l listed) rows(now time.Time, slow map[string]time.Time) []row {
+func (l listed) rows(now time.Time, ahead map[string]*forecast) []row {
 	out := make([]row, len(l.requests))
 	for i := range l.requests {
 		of := &l.requests[i]
 		out[i] = rowOf(of, l.jobs[of.ID], now)
-		out[i].Risk = riskOf(of, l.jobs[of.ID], slow)
+		out[i].Risk = riskOf(of, l.jobs[of.ID], ahead)
 	}
 	return out
 }
@@ -144,6 +149,7 @@ type todayRead struct {
 	days              []store.Day
 	stuck             []store.Stuck
 	ahead             []forecast
+	holdups           []holdup
 }
 
 // todayPart is one part of the page and how it is read.
@@ -188,7 +194,13 @@ func (t *todayRead) parts(ctx context.Context, r *Room) []todayPart {
 		}},
 		{name: "stuck", read: func() (err error) {
 			if t.stuck, err = s.Stuck(ctx); err == nil {
-				t.ahead, err = r.forecast(ctx, t.stuck, t.now)
+				all := r.fleet(ctx)
+				if all.StoreDown {
+					return errors.New("the connectors can't be read")
+				}
+				if t.ahead, err = r.forecast(ctx, t.stuck, all, t.now); err == nil {
+					t.holdups, err = r.holdups(ctx, all, t.stuck, t.ahead, t.now)
+				}
 			}
 			return err
 		}},
@@ -197,17 +209,17 @@ func (t *todayRead) parts(ctx context.Context, r *Room) []todayPart {
 
 // page is what staff see, without the parts that could not be read.
 func (t *todayRead) page(down map[string]bool) *todayPage {
-	slow := make(map[string]time.Time)
-	for _, f := range t.ahead {
-		slow[f.Connector] = f.free
+	slow := make(map[string]*forecast)
+	for i := range t.ahead {
+		slow[t.ahead[i].Connector] = &t.ahead[i]
 	}
 	p := &todayPage{
-		page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Down: down, Forecast: t.ahead, Trouble: troubleOf(t.trouble),
-		Figures:  append(append(figuresOf(t.standing, t.ahead), planFigure(t.plans)...), t.recipients...),
+		page: page{Title: "Today", Events: "/events", Live: "/today/live"}, Down: down, Forecast: t.ahead, Holdups: t.holdups, Trouble: troubleOf(t.trouble),
+		Figures:  append(append(figuresOf(t.standing, t.holdups, !down["stuck"]), planFigure(t.plans)...), t.recipients...),
 		Pressing: t.pressing.rows(t.now, slow), Persons: t.persons.rows(t.now, slow), Charts: chartsOf(t.days, t.first),
 	}
 	for _, s := range t.stuck {
-		p.Stuck = append(p.Stuck, stuckRow{s.Connector, inWords(jobWords, s.State), s.Code, number(s.Jobs), momentOf(s.Oldest)})
+		p.Stuck = append(p.Stuck, stuckRowOf(s))
 	}
 	return p
 }
@@ -223,12 +235,20 @@ func planFigure(n int64) []figure {
 	return []figure{{Label: "On hold for a person, as to approve a plan", Count: number(n), Tone: warn, Link: "/?state=held&attention=1&sort=due"}}
 }
 
-func figuresOf(s store.Standing, ahead []forecast) []figure {
-	var open, slow int64
-	for _, f := range ahead {
-		if f.risk > 0 {
-			slow++
-		}
+// stuckRowOf puts jobs that wait or did not end well in words.
+func stuckRowOf(s store.Stuck) stuckRow {
+	row := stuckRow{Connector: s.Connector, State: inWords(jobWords, s.State), Jobs: number(s.Jobs), Oldest: momentOf(s.Oldest)}
+	if s.Code != "" && s.Code != string(s.State) {
+		row.Code, row.Why = s.Code, label(failureWords, s.Code)
+	}
+	return row
+}
+
+func figuresOf(s store.Standing, holdups []holdup, known bool) []figure {
+	var open int64
+	troubled := figure{Label: "Systems in trouble", Count: number(int64(len(holdups))), Tone: bad, Link: "#holdups"}
+	if !known {
+		troubled = figure{Label: troubled.Label, Count: unknown, Tone: idle}
 	}
 	for _, n := range s.Open {
 		open += n
@@ -236,7 +256,7 @@ func figuresOf(s store.Standing, ahead []forecast) []figure {
 	out := []figure{
 		{Label: "Late", Count: number(s.Late), Tone: bad, Link: "/?due=late&sort=due"},
 		{Label: "Due within " + days(soon), Count: number(s.Soon), Tone: warn, Link: "/?due=week&sort=due"},
-		{Label: "Systems too slow", Count: number(slow), Tone: bad, Link: "#forecast"},
+		troubled,
 		{Label: "Need a person", Count: number(s.Attention), Tone: warn, Link: "/?attention=1&sort=due"},
 		{Label: "Awaiting verification", Count: number(s.Open[request.AwaitingVerification]), Tone: idle, Link: "/?state=awaiting_verification"},
 		{Label: "Open", Count: number(open), Tone: idle, Link: "/?state=open"},
@@ -298,22 +318,22 @@ func chartsOf(each []store.Day, first time.Time) []chart {
 		return tenth(inDays(sum, closed))
 	}
 	return []chart{
-		chartOf("Arrived", number(arrived), whole, in[:], first),
-		chartOf("Closed", number(closed)+", "+number(late)+" of them late", whole, out[:], first),
-		chartOf("Age when closed", mean(taken), tenth, age[:], first),
-		chartOf("Time left when closed", mean(spare), tenth, margin[:], first),
+		chartOf("Arrived", number(arrived), "at most %s a day", whole, in[:], first),
+		chartOf("Closed", number(closed)+", "+number(late)+" of them late", "at most %s a day", whole, out[:], first),
+		chartOf("Age when closed", mean(taken), "on average, %s on the worst day", tenth, age[:], first),
+		chartOf("Time left when closed", mean(spare), "on average", tenth, margin[:], first),
 	}
 }
 
 // inDays is a mean in days.
 func inDays(sum time.Duration, n int64) float64 { return sum.Hours() / 24 / float64(n) }
 
-func chartOf(title, total string, said func(float64) string, values []float64, first time.Time) chart {
+func chartOf(title, total, at string, said func(float64) string, values []float64, first time.Time) chart {
 	var most float64
 	for _, v := range values {
 		most = max(most, math.Abs(v))
 	}
-	c := chart{Title: title, Total: total, Most: said(most), From: first.Format("2 Jan"), To: first.AddDate(0, 0, len(values)-1).Format("2 Jan")}
+	c := chart{Title: title, Total: total, Most: strings.Replace(at, "%s", said(most), 1), From: first.Format("2 Jan"), To: first.AddDate(0, 0, len(values)-1).Format("2 Jan")}
 	for i, v := range values {
 		if v == 0 {
 			continue

@@ -204,7 +204,7 @@ type overLimit struct {
 	Text      string
 }
 
-func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
+func detailOf(r *store.Request, jobs []store.Job, all *fleet, now time.Time) detail {
 	d := detail{
 		row: rowOf(r, jobs, now), Regime: r.Regime, Channel: label(channelLabels, r.Channel), Tenant: r.Tenant,
 		Created: momentOf(r.CreatedAt), Updated: momentOf(r.UpdatedAt), Closed: momentOf(r.ClosedAt),
@@ -227,7 +227,7 @@ func detailOf(r *store.Request, jobs []store.Job, now time.Time) detail {
 		d.Package = &packageView{Size: number(r.Package.Size) + " bytes", SHA256: hex.EncodeToString(r.Package.SHA256)}
 	}
 	d.Plan, d.PlanError = planOf(r.Plan)
-	d.Why, d.Fan, d.History = whyOf(r, jobs, now), fanOf(jobs), eventsOf(r, jobs)
+	d.Why, d.Fan, d.History = whyOf(r, jobs, all, now), fanOf(jobs), eventsOf(r, jobs)
 	for i := range jobs {
 		d.Jobs = append(d.Jobs, jobViewOf(r, &jobs[i], now))
 	}

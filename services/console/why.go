@@ -24,10 +24,12 @@ type cause struct {
 	// Until is when it is looked at again.
 	Until moment
 	Tone  tone
+	// Connector is the system whose page tells more.
+	Connector string
 }
 
 // whyOf returns nil for a request that has ended.
-func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
+func whyOf(r *store.Request, jobs []store.Job, all *fleet, now time.Time) *why {
 	if r.State() == request.Closed {
 		return nil
 	}
@@ -74,22 +76,30 @@ func whyOf(r *store.Request, jobs []store.Job, now time.Time) *why {
 	default:
 		add(bad, label(attentionLabels, r.Attention)+".", "A person has to see to it.", time.Time{})
 	}
-	w.Causes = append(w.Causes, causesOf(r, jobs, now)...)
+	w.Causes = append(w.Causes, causesOf(r, jobs, all, now)...)
 	if len(w.Causes) == 0 {
 		add(busy, "The coordinator has it in hand.", "It goes on by itself.", time.Time{})
+	}
+	if after := enteredAfter(r); after > 0 {
+		then := "Its clocks run from the day it came in."
+		if r.CreatedAt.After(r.RespondBy) {
+			then = "It was late already: its clocks run from the day it came in."
+		}
+		add(warn, "It was entered here on "+momentOf(r.CreatedAt).Day+", "+days(after)+" after it came in.", then, time.Time{})
 	}
 	return w
 }
 
 // causesOf are the jobs that keep a request at work, those that need a person
 // first.
-func causesOf(r *store.Request, jobs []store.Job, now time.Time) []cause {
+func causesOf(r *store.Request, jobs []store.Job, all *fleet, now time.Time) []cause {
 	switch r.State() {
 	case request.Accepted, request.Resolving, request.Running, request.Held:
 	default:
 		return nil
 	}
 	var grave, waiting []cause
+	told := make(map[string]bool) // systems that can't answer now: once for all their jobs
 	for i := range jobs {
 		j := &jobs[i]
 		if askedAgain(jobs, i) {
@@ -100,7 +110,17 @@ func causesOf(r *store.Request, jobs []store.Job, now time.Time) []cause {
 			said = ": " + strings.TrimSuffix(said, ".")
 		}
 		if j.Code == store.CodePaused && !j.State.Terminal() {
-			grave = append(grave, cause{What: j.Connector + " is paused.", Then: "It is asked when somebody resumes " + j.Connector + " on its page. The clocks run on.", Tone: warn})
+			if !told[j.Connector] {
+				grave = append(grave, cause{What: j.Connector + " is paused.", Then: "It is asked when somebody resumes " + j.Connector + " on its page. The clocks run on.", Tone: warn, Connector: j.Connector})
+			}
+			told[j.Connector] = true
+			continue
+		}
+		if what, then := all.troubled(j.Connector, now); what != "" && !j.State.Terminal() && !waitsForOthers(j, now) {
+			if !told[j.Connector] {
+				grave = append(grave, cause{What: j.Connector + " " + what + ".", Then: then, Tone: bad, Connector: j.Connector})
+			}
+			told[j.Connector] = true
 			continue
 		}
 		switch j.State {
@@ -114,16 +134,29 @@ func causesOf(r *store.Request, jobs []store.Job, now time.Time) []cause {
 		case request.JobDeferred:
 			waiting = append(waiting, cause{What: j.Connector + " could not finish yet, after " + tries(j.Attempt) + said + ".", Then: "It is tried again by itself.", Until: momentOf(j.NextAt), Tone: warn})
 		case request.JobSent:
-			waiting = append(waiting, cause{What: j.Connector + " has had its job since " + momentOf(j.SentAt).Text + " and has not answered.", Then: "Nothing need be done as long as it is running.", Tone: busy})
+			waiting = append(waiting, cause{What: j.Connector + " has had its job to " + strings.ToLower(label(actionLabels, j.Action)) + " since " + momentOf(j.SentAt).Text + " and has not answered.", Then: "Nothing need be done as long as it is running.", Tone: busy})
 		case request.JobPlanned:
 			what := j.Connector + " is about to be asked."
-			if j.NextAt.After(now) {
+			if waitsForOthers(j, now) {
 				what = j.Connector + " waits until others are done."
 			}
 			waiting = append(waiting, cause{What: what, Then: "It goes on by itself.", Until: momentOf(laterThan(j.NextAt, now)), Tone: idle})
 		}
 	}
 	return append(grave, waiting...)
+}
+
+// waitsForOthers reports whether a job is planned and its turn has not come.
+func waitsForOthers(j *store.Job, now time.Time) bool {
+	return j.State == request.JobPlanned && j.NextAt.After(now)
+}
+
+// enteredAfter is how many days after it came in a request was entered.
+func enteredAfter(r *store.Request) int {
+	if r.CreatedAt.IsZero() || r.Terms.Received.IsZero() {
+		return 0
+	}
+	return int(r.CreatedAt.Sub(r.Terms.Received).Hours() / 24)
 }
 
 func laterThan(t, now time.Time) time.Time {
