@@ -77,6 +77,39 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
+// Who has to sign in first comes to the page they asked for, and who decided too
+// late is told so and comes back to where it was.
+func TestSigningInLeadsBack(t *testing.T) {
+	d := newDesk(t)
+	page := "/requests/" + string(d.add(t, waiting()))
+	for _, c := range []struct {
+		method, path, back string
+		undone             bool
+	}{
+		{http.MethodGet, page, page, false},
+		{http.MethodGet, "/?due=late&sort=due", "/?due=late&sort=due", false},
+		{http.MethodPost, page + "/retry", page, true},
+		{http.MethodPost, "/connectors/crm/resume", "/connectors/crm", true},
+		{http.MethodPost, "/bulk/retry", "/", true},
+	} {
+		refused := d.do(t, stranger(), c.method, c.path, url.Values{}, nil)
+		kept := http.Header{"Cookie": {strings.Split(refused.header.Get("Set-Cookie"), ";")[0]}}
+		asked := d.do(t, stranger(), http.MethodGet, "/login", nil, kept)
+		if got := strings.Contains(asked.text(), "Your session had ended, so nothing was changed."); got != c.undone {
+			t.Errorf("%s %s: says that nothing was changed: %v", c.method, c.path, got)
+		}
+		if a := d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {token}}, kept); a.header.Get("Location") != c.back {
+			t.Errorf("%s %s: signing in leads to %q, want %q", c.method, c.path, a.header.Get("Location"), c.back)
+		}
+	}
+	for _, away := range []string{"//evil.example", "https://evil.example", `/\\evil.example`, "/login", "/logout", "evil", "!//evil.example", "/\t/evil.example"} {
+		kept := http.Header{"Cookie": {"habeas_back=" + url.QueryEscape(away)}}
+		if a := d.do(t, stranger(), http.MethodPost, "/login", url.Values{"token": {token}}, kept); a.header.Get("Location") != "/" {
+			t.Errorf("%q: signing in leads to %q", away, a.header.Get("Location"))
+		}
+	}
+}
+
 func TestNoFrameAndNoOpenRedirect(t *testing.T) {
 	d := newDesk(t)
 	a := d.do(t, stranger(), http.MethodPost, "/login?then=https://evil.example&next=//evil.example", url.Values{"token": {token}, "then": {"//evil.example"}}, nil)

@@ -132,7 +132,7 @@ func TestDeskInABrowser(t *testing.T) {
 	// The request page follows what happens, and leaves alone what is typed.
 	b.Run(chromedp.Navigate(page(late)))
 	b.Wait(settled)
-	b.Run(chromedp.SendKeys("#assign-to", "b"))
+	b.Run(chromedp.SendKeys("#assign-to", "b"), chromedp.Focus(".fan a.lane"))
 	if _, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{late}}, true, func(snaps []*store.Snapshot) error {
 		snaps[0].Jobs[0].State, snaps[0].Jobs[0].SentAt = request.JobPlanned, now
 		snaps[0].Touch(0)
@@ -141,5 +141,24 @@ func TestDeskInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.hint(t, wire.HintSubject(Name), late)
-	b.Wait(`document.querySelector(".fan [aria-current=step]")?.textContent.startsWith("Planned") && document.querySelector("#assign-to").value === "b"`)
+	b.Wait(`document.querySelector(".fan [aria-current=step]")?.textContent.startsWith("Planned") && document.querySelector("#assign-to").value === "b" && document.activeElement.matches(".fan a.lane")`)
+}
+
+// A decision whose button is pressed twice is sent once.
+func TestPressingTwice(t *testing.T) {
+	d := newDesk(t)
+	d.company(t)
+	b := browsertest.New(t)
+	enter(b, d)
+	b.Run(chromedp.Navigate(d.server.URL + "/letters"))
+	b.Wait(`document.readyState === "complete" && document.querySelector("#retry-all") !== null`)
+	b.Text(`(() => {
+		sessionStorage.held = "";
+		window.addEventListener("submit", (event) => { sessionStorage.held += event.defaultPrevented + " "; });
+		const button = document.querySelector("#retry-all");
+		button.click();
+		button.click();
+	})()`)
+	d.act.asked(t, "retry letters")
+	b.Wait(`location.search.startsWith("?sent=") && sessionStorage.held === "false true "`)
 }

@@ -18,6 +18,7 @@ func (r *Room) signedIn(req *http.Request) (context.Context, bool) {
 // refuse sends those without a session to sign in, and tells others why not.
 func (r *Room) refuse(w http.ResponseWriter, req *http.Request, err error) {
 	if errors.Is(err, access.ErrNoSession) {
+		r.gate.Remember(w, req)
 		http.Redirect(w, req, "/login", http.StatusSeeOther)
 		return
 	}
@@ -53,7 +54,7 @@ func (r *Room) login(w http.ResponseWriter, req *http.Request) {
 		r.showLogin(w, req, err)
 		return
 	}
-	http.Redirect(w, req, "/", http.StatusSeeOther)
+	http.Redirect(w, req, r.gate.Back(w, req), http.StatusSeeOther) //nolint:gosec // Back gives addresses of this console only
 }
 
 // loginStart sends the browser to the company's login.
@@ -69,13 +70,15 @@ func (r *Room) loginCallback(w http.ResponseWriter, req *http.Request) {
 		r.showLogin(w, req, err)
 		return
 	}
-	http.Redirect(w, req, "/", http.StatusSeeOther)
+	http.Redirect(w, req, r.gate.Back(w, req), http.StatusSeeOther) //nolint:gosec // Back gives addresses of this console only
 }
 
 // showLogin shows the page to sign in, after a login that failed with why.
 func (r *Room) showLogin(w http.ResponseWriter, req *http.Request, err error) {
 	status, p := http.StatusOK, &loginPage{page: page{Title: "Sign in", Alone: true}, Company: r.gate.Company()}
 	switch {
+	case err == nil && r.gate.Undone(req):
+		p.Problem = "Your session had ended, so nothing was changed. Sign in, and decide again on the page you come back to."
 	case err == nil:
 	case errors.Is(err, access.ErrWrong):
 		status, p.Problem = http.StatusForbidden, "That token is not this console's, or its link was used already. Nothing was opened."

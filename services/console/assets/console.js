@@ -18,6 +18,19 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "x") row.querySelector("input[name=request]")?.click();
 });
 
+// A decision is sent once, however often its button is pressed. Who comes back to
+// the page may decide again.
+const sent = new WeakSet();
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (sent.has(event.target)) event.preventDefault();
+  sent.add(event.target);
+  event.target.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload(); // what stood there may have changed since
+});
+
 (() => {
   const { live, events } = document.body.dataset;
   if (!live || !events || !window.EventSource) return;
@@ -30,7 +43,7 @@ document.addEventListener("keydown", (event) => {
 
   // A part somebody is typing in stays as it is until they are done.
   const inUse = (part) =>
-    [...part.querySelectorAll("input:not([type=hidden]), select")].some(
+    [...part.querySelectorAll("input:not([type=hidden]), select, textarea")].some(
       (field) =>
         field === document.activeElement ||
         (field.tagName === "SELECT"
@@ -40,14 +53,21 @@ document.addEventListener("keydown", (event) => {
             : field.value !== field.defaultValue),
     );
 
+  // What has the focus has it again in what takes its place: by its id, or as the
+  // same link or button, of several that are alike the one at the same place.
+  const named = (el) => [el.tagName, el.getAttribute("href"), el.form?.getAttribute("action"), el.textContent.trim()].join(" ");
+  const alike = (part, name) => [...part.querySelectorAll("a, button, summary, [tabindex]")].filter((el) => named(el) === name);
+  const placeOf = (el, part) => ({ id: el.id, name: named(el), at: alike(part, named(el)).indexOf(el) });
+  const found = ({ id, name, at }, part) => (id ? document.getElementById(id) : null) || alike(part, name)[at];
+
   const replace = (fresh) => {
     const old = document.getElementById(fresh.id);
     if (!old || old.innerHTML === fresh.innerHTML || inUse(old)) return;
     const open = [...old.querySelectorAll("details[open]")].map((d) => d.id);
-    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const focused = old.contains(document.activeElement) ? placeOf(document.activeElement, old) : undefined;
     for (const id of open) fresh.querySelector("#" + CSS.escape(id))?.setAttribute("open", "");
     old.replaceWith(document.adoptNode(fresh));
-    if (focused) document.getElementById(focused)?.focus();
+    if (focused) found(focused, fresh)?.focus({ preventScroll: true });
   };
 
   let fetching = false;
@@ -69,7 +89,7 @@ document.addEventListener("keydown", (event) => {
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       page.querySelectorAll("[data-part]").forEach(replace);
-      say("Live", false);
+      if (stream.readyState === EventSource.OPEN) say("Live", false);
     } catch {
       say("Not up to date; trying again", true);
     } finally {
