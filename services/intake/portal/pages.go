@@ -259,7 +259,8 @@ func (p *Portal) entry(v *visit, f form, ids []request.Identifier) (e intake.Ent
 		e.IdempotencyKey = "portal/" + key
 	}
 	if e.Probe = p.probes(v.r, e); !e.Probe && strings.HasPrefix(e.IdempotencyKey, probeKeys) {
-		e.IdempotencyKey = "" // else whoever takes a day's key first raises the alarm on that day
+		// Else whoever takes a day's key first would raise the alarm on that day.
+		e.IdempotencyKey = "portal/visitor/" + values.Get("key")
 	}
 	if values.Get("scope") == "some" {
 		if e.Submission.Portions = values["portion"]; len(e.Submission.Portions) == 0 {
