@@ -106,12 +106,22 @@ func (b *Broker) fetch(ctx context.Context) error {
 		}
 		waiting = []string{path}
 	}
-	if _, err := b.Ledger.Take(ctx, waiting[0], "api", b.Now()); err != nil && (!errors.Is(err, ErrBatch) || open == nil) {
+	name, err := b.Ledger.Take(ctx, waiting[0], "api", b.Now())
+	before := false
+	if errors.Is(err, ErrBatch) {
+		if before, err = b.Ledger.has(ctx, name); err == nil && !before {
+			return nil // another one is open: that is answered first, and this one is nowhere else
+		}
+	}
+	if err != nil {
 		return err
 	}
 	// It names people; the ledger has it now.
 	if err := os.Remove(waiting[0]); err != nil {
 		return fmt.Errorf("removing the download: %w", err)
+	}
+	if before && open == nil {
+		return b.fetch(ctx) // it was a leftover, and there may be something new
 	}
 	return nil
 }

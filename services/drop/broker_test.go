@@ -506,3 +506,66 @@ func TestDR_3_AnyCrashEndsRight(t *testing.T) {
 		}
 	})
 }
+
+// A download that waits in the spool while another one is open is not lost: the
+// platform gives it once. It is read when the other one is answered.
+func TestDR_1_WaitingDownloadIsNotLost(t *testing.T) {
+	w := lite(t)
+	const second = "20260915_4821"
+	lists := func(path, batch string, item drop.Item) string {
+		text, err := droptest.Archive(batch, []drop.Item{item}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	later := lists(filepath.Join(w.Spool, second+"_DROP.zip"), second, mailItem(2, mail(2))) // and the process was gone
+	if _, err := w.Ledger.Take(t.Context(), lists(filepath.Join(t.TempDir(), "lists.zip"), first, mailItem(1, mail(1))), "hand", w.now); err != nil {
+		t.Fatal(err)
+	}
+	w.platform.Give(first, []drop.Item{mailItem(1, mail(1))}, nil)
+	if _, err := w.Platform.Download(t.Context(), t.TempDir()); err != nil { // the platform waits for its answers
+		t.Fatal(err)
+	}
+	w.session(t)
+	if _, err := os.Stat(later); err != nil {
+		t.Fatalf("the download that waits: %v", err)
+	}
+	if _, err := w.Session(t.Context()); err != nil && !errors.Is(err, drop.ErrNoneWaits) { // the platform here knows nothing of it
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(later); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the download that was read: %v", err)
+	}
+	var n int
+	if err := w.db.QueryRowContext(t.Context(), `SELECT count(*) FROM drop_item WHERE batch = $1`, second).Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d items of it, %v", n, err)
+	}
+}
+
+// A crash between reading a download and removing it stops no later session, also
+// where that download is answered already.
+func TestDR_1_LeftoverOfAnAnsweredDownload(t *testing.T) {
+	w := lite(t)
+	items := []drop.Item{mailItem(1, mail(1))}
+	w.platform.Give(first, items, nil)
+	w.whole(t)
+	text, err := droptest.Archive(first, items, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leftover := filepath.Join(w.Spool, first+"_DROP.zip")
+	if err := os.WriteFile(leftover, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const second = "20260915_4821"
+	w.platform.Give(second, []drop.Item{mailItem(2, mail(2))}, nil)
+	w.whole(t)
+	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the leftover: %v", err)
+	}
+	answers(t, w, map[string]drop.Status{id(1): 5, id(2): 5})
+}

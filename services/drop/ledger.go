@@ -110,7 +110,8 @@ func (l *Ledger) OpenBatch(ctx context.Context) (*Batch, error) {
 var ErrBatch = errors.New("another download is open, or this one is answered")
 
 // Take reads a downloaded archive into the ledger. It may be done again at any
-// point: what is there stays as it is.
+// point: what is there stays as it is. With [ErrBatch] the name is that of the
+// download, too.
 func (l *Ledger) Take(ctx context.Context, path, how string, now time.Time) (name string, err error) {
 	peppers, err := l.Keys.Peppers(ctx)
 	if err != nil {
@@ -125,7 +126,7 @@ func (l *Ledger) Take(ctx context.Context, path, how string, now time.Time) (nam
 		err = t.flush()
 	}
 	if err != nil {
-		return "", err
+		return t.batch, err
 	}
 	return name, l.inTx(ctx, "closing the reading of the lists", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE drop_batch SET state = CASE WHEN EXISTS (SELECT 1 FROM drop_item WHERE batch = $1 AND reported = 0) THEN 'read' ELSE 'closed' END,
@@ -134,6 +135,15 @@ func (l *Ledger) Take(ctx context.Context, path, how string, now time.Time) (nam
 		}
 		return access(ctx, tx, now, how, accessDone)
 	})
+}
+
+// has reports whether a download was read to its end.
+func (l *Ledger) has(ctx context.Context, batch string) (yes bool, err error) {
+	var n int
+	if err := l.DB.QueryRowContext(ctx, `SELECT count(*) FROM drop_batch WHERE name = $1 AND state <> 'reading'`, batch).Scan(&n); err != nil {
+		return false, fmt.Errorf("looking for a download: %w", err)
+	}
+	return n > 0, nil
 }
 
 type taking struct {
