@@ -38,7 +38,7 @@ func (r *Room) gather(ctx context.Context, n store.Notice, req *store.Request, j
 		f.Reason = e.Reason
 	}
 	if n.Kind == store.NoticeAnswer {
-		if err := r.answer(&f, req, jobs, language); err != nil {
+		if err := r.answer(&f, n, req, jobs, language); err != nil {
 			return f, nil, language, err
 		}
 		if err := r.addRecipients(ctx, &f, req); err != nil {
@@ -65,7 +65,7 @@ func (r *Room) gather(ctx context.Context, n store.Notice, req *store.Request, j
 
 // answer sums up what was done. Of several jobs of one connector what each
 // erased adds up, and what is kept is what the last one saw.
-func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language string) error {
+func (r *Room) answer(f *facts, n store.Notice, req *store.Request, jobs []store.Job, language string) error {
 	rules, err := r.Regimes.At(req.Regime, req.Terms.Due.Received)
 	if err != nil {
 		return err
@@ -75,7 +75,14 @@ func (r *Room) answer(f *facts, req *store.Request, jobs []store.Job, language s
 		return fmt.Errorf("time zone of request %s: %w", req.ID, err)
 	}
 	if req.Package.Key != "" && r.PackageTTL > 0 {
-		f.PackageUntil = request.DateOf(r.Now().Add(r.PackageTTL), loc)
+		// The package was made before the notice was due; that this is written later,
+		// after trouble, keeps the package no longer.
+		made := r.Now()
+		if n.CreatedAt.Before(made) {
+			made = n.CreatedAt
+		}
+		// The last day on all of which it can be had.
+		f.PackageUntil = request.DateOf(made.Add(r.PackageTTL), loc).AddDays(-1)
 	}
 	last := map[string]int{} // of each connector
 	for i := range jobs {

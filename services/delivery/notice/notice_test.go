@@ -424,3 +424,22 @@ func TestRunTellsManyAndStops(t *testing.T) {
 		t.Errorf("%d messages, want %d: %s", len(ids), n, fmt.Sprint(ids)[:200])
 	}
 }
+
+// The person is told of no day on which the package is gone: its time runs from when
+// it was made, whenever the notice is written, and ends within a day.
+func TestPackageUntilIsATimeWhenItIsThere(t *testing.T) {
+	r := newRig(t)
+	id := r.add(request.KnowSpecific, store.NoticeAnswer, email(), closed(request.Ending{Result: request.ResultComplete}))
+	_, err := r.store.Advance(t.Context(), store.Selector{IDs: []request.ID{id}}, false, func(snaps []*store.Snapshot) error {
+		snaps[0].Request.Package, snaps[0].Changed = store.Package{Key: "k", Identity: []byte("i"), SHA256: make([]byte, 32), Size: 1}, true
+		return nil
+	})
+	ok(t, err)
+	r.at(received.AddDate(0, 0, 12)) // the room was away for long
+	r.once()
+	l, written, err := r.room.Letter(t.Context(), r.standing(id).Notice)
+	ok(t, err)
+	if want := "until March 31, 2026"; !written || !strings.Contains(l.Text, want) {
+		t.Errorf("want %q in:\n%s", want, l.Text)
+	}
+}
