@@ -52,6 +52,9 @@ func (s *screen) document(name string, raw json.RawMessage) (field, error) {
 	if err != nil || f.withheld != "" {
 		return f, err
 	}
+	if !plain && len(f.inside) > 0 { // taken out of its text alone
+		return field{name: f.name, withheld: f.inside[0], scanned: true}, nil
+	}
 	if plain {
 		masked, _ := textOf(f.value)
 		content = []byte(masked)

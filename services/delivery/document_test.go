@@ -121,3 +121,18 @@ func TestDocumentsOfNoKnownKind(t *testing.T) {
 		}
 	}
 }
+
+// What was taken out of a PDF's text is still in the PDF.
+func TestDocumentsWithSomethingWrappedAreKeptBack(t *testing.T) {
+	f := newFixture(t)
+	f.rawPart("archive", "cabinet", paper(t, "application/pdf", []byte("%PDF-1.4 secret scan"), `{"name":"Jane","cvv":"123"}`))
+	p := f.build()
+	if len(p.result.Withheld) != 1 || p.result.Withheld[0].Kind != "payment card security code" {
+		t.Errorf("withheld is %v", p.result.Withheld)
+	}
+	for name := range p.files {
+		if strings.HasPrefix(name, "files/") {
+			t.Errorf("%s is in the package", name)
+		}
+	}
+}

@@ -85,7 +85,11 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 		}
 		if id != "" {
 			if identity, ours := q.claim(id); ours {
-				return q.order(ctx, id, identity)
+				o, err := q.order(ctx, id, identity)
+				if err != nil && ctx.Err() == nil {
+					err = errors.Join(err, q.Fail(ctx, string(id), err)) // nobody else would say so
+				}
+				return o, err
 			}
 			continue // somebody else was first
 		}

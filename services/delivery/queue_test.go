@@ -353,3 +353,21 @@ func TestQueueFindsTheOldestBehindOthers(t *testing.T) {
 		}
 	}
 }
+
+// A request whose package can't even be begun needs a person as well: it would wait
+// for ever otherwise, and nobody would know.
+func TestQueueAsksForAPersonWhereNothingCanBeGathered(t *testing.T) {
+	j := job(t, "crm", request.ActionExport, request.JobDone, &habeasv1.Outcome{})
+	j.Outcome = []byte(`{"parts": [{"object": "a/0", "store": "contacts", "sha256": "AAAA"}]}`)
+	d := newCounter(t, request.KnowSpecific, j)
+	if _, err := d.queue.Next(t.Context()); err == nil {
+		t.Fatal("a digest that is none was taken")
+	}
+	r, _, err := d.store.Get(t.Context(), d.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State() != request.Packaging || r.Attention != delivery.AttentionPackage {
+		t.Errorf("request is %s with attention %q", r.State(), r.Attention)
+	}
+}
