@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 			}
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": cmdUp, "down": cmdDown, "crash": cmdCrash, "await": cmdAwait, "keep": cmdKeep, "person": cmdPerson,
+			"up": cmdUp, "down": cmdDown, "crash": cmdCrash, "killchild": cmdKillChild, "await": cmdAwait, "keep": cmdKeep, "person": cmdPerson,
 			"spoil": cmdSpoil, "awaitgrep": cmdAwaitGrep, "awaitout": cmdAwaitOut,
 		},
 	})
@@ -156,6 +156,15 @@ func cmdCrash(ts *testscript.TestScript, neg bool, _ []string) {
 	p := running(ts, neg, "crash")
 	check(ts, p.cmd.Process.Kill())
 	<-p.ended
+}
+
+// cmdKillChild kills a program that "habeas up" started.
+func cmdKillChild(ts *testscript.TestScript, neg bool, args []string) {
+	p := running(ts, neg, "killchild")
+	if len(args) != 1 {
+		ts.Fatalf("usage: killchild PROGRAM")
+	}
+	check(ts, killChild(p.cmd.Process.Pid, args[0]))
 }
 
 // command makes a command with the script's environment and folder.

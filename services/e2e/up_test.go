@@ -83,10 +83,17 @@ func (m *machine) start(t *testing.T) {
 // killConnector kills a child of "habeas up", which starts it again.
 func (m *machine) killConnector(t *testing.T, name string) {
 	t.Helper()
-	parent := m.up.cmd.Process.Pid
+	if err := killChild(m.up.cmd.Process.Pid, "habeas-"+name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// killChild kills a process's child that runs the program; it works where /proc
+// does.
+func killChild(parent int, program string) error {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, stat := range stats {
 		text, err := os.ReadFile(stat)
@@ -95,20 +102,17 @@ func (m *machine) killConnector(t *testing.T, name string) {
 		}
 		line := string(text)
 		fields := strings.Fields(line[strings.LastIndex(line, ")")+1:])
-		program, err := os.Readlink(filepath.Join(filepath.Dir(stat), "exe"))
-		if err != nil || fields[1] != strconv.Itoa(parent) || filepath.Base(program) != "habeas-"+name {
+		exe, err := os.Readlink(filepath.Join(filepath.Dir(stat), "exe"))
+		if err != nil || fields[1] != strconv.Itoa(parent) || filepath.Base(exe) != program {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		return
+		return syscall.Kill(pid, syscall.SIGKILL)
 	}
-	t.Fatalf("no child of %d is habeas-%s", parent, name)
+	return fmt.Errorf("no child of %d is %s", parent, program)
 }
 
 // crashUp kills everything at once, again and again, and once takes JetStream's

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,8 +33,10 @@ type children struct {
 	company string
 	bin     string
 	logger  *slog.Logger
-	rt      *runtime
-	broker  *broker
+	// out is the terminal of whoever started everything.
+	out    io.Writer
+	rt     *runtime
+	broker *broker
 
 	started time.Time
 
@@ -113,12 +113,12 @@ func (ch *children) run(ctx context.Context) error {
 	// Our own address is not theirs.
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "HABEAS_HTTP_ADDR=") })
 	if ch.demo {
-		more, wait, err := ch.startDemo(ctx)
+		servers, err := ch.startDemo(ctx)
 		if err != nil {
 			return err
 		}
-		env = append(env, more...)
-		group.Add("demo company", wait)
+		env = append(env, servers.env()...)
+		group.Add("demo company", servers.keep)
 	}
 	seal, err := room.SealKey(ch.rt.Keys.Dir, "coordinator")
 	if err != nil {
@@ -257,50 +257,6 @@ func (c closers) Close() error {
 		errs = append(errs, one.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// startDemo makes the demo company where it is missing and starts its servers.
-func (ch *children) startDemo(ctx context.Context) (env []string, wait func(context.Context) error, err error) {
-	program := filepath.Join(ch.bin, "habeas-demo")
-	seed := exec.CommandContext(ctx, program, "seed", "--dir", ch.demoDir) //nolint:gosec // it lies beside our own program
-	if text, err := seed.CombinedOutput(); err != nil {
-		return nil, nil, fmt.Errorf("making the demo company: %w: %s", err, strings.TrimSpace(string(text)))
-	}
-	cmd, stdin, err := childCommand(ctx, program, "serve", "--dir", ch.demoDir)
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd.Env = append(os.Environ(), "HABEAS_PARENT_PIPE=1")
-	log, err := os.OpenFile(filepath.Join(ch.rt.StateDir, "logs", "demo.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the log of the demo company: %w", err)
-	}
-	cmd.Stderr = log
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("starting the demo company: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, nil, fmt.Errorf("starting the demo company: %w", err)
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	var addrs struct{ CRM, Partner string }
-	if err != nil || json.Unmarshal(line, &addrs) != nil || addrs.CRM == "" {
-		return nil, nil, errors.Join(errors.New("the demo company's servers did not start; see logs/demo.log"), cmd.Wait())
-	}
-	env = []string{"HABEAS_DEMO_DIR=" + ch.demoDir, "HABEAS_DEMO_CRM=" + addrs.CRM, "HABEAS_DEMO_PARTNER=" + addrs.Partner}
-	return env, func(ctx context.Context) error {
-		defer stdin.Close()
-		defer log.Close() //nolint:errcheck // the child wrote it
-		err := cmd.Wait()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err == nil {
-			err = errors.New("somebody stopped them")
-		}
-		return fmt.Errorf("the demo company's servers ended: %w; see logs/demo.log", err)
-	}, nil
 }
 
 // allUp reports whether every connector has announced itself since we started

@@ -18,6 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/habeas-data/habeas/services/internal/room"
+	"github.com/habeas-data/habeas/services/regimes"
+	"github.com/habeas-data/habeas/services/regimes/tenant"
+	"github.com/habeas-data/habeas/services/request"
 )
 
 func demoCommand() *cobra.Command {
@@ -46,6 +49,9 @@ func runDemo(ctx context.Context, file string, out io.Writer) (err error) {
 		return fmt.Errorf("making a folder for the demo: %w", err)
 	}
 	c.StateDir, c.HTTP.Addr, c.HTTP.TokenFile = filepath.Join(dir, "state"), "127.0.0.1:0", ""
+	if _, err := fmt.Fprintln(out, "The demo starts everything, tells its stories and ends by itself, and with it the addresses\nbelow. To look around in the console, use make up, which runs until you stop it."); err != nil {
+		return fmt.Errorf("saying how long the demo lasts: %w", err)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var told error
@@ -244,6 +250,11 @@ func tellOutcome(out io.Writer, v requestView) error {
 	}
 	type kept struct{ basis, until string }
 	reasons := map[kept]int64{}
+	rules, err := regimes.Load()
+	if err != nil {
+		return err
+	}
+	bases := tenant.Bases{Regimes: rules}
 	var erased int64
 	for _, j := range v.Jobs {
 		if j.Action != "erase" || j.State != "done" && j.State != "retained" {
@@ -252,7 +263,7 @@ func tellOutcome(out io.Writer, v requestView) error {
 		for _, s := range j.Stores {
 			erased += s.Located - s.Kept - s.Remaining
 			if s.Kept > 0 {
-				reasons[kept{s.Basis, s.Until}] += s.Kept
+				reasons[kept{inWords(&bases, v, tenant.Claim{Connector: j.Connector, Store: s.Store, Basis: s.Basis}), s.Until}] += s.Kept
 			}
 		}
 	}
@@ -261,11 +272,25 @@ func tellOutcome(out io.Writer, v requestView) error {
 	}
 	var lines []string
 	for k, n := range reasons {
-		lines = append(lines, fmt.Sprintf("  kept   %s: %s, until %s\n", countOf(n), k.basis, k.until))
+		lines = append(lines, fmt.Sprintf("  kept   %s until %s: %s\n", countOf(n), k.until, k.basis))
 	}
 	slices.Sort(lines)
-	_, err := io.WriteString(out, strings.Join(lines, ""))
+	_, err = io.WriteString(out, strings.Join(lines, ""))
 	return err
+}
+
+// inWords is why records are kept, as the law's catalogue says it to people; a
+// basis that it has no words for is named.
+func inWords(bases *tenant.Bases, v requestView, claim tenant.Claim) string {
+	rules, err := bases.Regimes.At(v.Regime, request.DateOf(v.ReceivedAt, time.UTC))
+	if err != nil {
+		return claim.Basis // an own regime of the company's
+	}
+	e, ok := bases.Means(rules, request.Right(v.Right), claim)
+	if !ok {
+		return claim.Basis
+	}
+	return strings.TrimSuffix(e.Text.In("en"), ".") + " (" + e.Citation + ")"
 }
 
 func countOf(n int64) string {

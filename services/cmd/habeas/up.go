@@ -86,6 +86,7 @@ func up(ctx context.Context, c config, out io.Writer, ready func(clientFile)) (e
 	if err != nil {
 		return err
 	}
+	children.out = out
 	broker, err := startBroker(c.StateDir, children.names())
 	if err != nil {
 		return err
