@@ -88,7 +88,8 @@ func (c *company) keep(ctx context.Context) error {
 		if time.Since(began) > longest {
 			pause = shortest
 		}
-		if err := c.say(ctx, "The demo company's servers ended and are started again; until then its systems count as down. See logs/demo.log", err); err != nil {
+		c.ch.logger.WarnContext(ctx, "the demo company's servers ended and are started again", slog.Any("error", err))
+		if err := c.say("The demo company's servers ended and are started again; until then its systems count as down. See logs/demo.log"); err != nil {
 			return err
 		}
 		for again := true; again; pause = min(2*pause, longest) {
@@ -100,15 +101,15 @@ func (c *company) keep(ctx context.Context) error {
 			}
 			again = err != nil
 		}
-		if err := c.say(ctx, "The demo company's servers are up again", nil); err != nil {
+		c.ch.logger.InfoContext(ctx, "the demo company's servers are up again")
+		if err := c.say("The demo company's servers are up again"); err != nil {
 			return err
 		}
 	}
 }
 
-// say tells whoever started everything, and the log.
-func (c *company) say(ctx context.Context, text string, cause error) error {
-	c.ch.logger.WarnContext(ctx, text, slog.Any("error", cause))
+// say tells whoever started everything.
+func (c *company) say(text string) error {
 	if _, err := fmt.Fprintf(c.ch.out, "%s.\n", text); err != nil {
 		return fmt.Errorf("saying how the demo company is: %w", err)
 	}
