@@ -37,6 +37,9 @@ type connectorDetail struct {
 	Pause           *pauseView
 	Past            []pauseView
 	Waiting, Letter string // links
+	// Trouble says why it answers nothing now, and what to do; a pause says so
+	// itself.
+	Trouble string
 }
 
 // storeRow is what the manifest says of one store.
@@ -135,6 +138,8 @@ func connectorDetailOf(m *member, now time.Time, f *fleet) connectorDetail {
 	if m.Pause != nil {
 		v := pauseViewOf(m.Pause)
 		d.Pause = &v
+	} else if what, then := troubled(m, now, f.BusDown); what != "" {
+		d.Trouble = "It " + what + ". " + then
 	}
 	return d
 }

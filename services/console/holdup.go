@@ -29,8 +29,8 @@ type holdupCause struct {
 	What, Then string
 	// Resume says that the system is paused and may be resumed.
 	Resume bool
-	// Again is jobs that can be sent again at once.
-	Again *letterGroup
+	// Dead is jobs that ended badly; some can be sent again at once.
+	Dead *letterGroup
 }
 
 // downSince is when a connector was last heard, in words.
@@ -113,11 +113,7 @@ func (r *Room) holdups(ctx context.Context, f *fleet, stuck []store.Stuck, ahead
 	for _, s := range f.Dead {
 		g := letterGroupOf(s)
 		h := at(s.Connector)
-		c := holdupCause{What: jobsText(s.Jobs) + " ended badly. " + g.What + ".", Then: g.Next}
-		if g.Retry {
-			c.Again = &g
-		}
-		h.Causes = append(h.Causes, c)
+		h.Causes = append(h.Causes, holdupCause{What: jobsText(s.Jobs) + " ended badly. " + g.What + ".", Then: g.Next, Dead: &g})
 	}
 	for _, a := range ahead {
 		if a.more == 0 || a.halted != "" {

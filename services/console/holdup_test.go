@@ -86,6 +86,33 @@ func TestARequestSaysWhichSystemIsDown(t *testing.T) {
 	}
 }
 
+// The page of a connector that answers nothing says why and what to do.
+func TestAConnectorSaysWhyItAnswersNothing(t *testing.T) {
+	d := newDesk(t)
+	d.troubledCompany(t)
+	for name, want := range map[string]string{
+		"adtech": "Down It is down: it gave no sign of life since 15 Jun 2026, 15:00 UTC. Whoever runs it must start it again.",
+		"lake":   "It is up, but its system does not answer. See whether the system is up and reached from the connector's machine.",
+		"crm":    "Paused Gets no jobs since 15 Jun 2026, 17:00 UTC",
+	} {
+		d.fetch(t, "/connectors/"+name).says(t, want)
+	}
+	if text := d.fetch(t, "/connectors/billing").text(); strings.Contains(text, "It is ") {
+		t.Errorf("of a connector that answers: %s", text)
+	}
+}
+
+// A deadline to the minute says how much is left or over in words that are true.
+func TestDueOf(t *testing.T) {
+	for after, want := range map[time.Duration]string{
+		-49 * time.Hour: "2 days late", -time.Hour: "late", time.Hour: "less than a day left", 25 * time.Hour: "1 day left", 10 * 24 * time.Hour: "10 days left",
+	} {
+		if got := dueOf(now.Add(after), now).Left; got != want {
+			t.Errorf("%v: %q, want %q", after, got, want)
+		}
+	}
+}
+
 // What was entered long after it came in says so: that is why it is late.
 func TestARequestSaysThatItWasEnteredLate(t *testing.T) {
 	d := newDesk(t)

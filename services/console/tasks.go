@@ -203,6 +203,11 @@ func dueOf(at, now time.Time) deadline {
 	switch {
 	case !at.After(now):
 		d.Left, d.Tone = "late", bad
+		if left < 0 {
+			d.Left = days(-left) + " late"
+		}
+	case left == 0:
+		d.Left, d.Tone = "less than a day left", bad
 	case left <= soon:
 		d.Left, d.Tone = days(left)+" left", warn
 	default:

@@ -25,7 +25,7 @@ func TestTodayTells(t *testing.T) {
 	}
 	a := d.fetch(t, "/today")
 	a.says(t, "What went wrong after an answer", "warehouse, events Erased records came back 2 7")
-	a.says(t, "Late 1", "Due within 7 days 2", "Systems in trouble 4", "Need a person 4", "Awaiting verification 1", "Open 9",
+	a.says(t, "Late 1", "Due within 7 days 2", "Systems in trouble 4", "Lifting the limit takes two people, one request at a time. See it", "Need a person 4", "Awaiting verification 1", "Open 9",
 		"Arrived: 11 at most 2 a day", "Closed: 4, 0 of them late", "Age when closed: 2.1 days on average, 2.1 days on the worst day", "Time left when closed: 37.0 days on average",
 		"adtech 2 nothing in 24 hours – 0 now, 1 by then", "adtech will be too slow at its pace",
 		"warehouse Failed The system refused our credentials 1", "crm Failed It failed again and again 1", "analytics Waiting The system did not answer 1", "analytics Over the limit, not done – 1")
