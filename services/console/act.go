@@ -200,6 +200,10 @@ func refusal(err error) (status int, text string) {
 		return http.StatusForbidden, "This takes two people, and your login names nobody. Nothing was changed."
 	case errors.Is(err, request.ErrNotForMail):
 		return http.StatusConflict, "No answer waits to be mailed here: it was mailed already, or the request has moved on. Nothing was changed."
+	case errors.Is(err, request.ErrNotForReview):
+		return http.StatusConflict, "No such copy waits for a look here: another one was made since, it was decided already, or the request has moved on. Nothing was changed; this page shows how it stands now."
+	case errors.Is(err, request.ErrCopyOver):
+		return http.StatusConflict, "The copy waited so long that its time is over. Have it made again, and look at that one."
 	case errors.Is(err, errNothing), errors.Is(err, request.ErrNothingToRetry):
 		return http.StatusConflict, "No system has anything to try again. The request may have moved on; this page shows how it stands now."
 	case errors.Is(err, request.ErrTransition), errors.Is(err, request.ErrAlreadyVerified), errors.Is(err, request.ErrNeverVerified):

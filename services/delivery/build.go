@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+
+	"github.com/habeas-data/habeas/services/request"
 )
 
 const scope = "github.com/habeas-data/habeas/services/delivery"
@@ -31,6 +33,8 @@ type Result struct {
 	// in the zip.
 	Withheld []Withheld
 	Files    []File
+	// Texts are the fields that hold texts, when the order asks for them.
+	Texts []request.TextField
 	// Complete says that no connector is missing.
 	Complete bool
 }
@@ -71,7 +75,7 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 	if o.Parts, err = distinctParts(o.Parts); err != nil {
 		return Result{}, err
 	}
-	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan, o.Own, o.Withholdings, o.NamesOthers)}
+	b := &build{order: o, made: r.config.Now().UTC().Truncate(time.Second), screen: newScreen(r.scan, &o)}
 	if err := b.screen.selfCheck(); err != nil {
 		return Result{}, fmt.Errorf("building a package: %w", err)
 	}
@@ -88,7 +92,7 @@ func (r *Room) Build(ctx context.Context, o Order) (result Result, err error) {
 		}
 		parts = append(parts, s)
 	}
-	if b.stores, err = survey(ctx, parts, o.Identity, b.screen); err != nil {
+	if b.stores, err = survey(ctx, parts, o.Identity, b.screen, o.FindTexts); err != nil {
 		return Result{}, err
 	}
 	if err := b.screenStatements(); err != nil {
@@ -149,7 +153,7 @@ func (r *Room) store(ctx context.Context, b *build) (Result, error) {
 	}
 	res := Result{
 		Key: key, SHA256: [32]byte(p.digest.Sum(nil)), Size: p.size, Withheld: b.report.Withheld, Files: p.files,
-		MadeAt: b.made, ExpiresAt: b.made.Add(r.config.TTL), Complete: len(b.order.Missing) == 0,
+		MadeAt: b.made, ExpiresAt: b.made.Add(r.config.TTL), Complete: len(b.order.Missing) == 0, Texts: b.texts(),
 	}
 	for _, s := range b.stores {
 		res.Records += s.records

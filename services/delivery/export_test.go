@@ -13,7 +13,7 @@ import (
 
 // ScanField screens one field as a build does.
 func ScanField(name, value string) (json.RawMessage, []string, error) {
-	f, err := newScreen(scanValue, nil, nil, nil).field(name, json.RawMessage(value), "")
+	f, err := newScreen(scanValue, &Order{}).field(name, json.RawMessage(value), "")
 	kinds := f.inside
 	if f.withheld != "" {
 		kinds = []string{f.withheld}
@@ -134,7 +134,7 @@ func (r *Room) Stored(ctx context.Context) (keys []string, err error) {
 
 // ParseRecord reads a line without the content scan, except for its names.
 func ParseRecord(line []byte) (names, values []string, err error) {
-	sc := newScreen(scanValue, nil, nil, nil)
+	sc := newScreen(scanValue, &Order{})
 	sc.off = true
 	rec, err := parseRecord(line, "", sc)
 	if err != nil {

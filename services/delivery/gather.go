@@ -80,7 +80,7 @@ func (q *Queue) order(ctx context.Context, id request.ID, identity *age.X25519Id
 		}
 	}
 	for i := range jobs {
-		if laterJob(jobs, i) {
+		if store.LaterJob(jobs, i) {
 			continue
 		}
 		if err := g.addJob(&jobs[i]); err != nil {
@@ -93,6 +93,9 @@ func (q *Queue) order(ctx context.Context, id request.ID, identity *age.X25519Id
 		}
 	}
 	if err := g.addPerson(ctx); err != nil {
+		return Order{}, err
+	}
+	if err := g.addReview(ctx); err != nil {
 		return Order{}, err
 	}
 	g.addCompany()
@@ -125,18 +128,6 @@ func (q *Queue) manifests(ctx context.Context) (map[[2]string]storeFacts, error)
 		}
 	}
 	return out, nil
-}
-
-// laterJob reports whether the connector of job i was asked the same again
-// with more identifiers and answered: that answer holds everything this one
-// does.
-func laterJob(jobs []store.Job, i int) bool {
-	for k := i + 1; k < len(jobs); k++ {
-		if jobs[k].Connector == jobs[i].Connector && jobs[k].Action == jobs[i].Action && jobs[k].State.Success() {
-			return true
-		}
-	}
-	return false
 }
 
 func (g *gathering) addJob(j *store.Job) error {

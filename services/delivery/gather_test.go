@@ -359,7 +359,7 @@ func TestAnswerByMail_KN4(t *testing.T) {
 		}
 		return r
 	}
-	if r := state(); r.State() != request.Packaging || r.Attention != delivery.AttentionMail || r.Ending != nil {
+	if r := state(); r.State() != request.Packaging || r.Attention != store.AttentionMail || r.Ending != nil {
 		t.Errorf("the request is %s with attention %q and ending %+v", r.State(), r.Attention, r.Ending)
 	}
 	if page := d.download(t)["report.html"]; !strings.Contains(page, "crm") {

@@ -18,7 +18,7 @@ import (
 const headerActor = "Habeas-Actor"
 
 // Handler serves /v1/requests/{id}/package: GET is the zip, streamed, and 410 once
-// its time is over; POST says that it was mailed, with {"on", "tracking"}
+// its time is over; one that waits for a look is 409 without ?for=review; POST says that it was mailed, with {"on", "tracking"}
 // or without. It does not authenticate.
 func (r *Room) Handler(q *Queue) http.Handler {
 	mux := http.NewServeMux()
@@ -28,7 +28,7 @@ func (r *Room) Handler(q *Queue) http.Handler {
 			problem.Write(w, http.StatusNotFound, "no such request")
 			return
 		}
-		body, size, err := q.Download(req.Context(), r, id)
+		body, size, err := q.Download(req.Context(), r, id, req.URL.Query().Get("for") == "review")
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			problem.Write(w, http.StatusNotFound, "no such request")
@@ -38,6 +38,9 @@ func (r *Room) Handler(q *Queue) http.Handler {
 			return
 		case errors.Is(err, ErrNoPackage):
 			problem.Write(w, http.StatusConflict, ErrNoPackage.Error())
+			return
+		case errors.Is(err, request.ErrReview):
+			problem.Write(w, http.StatusConflict, request.ErrReview.Error()+"; ?for=review opens it for that")
 			return
 		case err != nil:
 			r.config.Logger.ErrorContext(req.Context(), "opening a package", slog.String("request", string(id)), slog.Any("error", err))

@@ -13,7 +13,7 @@ import (
 	"github.com/habeas-data/habeas/services/request"
 )
 
-// Order asks for one package. Personal in it are Statements and Own alone.
+// Order asks for one package. Personal in it are Statements, Masked and Own alone.
 type Order struct {
 	// RequestID is the request that the package answers.
 	RequestID string
@@ -50,6 +50,11 @@ type Order struct {
 	Statements []Statement
 	// Withholdings are left out of the records under exceptions.
 	Withholdings []Withholding
+	// Masked are words that stand for others, which somebody found when they looked at
+	// an earlier copy; they are masked wherever they stand.
+	Masked []string
+	// FindTexts asks where texts are ([Result.Texts]).
+	FindTexts bool
 	// NamesOthers are the fields that name others than the person.
 	NamesOthers []NamesOthers
 	// Own are the person's identifiers; addresses, numbers and names of others

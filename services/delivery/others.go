@@ -46,6 +46,9 @@ type ownership struct {
 	names   []string // words of the person's names, in lower case
 	// declared are the fields of each store that the company says name others.
 	declared map[[2]string][]string
+	// masked are the words of others that somebody found in an earlier copy; nil is
+	// none.
+	masked *masker
 	// about remembers what names of fields say.
 	about map[string]about
 	// rec is the record at hand.

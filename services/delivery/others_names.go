@@ -180,6 +180,9 @@ func (o ownership) finish(rec *record) error {
 		f.value = masked
 		f.note(kindOtherName)
 	}
+	if err := o.masked.apply(rec); err != nil {
+		return err
+	}
 	for _, name := range names {
 		for i := range rec.fields {
 			if f := &rec.fields[i]; f.withheld == "" && len(f.value) > 2 && f.value[0] != 't' && f.value[0] != 'f' {

@@ -10,10 +10,6 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-// AttentionMail says that the package is made and has to be printed and mailed,
-// as the person chose. The request ends once somebody says that it was.
-const AttentionMail = "mail_answer"
-
 // CodeMailed is the code of the ending of a request whose answer was mailed.
 const CodeMailed = "mailed"
 
@@ -48,7 +44,7 @@ func (q *Queue) Posted(ctx context.Context, id request.ID, m request.Mailed) err
 		if err := m.Check(request.DateOf(s.Request.Terms.Received, time.UTC), today); err != nil {
 			return err
 		}
-		ending, err := concluded(s)
+		ending, err := s.Concluded()
 		if err != nil {
 			return err
 		}
@@ -66,19 +62,4 @@ func (q *Queue) Posted(ctx context.Context, id request.ID, m request.Mailed) err
 		return nil
 	}
 	return q.hint(id)
-}
-
-// concluded is how a request whose jobs are over ends.
-func concluded(s *store.Snapshot) (request.Result, error) {
-	var states []request.JobState
-	for i := range s.Jobs {
-		if s.Jobs[i].State.Success() || !laterJob(s.Jobs, i) {
-			states = append(states, s.Jobs[i].State)
-		}
-	}
-	ending, over := request.Conclude(states)
-	if !over {
-		return "", fmt.Errorf("request %s: packaged while jobs are out", s.Request.ID)
-	}
-	return ending, nil
 }

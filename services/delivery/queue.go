@@ -33,10 +33,17 @@ type Queue struct {
 	page int
 
 	mu sync.Mutex
-	// making holds, by request, the identity its package is made for.
-	making map[request.ID]*age.X25519Identity
+	// making holds, by request, what its package is made for.
+	making map[request.ID]making
 	// later are requests whose package failed, and when to try again.
 	later map[request.ID]time.Time
+}
+
+// making is a package on its way: the identity that opens it, and the round of the
+// request's [request.Review] that it is made for.
+type making struct {
+	identity *age.X25519Identity
+	round    int
 }
 
 // QueueConfig is what a queue needs. Company, Regimes and Ledger may be nil: then
@@ -52,13 +59,16 @@ type QueueConfig struct {
 	Regimes *regimes.Set
 	// Ledger says to whom personal data was given.
 	Ledger Ledger
+	// Review says which copies a person looks at before they are handed over; ""
+	// is [ReviewNever].
+	Review ReviewMode
 }
 
 // NewQueue makes a queue.
 func NewQueue(c QueueConfig) (*Queue, error) {
 	q := &Queue{
 		config: c, now: time.Now, wake: make(chan struct{}, 1), page: 500,
-		making: map[request.ID]*age.X25519Identity{}, later: map[request.ID]time.Time{},
+		making: map[request.ID]making{}, later: map[request.ID]time.Time{},
 	}
 	if _, err := c.Conn.Subscribe(wire.HintSubject(Name), func(*nats.Msg) {
 		select {
@@ -103,8 +113,8 @@ func (q *Queue) Next(ctx context.Context) (Order, error) {
 }
 
 // oldest is the oldest request whose package can be made now, or "". It looks
-// through all that wait: any number of them may wait for the post, or for another
-// try, and must not hide one behind them.
+// through all that wait: any number of them may wait for the post, for somebody to
+// look at them, or for another try, and must not hide one behind them.
 func (q *Queue) oldest(ctx context.Context) (request.ID, error) {
 	filter, found := store.Filter{State: request.Packaging, Limit: q.page}, request.ID("")
 	for {
@@ -113,7 +123,7 @@ func (q *Queue) oldest(ctx context.Context) (request.ID, error) {
 			return "", err
 		}
 		for i := range page {
-			if !page[i].WaitsForMail() && q.free(page[i].ID) {
+			if !page[i].WaitsForMail() && !page[i].WaitsForReview() && q.free(page[i].ID) {
 				found = page[i].ID
 			}
 		}
@@ -143,7 +153,7 @@ func (q *Queue) claim(id request.ID) (*age.X25519Identity, bool) {
 	if err != nil {
 		return nil, false
 	}
-	q.making[id] = identity
+	q.making[id] = making{identity: identity}
 	return identity, true
 }
 
@@ -172,9 +182,9 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 		}
 	}()
 	q.mu.Lock()
-	identity := q.making[id]
+	made := q.making[id]
 	q.mu.Unlock()
-	if identity == nil {
+	if made.identity == nil {
 		return fmt.Errorf("request %s: nobody is making its package", id)
 	}
 	req, _, err := q.config.Store.Get(ctx, id)
@@ -186,23 +196,32 @@ func (q *Queue) Done(ctx context.Context, requestID string, result Result) (err 
 		return err
 	}
 	defer key.Destroy()
-	sealed := key.Seal([]byte(identity.String()), identityAAD(id))
+	sealed := key.Seal([]byte(made.identity.String()), identityAAD(id))
 	_, err = q.config.Store.Advance(ctx, store.Selector{IDs: []request.ID{id}}, true, func(snaps []*store.Snapshot) error {
 		for _, s := range snaps {
 			if s.Request.State() != request.Packaging {
 				continue // cancelled meanwhile, or another delivery was first
 			}
-			ending, err := concluded(s)
+			ending, err := s.Concluded()
 			if err != nil {
 				return err
 			}
-			if s.Request.WaitsForMail() {
+			review := s.Request.Case.Review
+			switch {
+			case s.Request.WaitsForMail(), s.Request.WaitsForReview():
 				continue // another delivery was first
+			case review != nil && review.Round != made.round:
+				continue // somebody asked for more to be masked since it was begun
 			}
 			s.Request.Package = store.Package{Key: result.Key, Identity: sealed, SHA256: result.SHA256[:], Size: result.Size}
 			s.Request.Attention, s.Request.UpdatedAt, s.Changed = "", q.now().UTC(), true
+			if review != nil || q.config.Review.wants(&result) {
+				s.Request.Attention = store.AttentionReview
+				s.Request.Case.Review = reviewOf(review, &result)
+				continue
+			}
 			if byMail(&s.Request) {
-				s.Request.Attention = AttentionMail
+				s.Request.Attention = store.AttentionMail
 				continue
 			}
 			if err := s.Request.Close(request.Ending{Result: ending}); err != nil {
@@ -295,14 +314,19 @@ func (q *Queue) hint(id request.ID) error {
 // ErrNoPackage says that a request has no package to download.
 var ErrNoPackage = request.ErrNoPackage
 
-// Download opens the package of a request as the zip the person gets.
-func (q *Queue) Download(ctx context.Context, r *Room, id request.ID) (io.ReadCloser, int64, error) {
+// Download opens the package of a request as the zip the person gets. Its errors are
+// [ErrNoPackage], [request.ErrReview] for one that waits for a look and is not opened to
+// be looked at, [ErrNotFound] once its time is over, and those of the store.
+func (q *Queue) Download(ctx context.Context, r *Room, id request.ID, toReview bool) (io.ReadCloser, int64, error) {
 	req, _, err := q.config.Store.Get(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
 	if req.Package.Key == "" || len(req.WrappedKey) == 0 {
 		return nil, 0, ErrNoPackage
+	}
+	if req.WaitsForReview() && !toReview {
+		return nil, 0, request.ErrReview
 	}
 	key, err := q.config.Vault.Unwrap(ctx, req.WrappedKey)
 	if err != nil {

@@ -324,7 +324,7 @@ func TestQueueFailAsksForAPerson(t *testing.T) {
 // download opens the package of the counter's request.
 func (d *counter) download(t *testing.T) map[string]string {
 	t.Helper()
-	body, _, err := d.queue.Download(t.Context(), d.room, d.id)
+	body, _, err := d.queue.Download(t.Context(), d.room, d.id, false)
 	if err != nil {
 		t.Fatal(err)
 	}

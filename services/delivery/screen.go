@@ -9,8 +9,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-
-	"github.com/habeas-data/habeas/services/request"
 )
 
 // withheldBasis is the rule under which items are withheld by their type.
@@ -56,8 +54,10 @@ type screen struct {
 // maxNames bounds the cache of names: nested values may have any number.
 const maxNames = 20_000
 
-func newScreen(scan scanner, own []request.Identifier, withholdings []Withholding, named []NamesOthers) *screen {
-	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}, own: newOwnership(own, named), withholdings: withholdings}
+func newScreen(scan scanner, o *Order) *screen {
+	own := newOwnership(o.Own, o.NamesOthers)
+	own.masked = newMasker(o.Masked)
+	return &screen{scan: scan, rules: map[string][]nameRule{}, names: map[string]string{}, own: own, withholdings: o.Withholdings}
 }
 
 // scanValue is the scanner of every room.

@@ -41,6 +41,8 @@ type storeData struct {
 	withheld        map[withheldItem]int64
 	csv             string // file name in the package
 	documents       bool   // some record has one
+	// texts counts by field the records that have a text there; nil does not count.
+	texts map[string]int64
 }
 
 // sampleField is a field as the page shows it: its value, or the type of what
@@ -66,7 +68,7 @@ const (
 
 // survey reads all parts once: it proves that every record can be read and
 // screened, and gathers what has to be known before the first byte is written.
-func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *screen) ([]*storeData, error) {
+func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *screen, findTexts bool) ([]*storeData, error) {
 	byName := map[[2]string]*storeData{}
 	var stores []*storeData
 	for _, p := range parts {
@@ -74,6 +76,9 @@ func survey(ctx context.Context, parts []*spooled, identity age.Identity, sc *sc
 		s := byName[k]
 		if s == nil {
 			s = &storeData{connector: p.Connector, name: p.Store, counts: map[string]int64{}, columnIndex: map[string]int{}, withheld: map[withheldItem]int64{}}
+			if findTexts {
+				s.texts = map[string]int64{}
+			}
 			byName[k] = s
 			stores = append(stores, s)
 		}
@@ -126,6 +131,7 @@ func (s *storeData) add(r *record) {
 		}
 		s.addWithheld(f)
 		s.documents = s.documents || f.file != nil
+		s.addText(f)
 	}
 	if len(s.samples) < sampleRows {
 		s.samples = append(s.samples, sample(r))

@@ -51,6 +51,7 @@ func (r *Room) API(version string) http.Handler {
 	huma.Register(api, huma.Operation{OperationID: "list-connectors", Method: http.MethodGet, Path: "/v1/connectors", Summary: "List connectors"}, a.connectors)
 	a.registerFleet(api)
 	a.registerPlans(api)
+	a.registerCopies(api)
 	a.registerRights(api)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, http.StatusNotFound, "there is no such endpoint, or not with this method; GET /v1/openapi.json lists them")

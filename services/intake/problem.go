@@ -65,7 +65,7 @@ func (a *handlers) problem(ctx context.Context, err error) error {
 	case errors.Is(err, request.ErrEvidence):
 		return huma.Error422UnprocessableEntity("body: " + lastOf(err))
 	case errors.Is(err, request.ErrNotYet), errors.Is(err, request.ErrHold), errors.Is(err, request.ErrNeverHeld), errors.Is(err, request.ErrExtension),
-		errors.Is(err, request.ErrSamePerson), errors.Is(err, request.ErrUnconfirmed), errors.Is(err, request.ErrSuspicious), errors.Is(err, ErrNotOffered):
+		errors.Is(err, request.ErrSamePerson), errors.Is(err, request.ErrUnconfirmed), errors.Is(err, request.ErrSuspicious), errors.Is(err, ErrNotOffered), errors.Is(err, request.ErrNotForReview), errors.Is(err, request.ErrCopyOver):
 		return huma.Error409Conflict(lastOf(err))
 	case errors.Is(err, request.ErrNobody):
 		return huma.Error422UnprocessableEntity("header." + HeaderActor + ": " + request.ErrNobody.Error() + "; name the person who decides")

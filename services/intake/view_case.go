@@ -28,6 +28,7 @@ type CaseView struct {
 	Children     []ChildView       `json:"children,omitempty"`
 	Holds        []HoldView        `json:"holds,omitempty"`
 	Approvals    []ApprovalView    `json:"approvals,omitempty" doc:"Who agreed to something that takes two people"`
+	Review       *ReviewView       `json:"review,omitempty" doc:"Of a copy that somebody looks at before it is handed over"`
 	Offers       *OffersView       `json:"offers,omitempty" doc:"What a denial comes with"`
 }
 
@@ -74,6 +75,7 @@ func caseView(r *store.Request) CaseView {
 		Portions: c.Portions, Answer: string(c.Answer), Disputed: c.Disputed, Stated: c.Stated, NeedsLevel: r.Level(), Since: r.Since().String(), Clipped: r.Terms.Clipped,
 		Parent: c.Parent, Origin: c.Origin,
 	}
+	v.Review = reviewView(r)
 	if r.Extension != nil {
 		v.Extension = r.Extension.Reason
 	}

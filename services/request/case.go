@@ -63,6 +63,8 @@ type Case struct {
 	Decision *Decision `json:"decision,omitempty"`
 	// Mailed is how the answer was sent by mail.
 	Mailed *Mailed `json:"mailed,omitempty"`
+	// Review is how the copy stands that somebody looks at.
+	Review *Review `json:"review,omitempty"`
 	// Onward is set once recipients of the data have to be told.
 	Onward *Onward `json:"onward,omitempty"`
 	// Only are the connectors that are asked; none is all of them. A replay asks
@@ -83,7 +85,7 @@ func (c Case) IsZero() bool {
 	return c.Subject == "" && c.Requester == "" && c.Language == "" && c.Answer == "" && c.Minor == "" && !c.Undesignated && !c.Unconfirmed && c.Portions == nil &&
 		c.Disputed == nil && !c.NewPapers && !c.Stated && c.Raised == "" && !c.Surveyed && c.Reached == "" && !c.Resident && c.Narrowed == nil &&
 		c.Parent == "" && c.Origin == "" && c.Children == nil && c.Blocks == nil && !c.Cooled && c.Holds == nil &&
-		c.Approvals == nil && c.Decision == nil && c.Onward == nil && c.Mailed == nil && c.Only == nil && c.Run == "" && c.Left == nil && c.Redone == 0
+		c.Approvals == nil && c.Decision == nil && c.Onward == nil && c.Mailed == nil && c.Review == nil && c.Only == nil && c.Run == "" && c.Left == nil && c.Redone == 0
 }
 
 // Requester is who makes a request for a consumer.

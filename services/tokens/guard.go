@@ -54,6 +54,7 @@ var Table = map[string]Scope{
 	"POST /v1/requests/{id}/grant":                 Decide,
 	"POST /v1/requests/{id}/approve":               Decide,
 	"POST /v1/requests/{id}/approve-plan":          Decide,
+	"POST /v1/requests/{id}/copy":                  Decide,
 	"POST /v1/requests:approve-plans":              Decide,
 	"POST /v1/requests:deny":                       Decide,
 	"GET /v1/requests/{id}/package":                Package,

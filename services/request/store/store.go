@@ -380,8 +380,14 @@ func PageSize(asked int) int {
 	}
 }
 
-// WaitsForMail reports whether the answer is made and has to be printed and
-// mailed, as the person chose.
+// WaitsForReview reports whether the copy is made and somebody has to look at it before
+// it is handed over.
+func (r *Request) WaitsForReview() bool {
+	return r.State() == request.Packaging && r.Package.Key != "" && r.Case.Review != nil && r.Case.Review.Approved.IsZero()
+}
+
+// WaitsForMail reports whether the answer is made, may be handed over and has to be
+// printed and mailed, as the person chose.
 func (r *Request) WaitsForMail() bool {
-	return r.State() == request.Packaging && r.Case.Answer == request.AnswerByMail && r.Package.Key != ""
+	return r.State() == request.Packaging && r.Case.Answer == request.AnswerByMail && r.Package.Key != "" && !r.WaitsForReview()
 }
