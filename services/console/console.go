@@ -63,6 +63,10 @@ type Actor interface {
 	AssignAll(ctx context.Context, ids []request.ID, who string) ([]error, error)
 	// ApprovePlans approves the plans that wait for it.
 	ApprovePlans(ctx context.Context, ids []request.ID) ([]error, error)
+	// ApproveCopy lets the copy with the digest be handed over, and MakeCopyAgain has
+	// it made again, with words masked and fields left out.
+	ApproveCopy(ctx context.Context, id request.ID, digest []byte) error
+	MakeCopyAgain(ctx context.Context, id request.ID, digest []byte, c request.CopyChanges) error
 	// Digests are what requests are found by that name one of the identifiers.
 	Digests(ids []request.Identifier) ([][]byte, error)
 }
@@ -203,6 +207,8 @@ func (r *Room) routes() []route {
 		{"POST /bulk/plans", false, r.bulkPlans},
 		{"GET /requests/{id}/answer", false, r.answer},
 		{"POST /requests/{id}/posted", false, r.posted},
+		{"GET /requests/{id}/copy", false, r.copyToReview},
+		{"POST /requests/{id}/copy", false, r.reviewCopy},
 		{"POST /requests/{id}/assign", false, r.assign},
 		{"POST /requests/{id}/verify", false, r.verify},
 		{"POST /requests/{id}/cancel", false, r.cancel},

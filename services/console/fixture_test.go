@@ -92,6 +92,17 @@ func (a *actor) ApprovePlans(_ context.Context, ids []request.ID) ([]error, erro
 	return a.answers(ids), a.note("approve plans %d %s", len(ids), ids[0])
 }
 
+func (a *actor) ApproveCopy(_ context.Context, id request.ID, digest []byte) error {
+	return a.note("approve copy %x of %s", digest, id)
+}
+
+func (a *actor) MakeCopyAgain(_ context.Context, id request.ID, digest []byte, c request.CopyChanges) error {
+	if _, err := request.CheckMasked(c.Mask); err != nil {
+		return err
+	}
+	return a.note("make copy %x of %s again, mask %q, without %v", digest, id, c.Mask, c.LeftOut)
+}
+
 // answers refuses every second request of many.
 func (a *actor) answers(ids []request.ID) []error {
 	out := make([]error, len(ids))

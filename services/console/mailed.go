@@ -15,9 +15,9 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-// Answers are those that go by mail.
+// Answers are those that go by mail, and copies that somebody looks at.
 type Answers interface {
-	// Open gives a request's answer as a zip. Errors are [store.ErrNotFound] and
+	// Open gives a request's answer as a zip, one that waits for a look included. Errors are [store.ErrNotFound] and
 	// [request.ErrNoPackage], or the delivery room's.
 	Open(ctx context.Context, id request.ID) (io.ReadCloser, int64, error)
 	// Posted ends a request whose answer was mailed; saying it again changes
@@ -51,6 +51,12 @@ func (r *Room) mailOf(of *store.Request, who access.Identity) *mailView {
 // answer gives an answer out to be printed, which is on record by now. It is
 // saved and not shown, and only while it waits to be mailed.
 func (r *Room) answer(w http.ResponseWriter, req *http.Request) {
+	r.giveOut(w, req, "answer", (*store.Request).WaitsForMail, request.ErrNotForMail)
+}
+
+// giveOut saves a request's package with who asks for it, while it waits; none says
+// that it does not.
+func (r *Room) giveOut(w http.ResponseWriter, req *http.Request, name string, waits func(*store.Request) bool, none error) {
 	stored, _, err := r.load(req)
 	switch {
 	case err != nil:
@@ -59,28 +65,28 @@ func (r *Room) answer(w http.ResponseWriter, req *http.Request) {
 	case r.config.Answers == nil:
 		r.fail(w, req, errNoDelivery)
 		return
-	case !stored.WaitsForMail():
-		r.fail(w, req, request.ErrNotForMail)
+	case !waits(&stored):
+		r.fail(w, req, none)
 		return
 	}
 	body, size, err := r.config.Answers.Open(req.Context(), stored.ID)
 	switch {
 	case errors.Is(err, request.ErrNoPackage):
-		r.fail(w, req, request.ErrNotForMail)
+		r.fail(w, req, none)
 		return
 	case err != nil:
-		r.config.Logger.ErrorContext(req.Context(), "opening an answer to print", slog.String("request", string(stored.ID)), slog.Any("error", err))
+		r.config.Logger.ErrorContext(req.Context(), "opening a package", slog.String("request", string(stored.ID)), slog.Any("error", err))
 		r.fail(w, req, errNoDelivery)
 		return
 	}
 	defer body.Close()
 	w.Header().Set("Content-Type", "application/zip")
-	w.Header().Set("Content-Disposition", `attachment; filename="answer-`+string(stored.ID)+`.zip"`)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`-`+string(stored.ID)+`.zip"`)
 	if size >= 0 {
 		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	}
 	if _, err := io.Copy(w, body); err != nil {
-		r.config.Logger.WarnContext(req.Context(), "giving out an answer to print", slog.String("request", string(stored.ID)), slog.Any("error", err))
+		r.config.Logger.WarnContext(req.Context(), "giving out a package", slog.String("request", string(stored.ID)), slog.Any("error", err))
 		panic(http.ErrAbortHandler) // the reader must not take a part for the whole
 	}
 }

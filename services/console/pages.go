@@ -159,7 +159,7 @@ func (r *Room) readRequest(req *http.Request) (detail, error) {
 		posted, err := post.NoticesOf(ctx, stored.ID)
 		d.Notices, d.NoticesError = toldOf(posted), err != nil
 	}
-	d.Mail = r.mailOf(&stored, who)
+	d.Mail, d.Review = r.mailOf(&stored, who), r.reviewOf(&stored, who)
 	d.Told, err = r.toldOnward(ctx, stored.ID)
 	d.ToldError = err != nil
 	if len(jobs) == 0 || stored.PlanWaits() != nil {
@@ -214,6 +214,8 @@ func (r *Room) fail(w http.ResponseWriter, req *http.Request, err error) {
 		p = &errorPage{Heading: "The delivery room does not answer", Text: "Answers to print are kept there. Nothing was changed, and nothing is lost: try again. If it stays like this, whoever runs Habeas finds the reason in the console's log, and in delivery.url of its configuration."}
 	case errors.Is(err, request.ErrNotForMail):
 		status, p = http.StatusConflict, &errorPage{Heading: "Nothing waits to be mailed", Text: "This request has no answer that waits to be mailed: it is not made yet, was mailed already, or goes another way."}
+	case errors.Is(err, request.ErrNotForReview):
+		status, p = http.StatusConflict, &errorPage{Heading: "No copy waits for a look", Text: "This request has no copy that somebody must look at: it is not made yet, was decided already, or needs no look."}
 	case errors.Is(err, errNoRecipient):
 		status, p = http.StatusNotFound, &errorPage{Heading: "No such recipient", Text: "Neither the company's file nor a notice names it. Look for it in the list of recipients."}
 	case errors.Is(err, errAway):

@@ -47,6 +47,9 @@ func waitingFor(r *store.Request, jobs []store.Job) []string {
 	case request.Received, request.AwaitingVerification:
 		return []string{"verification"}
 	case request.Packaging:
+		if r.WaitsForReview() {
+			return []string{"a look at the copy"}
+		}
 		if r.WaitsForMail() {
 			return []string{"the mail"}
 		}
@@ -102,6 +105,7 @@ type detail struct {
 	Told                    []noticeRow
 	ToldError               bool
 	Mail                    *mailView
+	Review                  *reviewView
 	Pending                 []yes
 	Foreseen                []asking
 	Me                      string

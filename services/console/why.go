@@ -50,7 +50,7 @@ func whyOf(r *store.Request, jobs []store.Job, all *fleet, now time.Time) *why {
 	case request.Received, request.AwaitingVerification:
 		add(warn, "Nobody has shown yet that the person is who they say.", "It goes on when they are verified; it is denied when its last day is over.", time.Time{})
 	case request.Packaging:
-		if r.WaitsForMail() {
+		if r.WaitsForMail() || r.WaitsForReview() {
 			break // what a person must look at is said below
 		}
 		add(busy, "All systems have answered, and the copy is being put together.", "It closes by itself.", time.Time{})

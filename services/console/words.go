@@ -93,6 +93,7 @@ var attentionLabels = map[string]string{
 	"no_rules":       "The rules of its law are not known",
 	"plan_approval":  "The plan waits to be approved",
 	"package_failed": "The package could not be made",
+	"copy_review":    "The copy waits for a look before it is handed over",
 	"mail_answer":    "The answer is to be printed and mailed",
 }
 

@@ -44,7 +44,7 @@ func (a *handlers) reviewCopy(ctx context.Context, in *reviewInput) (*requestOut
 		if approve {
 			return a.room.ApproveCopy(ctx, id, digest)
 		}
-		return a.room.MakeCopyAgain(ctx, id, digest, CopyChanges{Mask: in.Body.Mask, LeftOut: in.Body.LeaveOut})
+		return a.room.MakeCopyAgain(ctx, id, digest, request.CopyChanges{Mask: in.Body.Mask, LeftOut: in.Body.LeaveOut})
 	})
 }
 

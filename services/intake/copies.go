@@ -47,17 +47,10 @@ func (r *Room) ApproveCopy(ctx context.Context, id request.ID, digest []byte) er
 	})
 }
 
-// CopyChanges is what is to be different in a copy that is made again: words that are
-// masked wherever they stand, and fields that are left out, beside those of before.
-type CopyChanges struct {
-	Mask    []string
-	LeftOut []request.FieldPlace
-}
-
 // MakeCopyAgain throws the copy that waits for a look away and has it made again, with
 // changes or, when its time is over, without; it waits for a look again. Errors are
 // [request.ErrNotForReview] and [request.FieldErrors].
-func (r *Room) MakeCopyAgain(ctx context.Context, id request.ID, digest []byte, c CopyChanges) error {
+func (r *Room) MakeCopyAgain(ctx context.Context, id request.ID, digest []byte, c request.CopyChanges) error {
 	words, err := request.CheckMasked(c.Mask)
 	if err != nil {
 		return err

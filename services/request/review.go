@@ -46,6 +46,13 @@ type TextField struct {
 	Count int64 `json:"count"`
 }
 
+// CopyChanges is what is to be different in a copy that is made again: words that are
+// masked wherever they stand, and fields that are left out, beside those of before.
+type CopyChanges struct {
+	Mask    []string
+	LeftOut []FieldPlace
+}
+
 var (
 	// ErrNotForReview says that a request has no copy that waits for a look.
 	ErrNotForReview = errors.New("this request has no copy that waits for a look")

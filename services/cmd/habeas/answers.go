@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 
 	"filippo.io/age"
@@ -14,7 +15,10 @@ import (
 // the ledger. Without a file copies are complete, and reports on categories say
 // that nothing is recorded of sources, purposes and recipients.
 func (r *runtime) answers(identity age.Identity, logger *slog.Logger) (delivery.QueueConfig, error) {
-	c := delivery.QueueConfig{Store: r.store, Vault: r.vault, Conn: r.conn, Identity: identity}
+	c := delivery.QueueConfig{Store: r.store, Vault: r.vault, Conn: r.conn, Identity: identity, Review: delivery.ReviewMode(r.Delivery.Review)}
+	if !c.Review.Valid() {
+		return c, fmt.Errorf("delivery.review: want never, texts or always, not %.20q", r.Delivery.Review)
+	}
 	set, err := regimes.Load()
 	if err != nil {
 		return c, err

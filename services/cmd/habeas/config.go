@@ -140,8 +140,11 @@ type deliveryConfig struct {
 	SpoolDir string        `yaml:"spool_dir"`
 	Company  string        `yaml:"company"`
 	TTL      time.Duration `yaml:"ttl"`
+	// Review says which copies a person looks at before they are handed over:
+	// never, texts or always.
+	Review string `yaml:"review"`
 	// URL is where the console finds the delivery room, for answers that go by
-	// mail. In "habeas up" it is in the same process.
+	// mail and copies to be looked at. In "habeas up" it is in the same process.
 	URL string `yaml:"url"`
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/habeas-data/habeas/services/request/store"
 )
 
-// mailAnswers reaches the delivery room for the console: in this process where it
+// mailAnswers reaches the delivery room for the console, for answers to be mailed and
+// copies to be looked at: in this process where it
 // runs here, and else over the network.
 type mailAnswers struct {
 	url, token string
@@ -36,8 +37,8 @@ func (r *runtime) mailAnswers() console.Answers {
 	}
 }
 
-func (a mailAnswers) call(ctx context.Context, method string, id request.ID, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, a.url+"/v1/requests/"+string(id)+"/package", bytes.NewReader(body))
+func (a mailAnswers) call(ctx context.Context, method, query string, id request.ID, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.url+"/v1/requests/"+string(id)+"/package"+query, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking the delivery room: %w", err)
 	}
@@ -69,7 +70,7 @@ func (a mailAnswers) call(ctx context.Context, method string, id request.ID, bod
 
 // Open implements [console.Answers].
 func (a mailAnswers) Open(ctx context.Context, id request.ID) (io.ReadCloser, int64, error) {
-	resp, err := a.call(ctx, http.MethodGet, id, nil)
+	resp, err := a.call(ctx, http.MethodGet, "?for=review", id, nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -82,7 +83,7 @@ func (a mailAnswers) Posted(ctx context.Context, id request.ID, m request.Mailed
 	if err != nil {
 		return fmt.Errorf("asking the delivery room: %w", err)
 	}
-	resp, err := a.call(ctx, http.MethodPost, id, body)
+	resp, err := a.call(ctx, http.MethodPost, "", id, body)
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,8 @@ const (
 	Decide  Permission = "decide"  // deny, hold, take more time, lift a cap
 	// Evidence is what the log says of requests, by their ids: it names nobody.
 	Evidence Permission = "evidence"
-	// Handle is to do tasks of systems without an API, and to print answers that go
-	// by mail: to see whom one is about, its documents, and to answer it. Each view
+	// Handle is to do tasks of systems without an API, to print answers that go by
+	// mail, and to look at copies before they are handed over: to see whom one is about, its documents, and to answer it. Each view
 	// is on record.
 	Handle Permission = "handle"
 	// Manage is to say who may use the API.
@@ -113,6 +113,8 @@ var Table = map[string]Permission{
 	"POST /requests/{id}/plan":    Decide,
 	"GET /requests/{id}/answer":   Handle,
 	"POST /requests/{id}/posted":  Operate,
+	"GET /requests/{id}/copy":     Handle,
+	"POST /requests/{id}/copy":    Handle,
 	"POST /requests/{id}/assign":  Operate,
 	"POST /requests/{id}/verify":  Operate,
 	"POST /requests/{id}/cancel":  Operate,

@@ -164,6 +164,9 @@ func purposeOf(req *http.Request, id request.ID) string {
 	if connector := req.PathValue("connector"); connector != "" {
 		return "console: task " + string(id) + " of " + connector
 	}
+	if strings.HasSuffix(req.Pattern, "/copy") {
+		return "console: the copy of request " + string(id)
+	}
 	if strings.HasSuffix(req.Pattern, "/answer") {
 		return "console: the answer to request " + string(id)
 	}
