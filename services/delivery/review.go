@@ -210,11 +210,11 @@ func (s *storeData) addText(f field) {
 }
 
 // proseWords is how many words make a text: fewer are a name, a title or a state.
-const proseWords = 4
+const proseWords = 3
 
-// isText reports whether a JSON value holds a text that somebody may have written: four
-// words, or a dozen letters of a script that has no spaces. An address is taken for
-// one, too.
+// isText reports whether a JSON value holds a text that somebody may have written:
+// three words, or nine letters of a script that has no spaces. An address is taken
+// for one, too.
 func isText(value json.RawMessage) bool {
 	for at := 0; at < len(value); {
 		if value[at] != '"' {
@@ -232,24 +232,24 @@ func isText(value json.RawMessage) bool {
 }
 
 func isProse(text string) bool {
-	words, unspaced, letters := 0, 0, 0
-	for _, r := range text {
-		switch {
-		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Khmer, unicode.Lao, unicode.Myanmar):
-			unspaced++
-		case unicode.IsLetter(r) || unicode.IsMark(r) || r == '\'' || r == '’':
-			letters++
-			continue
+	words := 0
+	for word := range strings.FieldsSeq(text) {
+		letters, others, unspaced := 0, 0, 0
+		for _, r := range word {
+			switch {
+			case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Khmer, unicode.Lao, unicode.Myanmar):
+				unspaced++
+			case unicode.IsLetter(r) || unicode.IsMark(r):
+				letters++
+			case unicode.IsDigit(r):
+				others++
+			}
 		}
-		if letters >= 2 {
+		if words += unspaced / 3; letters > others {
 			words++
 		}
-		letters = 0
 	}
-	if letters >= 2 {
-		words++
-	}
-	return words >= proseWords || unspaced >= 3*proseWords
+	return words >= proseWords
 }
 
 // fieldName is how a field is named to be shown outside of the package: names come

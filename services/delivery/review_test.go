@@ -60,7 +60,7 @@ func TestTextsAreFound_KN10(t *testing.T) {
 	f.order.FindTexts = true
 	f.order.Own = []request.Identifier{request.NewIdentifier(request.UserID, "mallory")}
 	f.part("crm", "notes",
-		fields{"body", "She said that Rosa was there.", "name", "Ann Lee", "state", "waiting for parts", "plan", "Gold", "when", "2026-02-01 10:00:00 UTC"},
+		fields{"body", "She said that Rosa was there.", "name", "Ann Lee", "state", "waiting long", "plan", "Gold", "when", "2026-02-01 10:00:00 UTC"},
 		fields{"body", "Another text of four words or more", "history", []any{map[string]string{"text": "Moved in with her sister"}}},
 		fields{"ノート", "彼女は昨日ローサと一緒に店に来ました", "mallory note", "a text of hers again", "joe@example.com", "and one more text here"},
 	)

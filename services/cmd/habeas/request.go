@@ -18,7 +18,7 @@ func requestCommand() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{Use: "request", Short: "Submit, show, list, approve, deny, cancel and retry requests"}
 	flags.add(cmd)
-	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), approveCommand(&flags), denyCommand(&flags), confirmCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), postedCommand(&flags))
+	cmd.AddCommand(submitCommand(&flags), showCommand(&flags), listCommand(&flags), approveCommand(&flags), denyCommand(&flags), confirmCommand(&flags), cancelCommand(&flags), retryCommand(&flags), downloadCommand(&flags), reviewCommand(&flags), postedCommand(&flags))
 	return cmd
 }
 
@@ -326,6 +326,7 @@ func postedCommand(flags *clientFlags) *cobra.Command {
 
 func downloadCommand(flags *clientFlags) *cobra.Command {
 	var out string
+	var review bool
 	cmd := &cobra.Command{
 		Use: "download ID --out FILE", Short: "Download the package of a copy request", Args: one("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -333,7 +334,11 @@ func downloadCommand(flags *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			size, err := c.download(cmd.Context(), requestPath(args[0], "/package"), out)
+			path := requestPath(args[0], "/package")
+			if review {
+				path += "?for=review"
+			}
+			size, err := c.download(cmd.Context(), path, out)
 			if err != nil {
 				return err
 			}
@@ -342,5 +347,6 @@ func downloadCommand(flags *clientFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "package.zip", "where to save it")
+	cmd.Flags().BoolVar(&review, "review", false, "take one that waits for a look (habeas request review)")
 	return cmd
 }

@@ -1136,6 +1136,8 @@ type DecisionRecord struct {
 	// What: "extended", "held", "hold_ended", "hold_renewed", "level_raised",
 	// "range_narrowed", "cap_lifted", "confirmed", "verification_failed",
 	// "child", "denied", "cancelled", "retried", "assigned", "unassigned"; and
+	// "copy_approved" and "copy_made_again" of a copy that somebody looked at for
+	// what it says of others;
 	// "cap_lift_asked", "denial_asked" and "plan_approval_asked" where a second
 	// person must agree; "plan_approved" of a plan that waited for it. Of a
 	// recipient of the data, which code names: "recipient_to_tell",
