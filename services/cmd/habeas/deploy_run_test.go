@@ -24,6 +24,7 @@ import (
 
 	"github.com/habeas-data/habeas/services/audit/pack"
 	"github.com/habeas-data/habeas/services/internal/pgtest"
+	"github.com/habeas-data/habeas/services/request/store"
 	"github.com/habeas-data/habeas/services/tokens"
 )
 
@@ -262,7 +263,11 @@ func TestDeployedRoomsWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, right+" closed", func() error {
+			v.Attention = "" // an answer leaves out what is empty
 			err := cl.call(t.Context(), http.MethodGet, requestPath(v.ID), nil, nil, &v)
+			if err == nil && v.Attention == store.AttentionReview {
+				err = lookAtCopy(cl, "http://"+rooms["delivery"].addr, v.ID)
+			}
 			if err == nil && v.State != "closed" {
 				err = fmt.Errorf("it is %s: %+v", v.State, v.Jobs)
 			}
@@ -308,6 +313,22 @@ func TestDeployedRoomsWork(t *testing.T) {
 			}
 		}
 	}
+}
+
+// lookAtCopy takes a copy that waits for a look and lets it go.
+func lookAtCopy(cl *client, delivery, id string) error {
+	if err := get(delivery+requestPath(id, "/package"), cl.token, io.Discard); err == nil || !strings.Contains(err.Error(), "409") {
+		return fmt.Errorf("the copy is handed over before the look: %w", err)
+	}
+	if err := get(delivery+requestPath(id, "/package")+"?for=review", cl.token, io.Discard); err != nil {
+		return err
+	}
+	v, err := cl.viewOf(context.Background(), http.MethodGet, requestPath(id), nil, nil)
+	if err != nil {
+		return err
+	}
+	_, err = cl.viewOf(context.Background(), http.MethodPost, requestPath(id, "/copy"), nil, map[string]string{"decision": "approve", "sha256": v.Review.SHA256})
+	return err
 }
 
 // get asks for a page and takes its body.
