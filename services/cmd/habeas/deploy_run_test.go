@@ -249,6 +249,11 @@ func TestDeployedRoomsWork(t *testing.T) {
 		}
 		return nil
 	})
+	trained := exec.CommandContext(t.Context(), habeas, "records", "trained", "--config", deployConfig(t, secrets, "intake"),
+		"--who", "ana", "--course", "ccpa", "--on", time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
+	if out, err := trained.CombinedOutput(); err != nil {
+		t.Fatalf("habeas records trained: %v: %s", err, out)
+	}
 	keys, err := loadTrust([]string{filepath.Join(secrets, "public-audit")})
 	if err != nil {
 		t.Fatal(err)
@@ -327,7 +332,7 @@ func lookAtCopy(cl *client, delivery, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = cl.viewOf(context.Background(), http.MethodPost, requestPath(id, "/copy"), nil, map[string]string{"decision": "approve", "sha256": v.Review.SHA256})
+	_, err = cl.viewOf(context.Background(), http.MethodPost, requestPath(id, "/copy"), actorHeader("ana"), map[string]string{"decision": "approve", "sha256": v.Review.SHA256})
 	return err
 }
 
