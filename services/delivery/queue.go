@@ -322,11 +322,13 @@ func (q *Queue) Download(ctx context.Context, r *Room, id request.ID, toReview b
 	if err != nil {
 		return nil, 0, err
 	}
-	if req.Package.Key == "" || len(req.WrappedKey) == 0 {
+	switch {
+	case len(req.WrappedKey) == 0:
 		return nil, 0, ErrNoPackage
-	}
-	if req.WaitsForReview() && !toReview {
+	case req.WaitsForReview() && !toReview:
 		return nil, 0, request.ErrReview
+	case !req.WaitsForReview() && !req.HandsOver():
+		return nil, 0, ErrNoPackage // or it is no more for anybody
 	}
 	key, err := q.config.Vault.Unwrap(ctx, req.WrappedKey)
 	if err != nil {

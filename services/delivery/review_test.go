@@ -132,6 +132,41 @@ func TestCopyWaitsForALook_KN10(t *testing.T) {
 	}
 }
 
+// A request that is denied or stopped while its copy waits, for a look or for the post,
+// hands nothing over any more.
+func TestStoppedCopyIsNobodys_KN10(t *testing.T) {
+	for name, c := range map[string]struct {
+		ending request.Ending
+		change func(*store.Request)
+	}{
+		"cancelled before the look": {request.Ending{Result: request.ResultCancelled, Code: "withdrawn", Reason: "they wrote again"}, nil},
+		"denied before the look":    {request.Ending{Result: request.ResultDenied, Code: "unverified_know_specific", Reason: "somebody else asked"}, nil},
+		"cancelled before the post": {request.Ending{Result: request.ResultCancelled, Code: "withdrawn", Reason: "they wrote again"}, func(r *store.Request) { r.Case.Review.Approved = time.Now() }},
+	} {
+		d := reviewed(t, delivery.ReviewTexts)
+		_, err := d.store.Advance(t.Context(), store.Selector{IDs: []request.ID{d.id}}, true, func(snaps []*store.Snapshot) error {
+			s := snaps[0]
+			if s.Changed = true; c.change != nil {
+				c.change(&s.Request)
+			}
+			return s.Request.Close(c.ending)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := d.state(t); r.HandsOver() {
+			t.Errorf("%s: it is to be handed over", name)
+		}
+		for _, path := range []string{"/package", "/package/review"} {
+			w := httptest.NewRecorder()
+			d.room.Handler(d.queue).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/requests/"+string(d.id)+path, nil))
+			if w.Code != http.StatusConflict {
+				t.Errorf("%s: %s answers %d", name, path, w.Code)
+			}
+		}
+	}
+}
+
 // Which copies wait is the company's to say.
 func TestReviewModes_KN10(t *testing.T) {
 	for _, c := range []struct {

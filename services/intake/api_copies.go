@@ -51,7 +51,7 @@ func (a *handlers) reviewCopy(ctx context.Context, in *reviewInput) (*requestOut
 // ReviewView is how the copy stands that somebody looks at. What is masked is not in
 // it: those are names of others.
 type ReviewView struct {
-	Waits    bool                 `json:"waits" doc:"Somebody must look at it: GET …/package?for=review, then POST …/copy"`
+	Waits    bool                 `json:"waits" doc:"Somebody must look at it: GET …/package/review, then POST …/copy"`
 	SHA256   string               `json:"sha256,omitempty" doc:"The copy that waits"`
 	Until    *time.Time           `json:"until,omitempty" doc:"When its time is over and it has to be made again"`
 	Texts    []request.TextField  `json:"texts,omitempty" doc:"Where it has texts, and in how many records"`

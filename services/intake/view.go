@@ -117,7 +117,7 @@ func ViewOf(r *store.Request, jobs []store.Job) View {
 			v.Kinds = append(v.Kinds, k.Name)
 		}
 	}
-	if r.Package.Key != "" && !r.WaitsForReview() {
+	if r.HandsOver() {
 		v.Package = &PackageView{Size: r.Package.Size, SHA256: fmt.Sprintf("%x", r.Package.SHA256)}
 	}
 	for i := range jobs {

@@ -59,6 +59,7 @@ var Table = map[string]Scope{
 	"POST /v1/requests:deny":                       Decide,
 	"GET /v1/requests/{id}/package":                Package,
 	"POST /v1/requests/{id}/package":               Package,
+	"GET /v1/requests/{id}/package/review":         Decide,
 	"POST /v1/suppression:release":                 Decide,
 	"GET /v1/requests/{id}/evidence":               Evidence,
 	"GET /v1/requests/{id}/certificate":            Evidence,
@@ -138,7 +139,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		if route == listing && !g.mayList(w, req, look{token.ID, need, allowed}) {
 			return
 		}
-		if route == packages && !g.mayTake(w, req, look{token.ID, need, allowed}) {
+		if (route == packages || route == reviews) && !g.mayTake(w, req, look{token.ID, need, allowed}) {
 			return
 		}
 		if !allowed {

@@ -16,8 +16,11 @@ import (
 // 11 CCR 7101, which serves compliance alone.
 const listing = "GET /v1/requests"
 
-// packages is the route of a person's package: all that is held of one.
-const packages = "GET /v1/requests/{id}/package"
+// packages and reviews are the routes of a person's package: all that is held of one.
+const (
+	packages = "GET /v1/requests/{id}/package"
+	reviews  = "GET /v1/requests/{id}/package/review"
+)
 
 // PurposeHeader is where a caller may say what the list of requests is read for.
 // Who says nothing says compliance.

@@ -30,7 +30,7 @@ const (
 	Submit      Scope = "submit"      // hand in requests, signals, post and disclosures
 	Read        Scope = "read"        // see how requests and connectors stand
 	Operate     Scope = "operate"     // verify, retry, cancel, pause
-	Decide      Scope = "decide"      // approve plans, deny, extend, hold, lift a cap
+	Decide      Scope = "decide"      // approve plans, deny, extend, hold, lift a cap, look at copies
 	Package     Scope = "package"     // download people's packages: personal data
 	Evidence    Scope = "evidence"    // take evidence away
 	Suppression Scope = "suppression" // ask whether somebody may be imported
@@ -46,7 +46,7 @@ var Scopes = []struct {
 	{Submit, "hand in requests, signals, post and disclosures"},
 	{Read, "see how requests and connectors stand"},
 	{Operate, "verify, retry, cancel, pause"},
-	{Decide, "approve plans, deny, extend, hold, lift a cap"},
+	{Decide, "approve plans, deny, extend, hold, lift a cap, look at copies"},
 	{Package, "download people's packages: personal data"},
 	{Evidence, "take evidence away"},
 	{Suppression, "ask whether somebody may be imported"},

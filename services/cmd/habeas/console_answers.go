@@ -37,8 +37,8 @@ func (r *runtime) mailAnswers() console.Answers {
 	}
 }
 
-func (a mailAnswers) call(ctx context.Context, method, query string, id request.ID, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, a.url+"/v1/requests/"+string(id)+"/package"+query, bytes.NewReader(body))
+func (a mailAnswers) call(ctx context.Context, method, below string, id request.ID, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.url+"/v1/requests/"+string(id)+"/package"+below, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking the delivery room: %w", err)
 	}
@@ -70,7 +70,7 @@ func (a mailAnswers) call(ctx context.Context, method, query string, id request.
 
 // Open implements [console.Answers].
 func (a mailAnswers) Open(ctx context.Context, id request.ID) (io.ReadCloser, int64, error) {
-	resp, err := a.call(ctx, http.MethodGet, "?for=review", id, nil)
+	resp, err := a.call(ctx, http.MethodGet, "/review", id, nil)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -325,7 +325,7 @@ func lookAtCopy(cl *client, delivery, id string) error {
 	if err := get(delivery+requestPath(id, "/package"), cl.token, io.Discard); err == nil || !strings.Contains(err.Error(), "409") {
 		return fmt.Errorf("the copy is handed over before the look: %w", err)
 	}
-	if err := get(delivery+requestPath(id, "/package")+"?for=review", cl.token, io.Discard); err != nil {
+	if err := get(delivery+requestPath(id, "/package/review"), cl.token, io.Discard); err != nil {
 		return err
 	}
 	v, err := cl.viewOf(context.Background(), http.MethodGet, requestPath(id), nil, nil)

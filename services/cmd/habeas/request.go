@@ -336,7 +336,7 @@ func downloadCommand(flags *clientFlags) *cobra.Command {
 			}
 			path := requestPath(args[0], "/package")
 			if review {
-				path += "?for=review"
+				path += "/review"
 			}
 			size, err := c.download(cmd.Context(), path, out)
 			if err != nil {

@@ -235,6 +235,7 @@ func (r *runtime) addDelivery(context.Context) error {
 	r.group.Add("delivery", func(ctx context.Context) error { return d.Run(ctx, queue) })
 	r.delivery = d.Handler(queue)
 	r.mounts["/v1/requests/{id}/package"] = r.protect(r.delivery)
+	r.mounts["/v1/requests/{id}/package/review"] = r.protect(r.delivery)
 	return nil
 }
 

@@ -74,15 +74,19 @@ func (r *Room) answer(f *facts, n store.Notice, req *store.Request, jobs []store
 	if err != nil {
 		return fmt.Errorf("time zone of request %s: %w", req.ID, err)
 	}
-	if req.Package.Key != "" && r.PackageTTL > 0 {
+	if req.HandsOver() && r.PackageTTL > 0 {
 		// The package was made before the notice was due; that this is written later,
 		// after trouble, keeps the package no longer.
 		made := r.Now()
 		if n.CreatedAt.Before(made) {
 			made = n.CreatedAt
 		}
+		until := made.Add(r.PackageTTL)
+		if v := req.Case.Review; v != nil && v.Until.Before(until) {
+			until = v.Until // it waited for a look
+		}
 		// The last day on all of which it can be had.
-		f.PackageUntil = request.DateOf(made.Add(r.PackageTTL), loc).AddDays(-1)
+		f.PackageUntil = request.DateOf(until, loc).AddDays(-1)
 	}
 	last := map[string]int{} // of each connector
 	for i := range jobs {

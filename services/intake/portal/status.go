@@ -38,7 +38,7 @@ func (p *Portal) statusOf(r *store.Request, language string) status {
 		ID: r.ID, Right: r.Right(), Received: dateIn(language, r.Terms.Due.Received), Open: !ended(r),
 		Waiting:     r.State() == request.AwaitingVerification || r.State() == request.Received && r.Right().Verifiable(),
 		Unconfirmed: r.Case.Unconfirmed && !ended(r),
-		Ready:       r.Package.Key != "" && len(r.WrappedKey) > 0 && (r.State() == request.Closing || r.State() == request.Closed),
+		Ready:       r.HandsOver() && len(r.WrappedKey) > 0 && (r.State() == request.Closing || r.State() == request.Closed),
 	}
 	if s.Open {
 		s.AnswerBy = dateIn(language, r.AnswerBy())

@@ -386,6 +386,13 @@ func (r *Request) WaitsForReview() bool {
 	return r.State() == request.Packaging && r.Package.Key != "" && r.Case.Review != nil && r.Case.Review.Approved.IsZero()
 }
 
+// HandsOver reports whether the package may be given to the person, or printed for
+// them: it is made, nobody has to look at it any more, and the request was not denied or
+// stopped while it waited.
+func (r *Request) HandsOver() bool {
+	return r.Package.Key != "" && (r.Case.Review == nil || !r.Case.Review.Approved.IsZero()) && (r.Ending == nil || r.Ending.Result.Answered())
+}
+
 // WaitsForMail reports whether the answer is made, may be handed over and has to be
 // printed and mailed, as the person chose.
 func (r *Request) WaitsForMail() bool {
