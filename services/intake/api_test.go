@@ -424,7 +424,7 @@ func TestOpenAPI(t *testing.T) {
 		"/v1/requests/{id}/statements": "post", "/v1/choices": "post",
 		"/v1/requests/{id}/deny": "post", "/v1/requests/{id}/retry": "post", "/v1/requests/{id}/approve": "post", "/v1/connectors": "get",
 		"/v1/connectors/{name}/pause": "post", "/v1/connectors/{name}/resume": "post", "/v1/dead-letters": "get", "/v1/dead-letters:retry": "post",
-		"/v1/requests/{id}/approve-plan": "post", "/v1/requests:approve-plans": "post", "/v1/requests:deny": "post",
+		"/v1/requests/{id}/approve-plan": "post", "/v1/requests/{id}/copy": "post", "/v1/requests:approve-plans": "post", "/v1/requests:deny": "post",
 	}
 	for path, methods := range want {
 		var have []string
