@@ -80,7 +80,7 @@ func (w *walk) starts(l *link, person sdk.Person, r *reach) []value {
 	}
 	if l.seed() {
 		for _, s := range person.Values(l.kind) {
-			if at, ok := l.identity(s); ok {
+			for _, at := range l.identity(s) {
 				add(at)
 			}
 		}

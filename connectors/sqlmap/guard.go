@@ -144,7 +144,7 @@ func (w *walk) askSiblings(ctx context.Context, reaches []*reach) error {
 			links, values := w.siblings(v)
 			for i, l := range links {
 				for _, other := range w.sameKind(l) {
-					if at, ok := other.identity(values[i].(string)); ok {
+					for _, at := range other.identity(values[i].(string)) {
 						round = append(round, probe{link: other, v: at})
 					}
 				}
@@ -212,10 +212,11 @@ func (w *walk) shared(r *reach, v *visit) bool {
 	links, values := w.siblings(v)
 	for i, l := range links {
 		for _, other := range w.sameKind(l) {
-			at, _ := other.identity(values[i].(string))
-			for _, found := range w.known[other.id][at] {
-				if r.visits[found] == nil {
-					return true
+			for _, at := range other.identity(values[i].(string)) {
+				for _, found := range w.known[other.id][at] {
+					if r.visits[found] == nil {
+						return true
+					}
 				}
 			}
 		}

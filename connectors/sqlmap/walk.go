@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
@@ -105,13 +104,20 @@ func newWalk(p *plan, q querier, kinds []sdk.Kind, lock bool) *walk {
 	}
 }
 
-// identity returns the value an identity link compares, and whether the field
-// can hold it.
-func (l *link) identity(v string) (value, bool) {
+// identity returns the values an identity link compares; none where the field can't
+// hold the identifier.
+func (l *link) identity(v string) []value {
 	if l.lower {
-		return strings.ToLower(v), true
+		var out []value
+		for _, s := range spellings(v) {
+			out = append(out, s)
+		}
+		return out
 	}
-	return l.to.cast(v)
+	if at, ok := l.to.cast(v); ok {
+		return []value{at}
+	}
+	return nil
 }
 
 // run walks from the identifiers of each person to a fixpoint: it ends when a
@@ -127,7 +133,7 @@ func (w *walk) run(ctx context.Context, people []sdk.Person) ([]*reach, error) {
 				continue
 			}
 			for _, v := range person.Values(l.kind) {
-				if at, ok := l.identity(v); ok {
+				for _, at := range l.identity(v) {
 					round = append(round, probe{link: l, v: at, who: r})
 				}
 			}
