@@ -43,6 +43,11 @@ func Load(file string) (*Program, error) {
 
 // Parse is [Load] for a specification in memory; name stands in its errors.
 func Parse(name string, src []byte) (*Program, error) {
+	sum := sha256.Sum256(src)
+	src, err := declared.Text(name, src)
+	if err != nil {
+		return nil, err
+	}
 	tree, err := parser.ParseBytes(src, 0)
 	if err != nil {
 		return nil, declared.Located(name, err)
@@ -54,7 +59,6 @@ func Parse(name string, src []byte) (*Program, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&spec); err != nil {
 		return nil, declared.Located(name, err)
 	}
-	sum := sha256.Sum256(src)
 	p := &Program{spec: &spec, file: name, digest: hex.EncodeToString(sum[:])}
 	c := &checker{file: name, root: tree.Docs[0].Body, prog: p}
 	c.program()

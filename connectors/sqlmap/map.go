@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/sdk"
 )
 
@@ -296,6 +297,10 @@ func LoadNeighbour(file string) (*Map, error) {
 func readMap(file string, data []byte) (*Map, error) {
 	sum := sha256.Sum256(data)
 	m := &Map{File: file, Digest: hex.EncodeToString(sum[:])}
+	data, err := declared.Text(file, data)
+	if err != nil {
+		return nil, err
+	}
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, yamlError(file, err)

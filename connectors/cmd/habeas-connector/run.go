@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/habeas-data/habeas/connectors/clickhouse"
+	"github.com/habeas-data/habeas/connectors/internal/declared"
 	"github.com/habeas-data/habeas/connectors/keyspace"
 	"github.com/habeas-data/habeas/connectors/lake"
 	"github.com/habeas-data/habeas/connectors/manual"
@@ -86,6 +87,9 @@ func opener(what, config string) (file, name string, open sdk.Opener, err error)
 func kindOf(file string) (string, error) {
 	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
+		return "", fmt.Errorf("reading the configuration: %w", err)
+	}
+	if text, err = declared.Text(file, text); err != nil {
 		return "", fmt.Errorf("reading the configuration: %w", err)
 	}
 	var head struct {

@@ -48,6 +48,11 @@ func Beside(config, path string) string {
 // Decode reads data into the value that into points to. Fields it does not have
 // are errors.
 func Decode(name string, data []byte, into any) (*File, error) {
+	sum := sha256.Sum256(data)
+	data, err := Text(name, data)
+	if err != nil {
+		return nil, err
+	}
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, Located(name, err)
@@ -60,7 +65,6 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
 		return nil, Located(name, err)
 	}
-	sum := sha256.Sum256(data)
 	return &File{Name: name, Digest: hex.EncodeToString(sum[:]), tree: tree}, nil
 }
 
