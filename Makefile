@@ -68,10 +68,13 @@ bench-console: ## Measure what every page of the console reads, over a million r
 UNWATCHED := -race=false -d=checkptr=0
 RACE := -race -gcflags='modernc.org/sqlite/lib=$(UNWATCHED)' -gcflags='modernc.org/libc/...=$(UNWATCHED)'
 
+# They begin first, so that no core waits for the last of them alone.
+LONGEST := ./services/e2e ./services/console ./services/coordinator ./connectors/lake
+
 .PHONY: test
 test: $(BIN)/.versitygw-$(VERSITYGW_VERSION) ## All tests of all modules; installs or starts what they need
 	scripts/needs.sh
-	scripts/postgres-for-tests.sh go test $(RACE) -timeout 20m work
+	scripts/postgres-for-tests.sh go test $(RACE) -timeout 20m $(LONGEST) work
 
 .PHONY: check
 check: fmt-check vet lint proto-check tidy-check test ## What CI runs

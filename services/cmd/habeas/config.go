@@ -159,6 +159,7 @@ func defaults() config {
 	return config{
 		StateDir: ".state", Log: logConfig{Level: "info", Format: "json"}, HTTP: httpConfig{Addr: "127.0.0.1:8400"},
 		NATS: natsConfig{URL: "nats://127.0.0.1:4222", Replicas: 1}, Intake: intakeConfig{Regime: "us-ca-ccpa", Approvers: 2, PlanApprovers: 1},
+		Delivery:    deliveryConfig{Review: "never"},
 		Drop:        dropConfig{URL: "https://api.drop.privacy.ca.gov"},
 		Coordinator: coordinatorConfig{Rechecks: []time.Duration{24 * time.Hour, 30 * 24 * time.Hour, 90 * 24 * time.Hour}},
 	}

@@ -18,7 +18,7 @@ func TestConsoleReachesDelivery_KN4(t *testing.T) {
 	var status atomic.Int64 // what the room answers
 	var got atomic.Value    // what it was asked
 	room := http.NewServeMux()
-	room.HandleFunc("/v1/requests/{id}/package", func(w http.ResponseWriter, req *http.Request) {
+	answers := func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		got.Store(req.Method + " " + req.PathValue("id") + " " + req.Header.Get("Authorization") + " " + req.Header.Get("Habeas-Actor") + " " + string(body))
 		answer := int(status.Load())
@@ -26,7 +26,10 @@ func TestConsoleReachesDelivery_KN4(t *testing.T) {
 		if answer == http.StatusOK {
 			_, _ = io.WriteString(w, "paper")
 		}
-	})
+	}
+	// Staff see copies that wait for a look, too; the person's own way would refuse them.
+	room.HandleFunc("GET /v1/requests/{id}/package/review", answers)
+	room.HandleFunc("POST /v1/requests/{id}/package", answers)
 	server := httptest.NewServer(room)
 	t.Cleanup(server.Close)
 	id := request.NewID()
