@@ -186,6 +186,7 @@ func (s *system) Plant(t testing.TB, n int) sdktest.Planted {
 // database and the connector's own ledger, by plain SQL.
 func (s *system) Dump(t testing.TB) []string {
 	t.Helper()
+	s.settle(t)
 	lines := dumpTables(t, s.db, demo.AdtechTables...)
 	for path, tables := range map[string][]string{
 		"partner.db": {"people", "requests", "callbacks"},
@@ -204,6 +205,35 @@ func (s *system) Dump(t testing.TB) []string {
 		}
 	}
 	return lines
+}
+
+// settle waits until the partner has told what it has to tell now, so that what it sends
+// by itself is not taken for what a call changed. A partner that stands still keeps nobody.
+func (s *system) settle(t testing.TB) {
+	t.Helper()
+	path := filepath.Join(s.dir, "partner.db")
+	if _, err := os.Stat(path); err != nil {
+		return // not opened yet
+	}
+	db, err := sql.Open("sqlite", sqliteDSN(path, "rw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tick, enough := time.NewTicker(5*time.Millisecond), time.After(5*time.Second)
+	defer tick.Stop()
+	for {
+		var due int
+		err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM callbacks WHERE next_at <= ?", time.Now().UnixNano()).Scan(&due)
+		if err != nil || due == 0 {
+			return // where the table is not there, nothing is sent
+		}
+		select {
+		case <-tick.C:
+		case <-enough:
+			return
+		}
+	}
 }
 
 // Break implements [sdktest.Breaker].
