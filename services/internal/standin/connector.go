@@ -93,6 +93,34 @@ type Connector struct {
 
 	mu   sync.Mutex
 	acts []Act
+	// opened are the jobs whose subject could be opened, and unread why others could
+	// not. A server whose stream is taken away in the middle of a delivery may spoil
+	// what it delivers; such a job comes again, and one that never opens was sealed
+	// wrong.
+	opened map[string]bool
+	unread map[string]error
+}
+
+// note takes down whether a job's subject could be opened.
+func (c *Connector) note(jobID string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.opened[jobID] = true
+		return
+	}
+	c.unread[jobID] = err
+}
+
+// wantOpened fails the test when a job could never be opened.
+func (c *Connector) wantOpened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, err := range c.unread {
+		if !c.opened[id] {
+			c.t.Errorf("%s could never open job %s: %v", c.Name, id, err)
+		}
+	}
 }
 
 // Join starts a connector that works until the test ends or [Connector.Leave].
@@ -110,7 +138,8 @@ func New(t testing.TB, js jetstream.JetStream, s Script) *Connector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Connector{Script: s, Evidence: key, t: t, js: js}
+	c := &Connector{Script: s, Evidence: key, t: t, js: js, opened: map[string]bool{}, unread: map[string]error{}}
+	t.Cleanup(c.wantOpened)
 	if c.Digest == "" {
 		c.Digest = "sha256:1"
 	}
@@ -259,8 +288,7 @@ func (c *Connector) handle(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	who, err := c.Seal.OpenSubject(job.GetSealedSubject(), job.GetSealerKey(), job.GetJobId())
-	if err != nil {
-		c.t.Errorf("%s can't open a job: %v", c.Name, err)
+	if c.note(job.GetJobId(), err); err != nil {
 		return
 	}
 	reply := Reply{Located: 1}
